@@ -1,0 +1,196 @@
+//! The error catalogue: every failure that a user or a model can see has a stable code, one sentence of cause and
+//! one of remedy. Rooms make a [`Failure`]; only `frontend` turns one into a protocol answer, only `cli` prints one.
+
+use std::fmt;
+
+use crate::names::ServerName;
+
+macro_rules! codes {
+    ($($variant:ident = $id:literal, $title:literal, $explanation:literal;)*) => {
+        /// A stable failure code. Codes are never reused or renumbered.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $(#[doc = concat!("`", $id, "`: ", $title, ".")] $variant,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of the catalogue.
+            pub const ALL: &'static [Code] = &[$(Code::$variant,)*];
+
+            /// The code as users see it, for example `SB-SPAWN-001`.
+            pub fn id(self) -> &'static str {
+                match self { $(Code::$variant => $id,)* }
+            }
+
+            /// A few words: what went wrong.
+            pub fn title(self) -> &'static str {
+                match self { $(Code::$variant => $title,)* }
+            }
+
+            /// What `switchboard explain CODE` prints: why it happens and what to do.
+            pub fn explanation(self) -> &'static str {
+                match self { $(Code::$variant => $explanation,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    ConfigSyntax = "SB-CFG-001", "the config file cannot be read as JSON, YAML or TOML",
+        "The file's syntax is chosen by its extension: .json and .jsonc (JSON with comments), .yaml and .yml, .toml. \
+         The message names line and column. Run `switchboard config validate` after the change.";
+    ConfigUnknownKey = "SB-CFG-002", "the config has a key that nobody knows",
+        "A key of ours is misspelt or stands at the wrong place. The message names the nearest known key. \
+         `switchboard config schema` prints every key.";
+    ConfigValue = "SB-CFG-003", "a config value has the wrong type or range",
+        "Durations are strings with a unit (\"30s\", \"5m\", \"500ms\"), sizes too (\"16MiB\"). The message says what is expected.";
+    ConfigMissing = "SB-CFG-004", "a config entry lacks a key it needs",
+        "A server needs `command` (a stdio child) or `url` (an HTTP endpoint).";
+    ConfigConflict = "SB-CFG-005", "two config entries contradict each other",
+        "Two servers have the same name or the same prefix after mapping, or one server has keys that exclude each other.";
+    ConfigFile = "SB-CFG-006", "the config file cannot be opened",
+        "The file is missing or not readable. `switchboard config path` shows which file is used and why.";
+    ConfigUnset = "SB-CFG-007", "a server refers to a variable that is not set",
+        "`${VAR}` has no value and no default. Set the variable where your client starts Switchboard, write \
+         `${VAR:-default}`, or use `${file:path}`. Only this server is held back until then.";
+    ConfigNotInForce = "SB-CFG-008", "a config key is understood but not in force in this version",
+        "The key is part of the config language and is checked, but this version does not act on it.";
+    SpawnNotFound = "SB-SPAWN-001", "the server's command was not found",
+        "The command is not on the PATH that Switchboard searched; the message lists it. Install the program, or write \
+         its absolute path as `command`.";
+    SpawnDenied = "SB-SPAWN-002", "the server's command may not be executed",
+        "The file exists but is not executable for this user, is a directory, or its interpreter (first line) is missing.";
+    SpawnDirectory = "SB-SPAWN-003", "the server's working directory is missing",
+        "`cwd` names a folder that does not exist or cannot be entered.";
+    SpawnResources = "SB-SPAWN-004", "the system refused to start another process",
+        "Too many open files or processes, or no memory. Stop other programs or raise the limit (`ulimit -n`, `ulimit -u`).";
+    ProcessExitedEarly = "SB-PROC-001", "the server ended before it finished its handshake",
+        "Its last lines on stderr usually say why: a missing variable, a missing package, a wrong argument. Run \
+         `switchboard check NAME` to see them.";
+    ProcessExited = "SB-PROC-002", "the server ended",
+        "The process exited or was killed. Switchboard starts it again with growing pauses.";
+    ProcessCrashLoop = "SB-PROC-003", "the server keeps ending right after its start",
+        "It was started several times within a minute and ended each time. One more attempt is made later, or at once \
+         after its config changed. Run `switchboard check NAME`.";
+    ProcessWedged = "SB-PROC-004", "the server stopped reading its input",
+        "It accepted no byte for ten seconds although calls were waiting, so it was restarted.";
+    ProcessFlood = "SB-PROC-005", "the server wrote a line that does not end",
+        "A message is one line. This one passed four times `limits.message` without an end, so the server was stopped.";
+    HandshakeTimeout = "SB-HAND-001", "the server did not answer `initialize` in time",
+        "`timeouts.start` (60s) ran out. First starts of `npx` and `uvx` download packages: raise the limit, or install \
+         the package beforehand.";
+    HandshakeInvalid = "SB-HAND-002", "the server's answer to `initialize` cannot be used",
+        "The server answered with an error or with something that is not an initialize result. It may not be an MCP server.";
+    HandshakeRevision = "SB-HAND-003", "the server speaks a protocol revision that Switchboard does not know",
+        "The server chose a revision outside the known ones. Update the server or Switchboard, or pin `protocol:`.";
+    CallTimeout = "SB-CALL-001", "the server did not answer in time",
+        "`timeouts.call` passed without an answer or progress, or `timeouts.total` passed. The call was cancelled at the server.";
+    CallOutcomeUnknown = "SB-CALL-002", "the server ended while the call was running: outcome unknown",
+        "The call may or may not have taken effect, so it was not sent again. Look at the result before you repeat it.";
+    CallUnavailable = "SB-CALL-003", "the server is not available",
+        "The server could not be started or is waiting for its next start. `switchboard__status` tells its state and the remedy.";
+    CallBusy = "SB-CALL-004", "too many calls are waiting for this server",
+        "The server's queue is full. Call again when some have been answered.";
+    CallTooLarge = "SB-CALL-005", "the answer is too large",
+        "Clients hang up on messages over 10 MiB, so Switchboard sends none over 8 MiB, and reads none over \
+         `limits.message` (16 MiB) from a server. Ask for less: a page, a range, a filter.";
+    CallMalformed = "SB-CALL-006", "the server answered with something that is not JSON-RPC",
+        "The answer was not valid JSON or had neither a result nor an error. This is a fault of the server.";
+    CallShutdown = "SB-CALL-007", "Switchboard is ending",
+        "The client closed the connection or asked Switchboard to end while the call was running.";
+    CallNotSupported = "SB-CALL-008", "the client or server does not support this request",
+        "One side did not declare the capability that this request needs.";
+    ToolRepaired = "SB-TOOL-001", "a definition was repaired",
+        "Some clients drop a server's whole list for one definition they cannot read. The offending part was mended; \
+         everything else is unchanged.";
+    ToolHeld = "SB-TOOL-002", "a definition was held back",
+        "It cannot be shown without making some clients drop the whole list, and it cannot be mended.";
+    TransportPlanned = "SB-NET-001", "this transport is not available in this version",
+        "This version reaches servers over stdio only. The entry is kept and reported, the other servers work.";
+}
+
+impl Code {
+    /// Finds a code by what users type: `SB-SPAWN-001`, in any case.
+    pub fn parse(text: &str) -> Option<Code> {
+        Code::ALL.iter().copied().find(|code| code.id().eq_ignore_ascii_case(text.trim()))
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id())
+    }
+}
+
+/// One failure: what happened, to whom, and what mends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The stable code.
+    pub code: Code,
+    /// The server it happened to, if it happened to one.
+    pub server: Option<ServerName>,
+    /// One sentence of cause, without a final period: lower case, names in back-ticks.
+    pub cause: String,
+    /// One sentence of remedy, if there is one that the reader can act on; a command where possible.
+    pub remedy: Option<String>,
+}
+
+impl Failure {
+    /// A failure that belongs to no server.
+    pub fn new(code: Code, cause: impl Into<String>) -> Self {
+        Self { code, server: None, cause: cause.into(), remedy: None }
+    }
+
+    /// The same failure, of this server.
+    pub fn of(mut self, server: &ServerName) -> Self {
+        self.server = Some(server.clone());
+        self
+    }
+
+    /// The same failure with a remedy.
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(server) = &self.server {
+            write!(f, "server `{server}`: ")?;
+        }
+        f.write_str(&self.cause)?;
+        if let Some(remedy) = &self.remedy {
+            write!(f, ". {remedy}")?;
+        }
+        write!(f, " ({})", self.code)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_found_again() {
+        let mut seen = std::collections::HashSet::new();
+        for code in Code::ALL {
+            assert!(seen.insert(code.id()), "{code} stands twice");
+            assert_eq!(Code::parse(&code.id().to_lowercase()), Some(*code));
+        }
+        assert_eq!(Code::parse("SB-NONE-000"), None);
+    }
+
+    #[test]
+    fn a_failure_reads_as_one_line() {
+        let failure = Failure::new(Code::SpawnNotFound, "command `npx` was not found")
+            .of(&"files".into())
+            .remedy("Install Node.js");
+        assert_eq!(
+            failure.to_string(),
+            "server `files`: command `npx` was not found. Install Node.js (SB-SPAWN-001)"
+        );
+    }
+}

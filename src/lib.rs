@@ -1,0 +1,21 @@
+//! Switchboard: one MCP server in front of all of yours.
+//!
+//! `ARCHITECTURE.md` tells the rooms of this house and the way of a call through them. Every module of this
+//! crate is one room; its first paragraph says what it is for and what it never does.
+
+pub mod app;
+pub mod backend;
+pub mod call;
+pub mod catalog;
+pub mod cli;
+pub mod config;
+pub mod failure;
+pub mod frontend;
+pub mod mock;
+pub mod names;
+pub mod protocol;
+pub mod registry;
+pub mod status;
+pub mod supervisor;
+pub mod telemetry;
+pub mod wire;
