@@ -4,10 +4,16 @@
 //! and where `params`, `result` or `error` stand) is known. Payloads stay raw: nothing here builds a tree of values.
 //! This room knows JSON-RPC 2.0 and never what an MCP method means.
 
+pub mod envelope;
 pub mod id;
 pub mod json;
+pub mod lines;
+pub mod outbox;
 pub mod splice;
 
+pub use envelope::{Body, Fault, Message};
 pub use id::Id;
 pub use json::Span;
+pub use lines::{Line, LineReader};
+pub use outbox::{Full, LineWriter, Outbox};
 pub use splice::Splice;

@@ -41,7 +41,8 @@ impl Id {
 impl PartialEq for Id {
     fn eq(&self, other: &Id) -> bool {
         self.raw == other.raw
-            || ((self.raw.contains(&b'\\') || other.raw.contains(&b'\\')) && self.canonical() == other.canonical())
+            || ((self.raw.contains(&b'\\') || other.raw.contains(&b'\\'))
+                && self.canonical() == other.canonical())
     }
 }
 
@@ -71,7 +72,10 @@ mod tests {
             .map(|raw| Id::new(raw).unwrap())
             .collect();
         assert_eq!(ids.len(), 5);
-        assert!(ids.contains(&Id::new(br#""\u0037""#).unwrap()), "an escaped spelling of a string is the same id");
+        assert!(
+            ids.contains(&Id::new(br#""\u0037""#).unwrap()),
+            "an escaped spelling of a string is the same id"
+        );
     }
 
     #[test]

@@ -518,8 +518,16 @@ mod tests {
     #[test]
     fn takes_what_json_takes() {
         for text in [
-            "{}", "[]", " [1, -2.5e+10, 0, 1E9, -0.0] ", r#"{"a":{"b":[true,false,null]}}"#, r#""\ud800""#,
-            r#""\u00e9\"\\\/\b\f\n\r\t""#, "12345678901234567890123456789", "1e400", "\"é😀\"", "[[[[]]],{}]",
+            "{}",
+            "[]",
+            " [1, -2.5e+10, 0, 1E9, -0.0] ",
+            r#"{"a":{"b":[true,false,null]}}"#,
+            r#""\ud800""#,
+            r#""\u00e9\"\\\/\b\f\n\r\t""#,
+            "12345678901234567890123456789",
+            "1e400",
+            "\"é😀\"",
+            "[[[[]]],{}]",
         ] {
             accepts(text);
         }
@@ -528,8 +536,34 @@ mod tests {
     #[test]
     fn refuses_what_json_refuses() {
         for text in [
-            "", " ", "{", "[", "[1,]", "{\"a\":1,}", "{a:1}", "{\"a\" 1}", "[1 2]", "01", "1.", ".5", "+1", "1e", "--1",
-            "NaN", "Infinity", "tru", "nul", "\"", "\"\\x\"", "\"\\u12g4\"", "\"\t\"", "{} {}", "]", "[}", "{]", "'a'",
+            "",
+            " ",
+            "{",
+            "[",
+            "[1,]",
+            "{\"a\":1,}",
+            "{a:1}",
+            "{\"a\" 1}",
+            "[1 2]",
+            "01",
+            "1.",
+            ".5",
+            "+1",
+            "1e",
+            "--1",
+            "NaN",
+            "Infinity",
+            "tru",
+            "nul",
+            "\"",
+            "\"\\x\"",
+            "\"\\u12g4\"",
+            "\"\t\"",
+            "{} {}",
+            "]",
+            "[}",
+            "{]",
+            "'a'",
         ] {
             refuses(text);
         }
@@ -548,13 +582,20 @@ mod tests {
         let text = br#"{ "x" : [1,{"id":9}], "\u0069d" : "7" , "id":8}"#;
         assert_eq!(get(text, "id").map(|span| span.of(text).to_vec()), Some(b"8".to_vec()));
         assert_eq!(members(text).filter(|member| member.is(text, "id")).count(), 2);
-        assert_eq!(get_path(br#"{"_meta":{"progressToken":5}}"#, &["_meta", "progressToken"]).map(|s| s.len()), Some(1));
+        assert_eq!(
+            get_path(br#"{"_meta":{"progressToken":5}}"#, &["_meta", "progressToken"]).map(|s| s.len()),
+            Some(1)
+        );
     }
 
     #[test]
     fn decodes_strings() {
-        let cases: &[(&str, &str)] =
-            &[(r#""a\nb""#, "a\nb"), (r#""\ud83d\ude00""#, "😀"), (r#""\ud83d""#, "\u{fffd}"), (r#""\ud83dx""#, "\u{fffd}x")];
+        let cases: &[(&str, &str)] = &[
+            (r#""a\nb""#, "a\nb"),
+            (r#""\ud83d\ude00""#, "😀"),
+            (r#""\ud83d""#, "\u{fffd}"),
+            (r#""\ud83dx""#, "\u{fffd}x"),
+        ];
         for (raw, text) in cases {
             assert_eq!(string(raw.as_bytes()).as_deref(), Some(*text), "{raw}");
         }
