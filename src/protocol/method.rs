@@ -1,0 +1,105 @@
+//! The methods a client may send us, as data.
+
+/// A request method of the legacy revisions, from client to server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// `initialize`
+    Initialize,
+    /// `ping`
+    Ping,
+    /// One of the four lists.
+    List(ListKind),
+    /// `tools/call`
+    ToolsCall,
+    /// `prompts/get`
+    PromptsGet,
+    /// `resources/read`
+    ResourcesRead,
+    /// `resources/subscribe`
+    Subscribe,
+    /// `resources/unsubscribe`
+    Unsubscribe,
+    /// `completion/complete`
+    Complete,
+    /// `logging/setLevel`
+    SetLevel,
+}
+
+/// What a list lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ListKind {
+    /// `tools/list`
+    Tools,
+    /// `prompts/list`
+    Prompts,
+    /// `resources/list`
+    Resources,
+    /// `resources/templates/list`
+    Templates,
+}
+
+const METHODS: [(&str, Method); 13] = [
+    ("tools/call", Method::ToolsCall),
+    ("tools/list", Method::List(ListKind::Tools)),
+    ("resources/read", Method::ResourcesRead),
+    ("prompts/get", Method::PromptsGet),
+    ("prompts/list", Method::List(ListKind::Prompts)),
+    ("resources/list", Method::List(ListKind::Resources)),
+    ("resources/templates/list", Method::List(ListKind::Templates)),
+    ("completion/complete", Method::Complete),
+    ("resources/subscribe", Method::Subscribe),
+    ("resources/unsubscribe", Method::Unsubscribe),
+    ("logging/setLevel", Method::SetLevel),
+    ("initialize", Method::Initialize),
+    ("ping", Method::Ping),
+];
+
+impl Method {
+    /// The method of this name, if it is one of ours.
+    pub fn parse(name: &str) -> Option<Method> {
+        METHODS.iter().find(|(known, _)| *known == name).map(|(_, method)| *method)
+    }
+
+    /// The method's name on the wire.
+    pub fn name(self) -> &'static str {
+        METHODS.iter().find(|(_, method)| *method == self).map_or("", |(name, _)| name)
+    }
+}
+
+impl ListKind {
+    /// All four, in the order in which we ask a server for them.
+    pub const ALL: [ListKind; 4] = [ListKind::Tools, ListKind::Prompts, ListKind::Resources, ListKind::Templates];
+
+    /// The member of the list's result that holds the items.
+    pub fn member(self) -> &'static str {
+        match self {
+            ListKind::Tools => "tools",
+            ListKind::Prompts => "prompts",
+            ListKind::Resources => "resources",
+            ListKind::Templates => "resourceTemplates",
+        }
+    }
+
+    /// The notification that says the list has changed; templates share that of resources.
+    pub fn changed_notification(self) -> &'static str {
+        match self {
+            ListKind::Tools => "notifications/tools/list_changed",
+            ListKind::Prompts => "notifications/prompts/list_changed",
+            ListKind::Resources | ListKind::Templates => "notifications/resources/list_changed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_found_again() {
+        for (name, method) in METHODS {
+            assert_eq!(Method::parse(name), Some(method));
+            assert_eq!(method.name(), name);
+        }
+        assert_eq!(Method::parse("tools/List"), None);
+    }
+}
