@@ -88,7 +88,7 @@ async fn resolve_on_configured(
     if let Some(program) = find(command, &folders) {
         return Ok(Resolved { program, path: path.to_owned() });
     }
-    let failure = not_found(command, &folders, "the `PATH` in this server's `env`");
+    let failure = not_found(command, &folders, "on the `PATH` in this server's `env`");
     Err(match find(command, &search_path.full().await) {
         Some(elsewhere) => failure.remedy(format!(
             "It exists as `{}`: write this path as `command`, or add its folder to `PATH` in `env`",
@@ -109,7 +109,7 @@ async fn resolve_on_ours(command: &str, search_path: &SearchPath) -> Result<Reso
         None => Err(not_found(
             command,
             &full,
-            "the `PATH`, what your login shell adds to it, and the usual places",
+            "on the `PATH`, in what your login shell adds to it, or in the usual places",
         )),
     }
 }
@@ -153,12 +153,12 @@ fn check_file(program: &Path) -> Result<(), Failure> {
     }
 }
 
-fn not_found(command: &str, folders: &[PathBuf], what: &str) -> Failure {
+fn not_found(command: &str, folders: &[PathBuf], place: &str) -> Failure {
     let candidates = folders.iter().map(|folder| folder.join(command));
     if let Some(file) = candidates.into_iter().find(|file| file.is_file()) {
         return not_executable(&file);
     }
-    let cause = format!("command `{command}` was not found. Searched were {what}: {}", display(folders));
+    let cause = format!("command `{command}` was not found {place}: {}", display(folders));
     Failure::new(Code::SpawnNotFound, cause).remedy(how_to_install(command))
 }
 
@@ -225,4 +225,108 @@ fn is_wrong_format(error: &io::Error) -> bool {
 #[cfg(not(unix))]
 fn is_wrong_format(error: &io::Error) -> bool {
     error.raw_os_error() == Some(193)
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// A folder with a program, a file that is none, and a folder.
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, mode) in [("program", 0o755), ("plain", 0o644)] {
+            fs::write(folder.path().join(name), "#!/bin/sh\n").unwrap();
+            fs::set_permissions(folder.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        fs::create_dir(folder.path().join("folder")).unwrap();
+        folder
+    }
+
+    async fn resolved(plan: &SpawnPlan, search_path: &SearchPath) -> Result<PathBuf, (Code, String)> {
+        let resolved = resolve(plan, search_path).await;
+        resolved.map(|found| found.program).map_err(|failure| (failure.code, failure.to_string()))
+    }
+
+    #[tokio::test]
+    async fn a_program_is_found_where_a_desktop_application_would_not_look() {
+        let folder = folder();
+        let here = folder.path().to_str().unwrap();
+        let plan = crate::supervisor::tests::plan("program", []);
+        for search_path in [
+            SearchPath::fixed(here, "", ""),
+            SearchPath::fixed("/usr/bin:/bin", here, ""),
+            SearchPath::fixed("/usr/bin:/bin", "", here),
+            SearchPath::fixed("/usr/bin:/usr/local/bin", "", here),
+        ] {
+            assert_eq!(
+                resolved(&plan, &search_path).await,
+                Ok(folder.path().join("program")),
+                "{search_path:?}"
+            );
+            let handed_down = resolve(&plan, &search_path).await.unwrap().path;
+            assert!(
+                std::env::split_paths(&handed_down).any(|found| found == folder.path()),
+                "{search_path:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_relative_command_starts_at_the_working_directory() {
+        let folder = folder();
+        let mut plan = crate::supervisor::tests::plan("./program", []);
+        plan.cwd = Some(folder.path().to_owned());
+        let found = resolved(&plan, &SearchPath::fixed("/bin", "", "")).await;
+        assert_eq!(
+            found.unwrap().canonicalize().unwrap(),
+            folder.path().join("program").canonicalize().unwrap()
+        );
+    }
+
+    #[tokio::test]
+    async fn every_reason_has_its_own_words() {
+        let folder = folder();
+        let here = folder.path().to_str().unwrap();
+        let search_path = SearchPath::fixed("/usr/bin:/bin", here, "/of-shell");
+        let check = async |command: &str, env_path: Option<&str>, code: Code, words: &[&str]| {
+            let mut plan = crate::supervisor::tests::plan(command, []);
+            plan.env = env_path.map(|path| ("PATH".to_owned(), path.to_owned())).into_iter().collect();
+            let (found, text) = resolved(&plan, &search_path).await.unwrap_err();
+            assert_eq!(found, code, "{command}: {text}");
+            words.iter().for_each(|word| assert!(text.contains(word), "{command}: {text}"));
+        };
+        let (not_found, denied) = (Code::SpawnNotFound, Code::SpawnDenied);
+        check("no-such", None, not_found, &["`no-such`", "/of-shell:/usr/bin:/bin:", here]).await;
+        check("npx", Some("/nowhere"), not_found, &["`npx`", ": /nowhere"]).await;
+        check("program", Some("/nowhere"), not_found, &["It exists as", &format!("{here}/program")]).await;
+        check("plain", None, denied, &["chmod +x", here]).await;
+        check(&format!("{here}/plain"), None, denied, &["is not executable"]).await;
+        check(&format!("{here}/folder"), None, denied, &["is a directory"]).await;
+        check(&format!("{here}/none"), None, not_found, &["does not exist"]).await;
+        check("~/bin/server", None, not_found, &["${HOME}"]).await;
+        check("", None, not_found, &["no command"]).await;
+    }
+
+    #[test]
+    fn refusals_of_the_system_are_told_apart() {
+        use nix::errno::Errno;
+        let plan = crate::supervisor::tests::plan("program", []);
+        for (errno, code) in [
+            (Errno::EMFILE, Code::SpawnResources),
+            (Errno::ENFILE, Code::SpawnResources),
+            (Errno::ENOMEM, Code::SpawnResources),
+            (Errno::EAGAIN, Code::SpawnResources),
+            (Errno::ETXTBSY, Code::SpawnResources),
+            (Errno::EACCES, Code::SpawnDenied),
+            (Errno::E2BIG, Code::SpawnDenied),
+            (Errno::ENOEXEC, Code::SpawnDenied),
+            (Errno::ENOENT, Code::SpawnNotFound),
+        ] {
+            assert_eq!(spawn_failure(&plan, Path::new("/no/such"), &errno.into()).code, code, "{errno}");
+        }
+    }
 }

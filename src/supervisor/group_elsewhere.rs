@@ -28,3 +28,5 @@ impl Group {
 }
 
 pub(super) fn prepare(_command: &mut Command) {}
+
+pub(super) fn prepare_session(_command: &mut Command) {}

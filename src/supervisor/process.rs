@@ -19,8 +19,11 @@ const STRAGGLER_GRACE: Duration = Duration::from_millis(100);
 /// After SIGKILL only the kernel is in the way; a process that waits for a dead disk may stay longer.
 const KILL_PATIENCE: Duration = Duration::from_millis(500);
 
-/// How long we wait for the last words on stderr when somebody else holds the pipe open.
+/// How long an exit is held back for the last words on stderr when somebody else holds the pipe open.
 const LAST_WORDS: Duration = Duration::from_millis(20);
+
+/// The same when all is over: only who escaped from us can still hold the pipe.
+const LAST_OF_ALL_WORDS: Duration = Duration::from_millis(100);
 
 const POLL: Duration = Duration::from_millis(5);
 
@@ -143,7 +146,7 @@ impl Process {
         let (exit, by) = self.end_leader(ending).await;
         self.sweep_group(by).await;
         let stragglers = self.sweep_strays().await;
-        self.stderr.closed_within(LAST_WORDS).await;
+        self.stderr.closed_within(LAST_OF_ALL_WORDS).await;
         self.stderr.stop();
         tracing::debug!(pid = self.pid, %exit, ?by, stragglers, "server process ended");
         Ended { exit, by, stragglers }

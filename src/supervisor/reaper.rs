@@ -35,8 +35,8 @@ pub enum ReaperCommand {
     Ourselves,
     /// Another program that calls [`reap_main`], with its arguments.
     Program(PathBuf, Vec<String>),
-    /// No sidecar: whatever ignores the end of its stdin survives our SIGKILL.
-    None,
+    /// No sidecar: whatever ignores the end of its stdin may survive our SIGKILL.
+    Off,
 }
 
 /// The link to the sidecar, which is started with the first child.
@@ -99,7 +99,8 @@ impl Reaper {
 
     fn start(&self) -> io::Result<Option<(Child, PipeWriter)>> {
         let mut command = match &self.command {
-            ReaperCommand::None => return Ok(None),
+            ReaperCommand::Off => return Ok(None),
+            ReaperCommand::Ourselves if cfg!(not(unix)) => return Ok(None),
             ReaperCommand::Ourselves => ourselves()?,
             ReaperCommand::Program(program, arguments) => {
                 let mut command = Command::new(program);
@@ -110,8 +111,9 @@ impl Reaper {
         let (reader, pipe) = io::pipe()?;
         set_nonblocking(&pipe)?;
         // Without our environment it carries no mark: if we are ourselves the child of a Switchboard, its sweep
-        // leaves our sidecar alone, which then finds the children of ours that it cannot know.
-        command.env_clear().current_dir(root()).stdin(reader).stdout(Stdio::null()).stderr(Stdio::null());
+        // leaves our sidecar alone, which then finds the children of ours that it cannot know. In `/` it keeps no
+        // file system busy.
+        command.env_clear().current_dir("/").stdin(reader).stdout(Stdio::null()).stderr(Stdio::null());
         group::prepare_session(&mut command);
         Ok(Some((command.spawn()?, pipe)))
     }
@@ -144,16 +146,11 @@ fn ourselves() -> io::Result<Command> {
     Ok(command)
 }
 
-#[cfg(all(unix, not(target_os = "linux")))]
+#[cfg(not(target_os = "linux"))]
 fn ourselves() -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("__reap");
     Ok(command)
-}
-
-#[cfg(not(unix))]
-fn ourselves() -> io::Result<Command> {
-    Err(ErrorKind::Unsupported.into())
 }
 
 #[cfg(unix)]
@@ -168,7 +165,48 @@ fn set_nonblocking(_pipe: &PipeWriter) -> io::Result<()> {
     Ok(())
 }
 
-/// Where a long-lived process keeps no folder busy.
-fn root() -> &'static str {
-    "/"
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn started(program: &str, arguments: &[&str]) -> Reaper {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let reaper = Reaper::new(RunId::random(), ReaperCommand::Program(program.into(), arguments));
+        reaper.ensure_started();
+        reaper
+    }
+
+    fn is_closed(reaper: &Reaper) -> bool {
+        matches!(*reaper.link.lock().unwrap(), Link::Closed)
+    }
+
+    #[tokio::test]
+    async fn a_sidecar_that_cannot_start_or_dies_is_no_obstacle() {
+        let group = Group::led_by(4_000_000).unwrap();
+        let missing = started("/no/such/program", &[]);
+        missing.add(group);
+        assert!(is_closed(&missing));
+
+        let dead = started("true", &[]);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !is_closed(&dead) {
+            assert!(Instant::now() < deadline, "writing to a dead sidecar goes on");
+            dead.remove(group);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sidecar_that_does_not_read_does_not_hold_us() {
+        let stuck = started("sleep", &["60"]);
+        let group = Group::led_by(4_000_000).unwrap();
+        (0..10_000).for_each(|_| stuck.remove(group));
+        if let Link::Open { _process, .. } = &mut *stuck.link.lock().unwrap() {
+            _process.start_kill().unwrap();
+        }
+        assert!(!is_closed(&stuck));
+    }
 }

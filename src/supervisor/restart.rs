@@ -226,7 +226,8 @@ mod tests {
         assert_eq!(server.run(1_000, Some(60_000), Cause::Transient), wait(500));
 
         let mut looped = Server::new();
-        (0..5).for_each(|_| drop(looped.crash(1)));
+        let last = (0..5).map(|_| looped.crash(1)).last();
+        assert_eq!(last, Some(Decision::CrashLooped { probe_in: MINUTE }));
         assert!(looped.policy.is_crash_looped());
         assert_eq!(looped.run(60_000, Some(60_000), Cause::Transient), wait(500));
         assert!(!looped.policy.is_crash_looped());

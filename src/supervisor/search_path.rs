@@ -34,6 +34,17 @@ impl SearchPath {
         Self { own, usual: usual::existing(home.as_deref()), of_shell: OnceCell::new() }
     }
 
+    /// One that asks nobody.
+    #[cfg(test)]
+    pub(super) fn fixed(own: &str, usual: &str, of_shell: &str) -> Self {
+        let folders = |path: &str| std::env::split_paths(path).collect();
+        Self {
+            own: folders(own),
+            usual: folders(usual),
+            of_shell: OnceCell::new_with(Some(folders(of_shell))),
+        }
+    }
+
     /// Our own folders and the usual ones. Asks the shell only if ours are hardly any.
     pub(super) async fn quick(&self) -> Vec<PathBuf> {
         if is_minimal(&self.own) || self.of_shell.initialized() {
@@ -122,8 +133,7 @@ mod tests {
     #[tokio::test]
     async fn what_the_shell_knows_comes_first_only_for_a_minimal_path() {
         let check = async |own: &str, expected: &str| {
-            let of_shell = OnceCell::new_with(Some(folders("/shell:/bin")));
-            let path = SearchPath { own: folders(own), usual: folders("/usual:/shell"), of_shell };
+            let path = SearchPath::fixed(own, "/usual:/shell", "/shell:/bin");
             assert_eq!(display(&path.full().await), expected);
             assert_eq!(display(&path.quick().await), expected);
         };

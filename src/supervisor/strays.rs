@@ -62,13 +62,11 @@ pub(super) fn kill_marked(mark: &Mark) -> usize {
 }
 
 /// Kills every process that any child of this run left behind; returns how many there were.
-#[cfg(unix)]
 pub(super) fn kill_run(run: &RunId) -> usize {
     let prefix = run.prefix();
     processes::kill_where(|value| value.starts_with(prefix.as_bytes()))
 }
 
-#[cfg(unix)]
 pub(super) use processes::{group_has_living_member, start_time};
 
 #[cfg(target_os = "linux")]
@@ -145,13 +143,11 @@ mod processes {
         0
     }
 
-    #[cfg(unix)]
     pub(in super::super) fn start_time(_pid: u32) -> Option<u64> {
         None
     }
 
     /// Asked only after `killpg` found somebody, who is then taken to be alive.
-    #[cfg(unix)]
     pub(in super::super) fn group_has_living_member(_group: u32) -> bool {
         true
     }

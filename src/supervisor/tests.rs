@@ -1,4 +1,7 @@
 //! Real processes, started and ended.
+//!
+//! What needs a process of its own (to be killed, or to be counted alone) runs this test program again with the name
+//! of one test and an argument that the test looks for; without it, that test is empty.
 
 use super::*;
 
@@ -14,3 +17,10 @@ pub(super) fn plan<const N: usize>(command: &str, args: [&str; N]) -> SpawnPlan 
         redact: Vec::new(),
     }
 }
+
+#[cfg(unix)]
+mod endings;
+#[cfg(unix)]
+mod faults;
+#[cfg(unix)]
+mod support;

@@ -62,7 +62,7 @@ mod tests {
         }
         fs::create_dir_all(nvm.join("alias/lts")).unwrap();
         fs::write(nvm.join("alias/lts/iron"), "v20.9.0\n").unwrap();
-        let mut check = |alias: &str, expected: &str| {
+        let check = |alias: &str, expected: &str| {
             fs::write(nvm.join("alias/default"), alias).unwrap();
             let expected = nvm.join("versions/node").join(expected).join("bin");
             assert!(existing(Some(home.path())).contains(&expected), "{alias}");
