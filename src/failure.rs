@@ -107,6 +107,9 @@ codes! {
         "It cannot be shown without making some clients drop the whole list, and it cannot be mended.";
     TransportPlanned = "SB-NET-001", "this transport is not available in this version",
         "This version reaches servers over stdio only. The entry is kept and reported, the other servers work.";
+    MockScript = "SB-MOCK-001", "the mock script cannot be used",
+        "The file is missing, is not YAML, or has a key or value that the mock server does not know. The message names \
+         file, line and column. `docs/mock.md` describes every key.";
 }
 
 impl Code {

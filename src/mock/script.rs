@@ -1,0 +1,324 @@
+//! What a script means: a [`Plan`] per start of the server, made of things to show and reactions to moments.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+/// A script that was read and checked.
+#[derive(Clone, Debug)]
+pub struct Script {
+    pub(super) base: Arc<Plan>,
+    /// What the first starts do instead of `base`, one plan per start.
+    pub(super) runs: Vec<Arc<Plan>>,
+    /// The file that counts the starts; a template.
+    pub(super) state: Option<String>,
+}
+
+impl Script {
+    /// What the server does on its `start`th start, counted from 1.
+    pub(super) fn plan(&self, start: u64) -> Arc<Plan> {
+        let at = usize::try_from(start.saturating_sub(1)).unwrap_or(usize::MAX);
+        self.runs.get(at).unwrap_or(&self.base).clone()
+    }
+}
+
+/// Everything the server is and does between one start and its end.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) server: ServerInfo,
+    pub(super) tools: Vec<Item>,
+    pub(super) prompts: Vec<Item>,
+    pub(super) resources: Vec<Item>,
+    pub(super) templates: Vec<Item>,
+    pub(super) completions: Vec<Completion>,
+    pub(super) pages: Pages,
+    /// Reactions by method, or by `start`, `list`, `unknown`.
+    pub(super) on: HashMap<String, Arc<Reaction>>,
+    pub(super) eof: Eof,
+    pub(super) signals: Vec<(Signal, Option<Arc<Reaction>>)>,
+    /// One call at a time.
+    pub(super) serial: bool,
+    /// Every received line goes to this file; a template.
+    pub(super) record: Option<String>,
+    /// Pid, environment and the like go to this file on start; a template.
+    pub(super) record_process: Option<String>,
+    pub(super) children: Vec<Grandchild>,
+}
+
+/// The `server` block.
+#[derive(Debug)]
+pub(super) struct ServerInfo {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) title: Option<String>,
+    pub(super) instructions: Option<String>,
+    /// Laid over the capabilities that follow from the script.
+    pub(super) capabilities: Option<Value>,
+    /// The revision to answer whatever is asked.
+    pub(super) protocol: Option<String>,
+    /// Members of the initialize result; null removes one.
+    pub(super) extra: Map<String, Value>,
+}
+
+impl Default for ServerInfo {
+    fn default() -> Self {
+        Self {
+            name: "mock".into(),
+            version: "1.0.0".into(),
+            title: None,
+            instructions: None,
+            capabilities: None,
+            protocol: None,
+            extra: Map::new(),
+        }
+    }
+}
+
+/// A tool, prompt, resource or resource template.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    /// Tool or prompt name, URI or URI template.
+    pub(super) name: String,
+    /// The definition as a list shows it.
+    pub(super) definition: Value,
+    /// What the first calls do, one reaction per call.
+    pub(super) calls: Vec<Arc<Reaction>>,
+    /// What every later call does.
+    pub(super) then: Arc<Reaction>,
+}
+
+impl Item {
+    /// What the `call`th call does, counted from 1.
+    pub(super) fn reaction(&self, call: u64) -> Arc<Reaction> {
+        let at = usize::try_from(call.saturating_sub(1)).unwrap_or(usize::MAX);
+        self.calls.get(at).unwrap_or(&self.then).clone()
+    }
+}
+
+/// The values that `completion/complete` offers for the arguments of one prompt or template.
+#[derive(Debug)]
+pub(super) struct Completion {
+    pub(super) of: String,
+    pub(super) arguments: Vec<(String, Vec<String>)>,
+}
+
+/// How lists are cut into pages.
+#[derive(Debug, Default)]
+pub(super) struct Pages {
+    /// Items per page; none means one page.
+    pub(super) size: Option<usize>,
+    pub(super) cursor: Cursor,
+}
+
+/// What follows the last page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Cursor {
+    /// Nothing, as it should be.
+    #[default]
+    Plain,
+    /// The first page again.
+    Loop,
+    /// Every page names the same next cursor.
+    Same,
+    /// Every page names a new cursor and is the first page again.
+    Endless,
+}
+
+/// What the end of stdin does.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Eof {
+    /// Flush what was answered and end.
+    #[default]
+    Exit,
+    /// Finish the running calls first.
+    Finish,
+    /// Stay.
+    Ignore,
+    /// Do this, then end.
+    React(Arc<Reaction>),
+}
+
+/// A signal that a script can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// `SIGKILL`.
+    Kill,
+    /// `SIGSEGV`.
+    Segv,
+    /// `SIGABRT`.
+    Abort,
+    /// `SIGBUS`.
+    Bus,
+    /// `SIGTERM`.
+    Term,
+    /// `SIGINT`.
+    Int,
+    /// `SIGHUP`.
+    Hup,
+}
+
+impl Signal {
+    /// The names that a script may write, with or without `SIG`.
+    pub(super) const NAMES: &[(&str, Signal)] = &[
+        ("SIGKILL", Signal::Kill),
+        ("SIGSEGV", Signal::Segv),
+        ("SIGABRT", Signal::Abort),
+        ("SIGBUS", Signal::Bus),
+        ("SIGTERM", Signal::Term),
+        ("SIGINT", Signal::Int),
+        ("SIGHUP", Signal::Hup),
+    ];
+}
+
+/// A sleeping process that the server starts before anything else.
+#[derive(Clone, Debug)]
+pub(super) struct Grandchild {
+    pub(super) name: String,
+    pub(super) ignore_term: bool,
+    pub(super) setsid: bool,
+    pub(super) keep_stdin: bool,
+    pub(super) keep_stdout: bool,
+    pub(super) keep_stderr: bool,
+    /// How long it lives when nobody ends it.
+    pub(super) lifetime: Duration,
+}
+
+/// What happens at a moment, in order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reaction {
+    pub(super) steps: Vec<Step>,
+    /// Go on although the caller cancelled.
+    pub(super) ignore_cancel: bool,
+}
+
+impl Reaction {
+    /// Whether every step is done without waiting for time or for the client, so that the reader may do it itself.
+    pub(super) fn is_immediate(&self) -> bool {
+        self.steps.iter().all(|step| {
+            !matches!(
+                step,
+                Step::Sleep(_)
+                    | Step::Ask { .. }
+                    | Step::Hang
+                    | Step::WaitCancel(_)
+                    | Step::Repeat { .. }
+                    | Step::Noise(_)
+            )
+        })
+    }
+}
+
+/// One thing the server does. Every text and JSON value in it is a template.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// Answers the request; a second answer is a second response.
+    Answer(Answer),
+    /// Does what the server would have done without this reaction.
+    Default,
+    Sleep(Duration),
+    /// The params of a progress notification; without `progressToken` the caller's is used.
+    Progress(Map<String, Value>),
+    /// The params of a log message, sent if the client's level allows.
+    Log(Map<String, Value>),
+    Notify {
+        method: String,
+        params: Option<Value>,
+    },
+    Ask {
+        method: String,
+        params: Option<Value>,
+        /// The name under which later steps find the answer.
+        save: Option<String>,
+        wait: bool,
+    },
+    /// Bytes on stdout.
+    Raw(Vec<Part>),
+    Noise(Noise),
+    Stderr(String),
+    Exit(i32),
+    Crash(Signal),
+    Hang,
+    CloseStdout,
+    CloseStdin,
+    /// For good, or for a while.
+    StopReading(Option<Duration>),
+    /// Shows only these items and tells that the list changed.
+    Show {
+        list: List,
+        names: Vec<String>,
+    },
+    /// Tells that a resource changed, if the client subscribed to it.
+    Updated(String),
+    /// Waits this long for a cancellation; `{{cancelled}}` says whether it came.
+    WaitCancel(Duration),
+    Repeat {
+        times: u64,
+        every: Duration,
+        steps: Vec<Step>,
+    },
+}
+
+/// An answer to a request.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    Result(Value),
+    Error(Value),
+    /// The bytes of the last answer once more.
+    Again,
+}
+
+/// A piece of raw output.
+#[derive(Clone, Debug)]
+pub(super) enum Part {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+/// Much output that is no message.
+#[derive(Clone, Debug)]
+pub(super) struct Noise {
+    pub(super) text: String,
+    pub(super) amount: Amount,
+    /// Whether each repetition ends its line.
+    pub(super) newline: bool,
+    pub(super) to_stderr: bool,
+}
+
+/// How much noise.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Amount {
+    Lines(u64),
+    Bytes(u64),
+}
+
+/// The lists that a server shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum List {
+    Tools,
+    Prompts,
+    Resources,
+    Templates,
+}
+
+impl List {
+    /// The member of a list result that holds the items.
+    pub(super) fn member(self) -> &'static str {
+        match self {
+            List::Tools => "tools",
+            List::Prompts => "prompts",
+            List::Resources => "resources",
+            List::Templates => "resourceTemplates",
+        }
+    }
+
+    /// The notification that says the list changed.
+    pub(super) fn changed(self) -> &'static str {
+        match self {
+            List::Tools => "notifications/tools/list_changed",
+            List::Prompts => "notifications/prompts/list_changed",
+            List::Resources | List::Templates => "notifications/resources/list_changed",
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Each kind of step, one after the other.
