@@ -1,1 +1,303 @@
-//! (to be written)
+//! One server as we use it: its connection, the ids we give it, its generations.
+//!
+//! In come [`Call`]s with the server's own names; out go their answers, to the [`Client`] that made them, and what the
+//! server shows ([`Observer::offering`]). A backend starts its server when somebody needs it, starts it again when it
+//! fell, and answers everything in flight when it does. It never knows exposed names or a client's ids.
+//!
+//! Three parts share one backend. [`link`] is the table of what is in flight; callers and the reader work on it
+//! directly, under a lock that is never held across an await. [`reader`] takes the server's lines apart.
+//! [`lifecycle`] is the one task that starts, watches and ends the process.
+
+pub mod link;
+
+mod compose;
+mod handshake;
+mod lifecycle;
+mod listing;
+mod reader;
+mod state;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::call::{AskKey, Call, Client, Ticket};
+use crate::catalog::Offering;
+use crate::config::ServerConfig;
+use crate::failure::{Code, Failure};
+use crate::names::ServerName;
+use crate::protocol::{Level, ListKind};
+use crate::supervisor::StderrTail;
+use crate::wire::Body;
+
+use link::{Link, Submitted};
+
+pub use lifecycle::{Lifecycle, Shutdown};
+pub use state::State;
+
+/// Who wants to know what becomes of a backend.
+pub trait Observer: Send + Sync {
+    /// The server has shown its lists, for the first time or anew.
+    fn offering(&self, server: &ServerName, offering: Offering);
+
+    /// The backend's [`State`] has changed.
+    fn state_changed(&self, server: &ServerName);
+}
+
+/// One server. Shared; the process behind it comes and goes.
+pub struct Backend {
+    config: ServerConfig,
+    client: Arc<dyn Client>,
+    link: Link,
+    orders: Orders,
+    wanted: Mutex<Wanted>,
+    state: Mutex<State>,
+    tallies: Mutex<Tallies>,
+    noise: Mutex<Vec<String>>,
+    stderr: Mutex<Option<StderrTail>>,
+}
+
+/// How many lines of noise are kept.
+const NOISE_KEPT: usize = 5;
+
+/// What a new generation of the server must be told again.
+#[derive(Clone, Default)]
+struct Wanted {
+    level: Option<Level>,
+    subscriptions: BTreeSet<String>,
+}
+
+/// What happened since we run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tallies {
+    /// Calls that were handed to the server.
+    pub calls: u64,
+    /// Calls that got no answer of the server.
+    pub failures: u64,
+    /// Starts of the process.
+    pub starts: u64,
+    /// Lines on stdout that were no protocol messages.
+    pub noise: u64,
+    /// Log messages that were dropped because there were too many.
+    pub dropped_logs: u64,
+}
+
+/// What the lifecycle is asked to do. A flag that is set twice is one order.
+#[derive(Default)]
+struct Orders {
+    pending: Mutex<Pending>,
+    given: Notify,
+}
+
+#[derive(Default)]
+struct Pending {
+    start: bool,
+    restart: bool,
+    refresh: BTreeSet<usize>,
+}
+
+impl Orders {
+    fn give(&self, order: impl FnOnce(&mut Pending)) {
+        order(&mut self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        self.given.notify_one();
+    }
+
+    fn take(&self) -> Pending {
+        std::mem::take(&mut self.pending.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Resolves when there may be an order. Cancel safe.
+    async fn given(&self) {
+        self.given.notified().await;
+    }
+}
+
+impl Backend {
+    /// A backend whose server is not running. [`Lifecycle::run`] must be spawned for it to ever do so.
+    pub fn new(config: ServerConfig, client: Arc<dyn Client>) -> Arc<Self> {
+        Arc::new(Self {
+            link: Link::new(config.name.clone()),
+            config,
+            client,
+            orders: Orders::default(),
+            wanted: Mutex::default(),
+            state: Mutex::new(State::Idle),
+            tallies: Mutex::default(),
+            noise: Mutex::default(),
+            stderr: Mutex::default(),
+        })
+    }
+
+    /// The server's name.
+    pub fn name(&self) -> &ServerName {
+        &self.config.name
+    }
+
+    /// The server's config.
+    pub fn config(&self) -> &ServerConfig {
+        &self.config
+    }
+
+    /// What the server is doing.
+    pub fn state(&self) -> State {
+        lock(&self.state).clone()
+    }
+
+    /// What happened so far.
+    pub fn tallies(&self) -> Tallies {
+        *lock(&self.tallies)
+    }
+
+    /// How many calls are at the server or wait for it.
+    pub fn open_calls(&self) -> usize {
+        self.link.open_calls()
+    }
+
+    /// Hands a call to the server, starting it if need be. The answer, or the failure, reaches the call's client.
+    pub fn call(&self, call: Call) {
+        self.tally(|tallies| tallies.calls += 1);
+        match self.link.submit(call) {
+            Submitted::Sent => {}
+            Submitted::Waits => self.start(),
+            Submitted::Refused(call, failure) => {
+                self.tally(|tallies| tallies.failures += 1);
+                call.client.fail(call.ticket, failure);
+            }
+        }
+    }
+
+    /// The client no longer wants the answer; the server is told, if it has been sent the call.
+    pub fn cancel(&self, ticket: Ticket, reason: Option<&str>) {
+        self.link.cancel(ticket, reason);
+    }
+
+    /// The client's answer to a question of the server.
+    pub fn answer(&self, key: &AskKey, line: &Bytes, body: Body) {
+        self.link.answer(key, line, body);
+    }
+
+    /// Sends a notification to the server, if it is running.
+    pub fn notify(&self, method: &str, params: Option<&[u8]>) {
+        self.link.notify(method, params);
+    }
+
+    /// Starts the server if it is not running.
+    pub fn start(&self) {
+        self.orders.give(|pending| pending.start = true);
+    }
+
+    /// Asks the server for this list again, if it is running.
+    fn refresh(&self, kind: ListKind) {
+        self.orders.give(|pending| {
+            pending.refresh.insert(kind as usize);
+        });
+    }
+
+    /// The log level for this server from now on, and for every later generation.
+    pub fn set_level(&self, level: Level) {
+        lock(&self.wanted).level = Some(level);
+        if self.link.greeting().is_some_and(|greeting| greeting.logging) {
+            self.link.tell("logging/setLevel", &handshake::level_params(level));
+        }
+    }
+
+    /// The server has accepted a subscription to its resource `uri`: later generations will be asked for it too.
+    pub fn subscribed(&self, uri: String) {
+        lock(&self.wanted).subscriptions.insert(uri);
+    }
+
+    /// The client is no longer interested in the resource.
+    pub fn unsubscribed(&self, uri: &str) {
+        lock(&self.wanted).subscriptions.remove(uri);
+    }
+
+    /// Whether the client follows any resource of this server.
+    pub fn has_subscriptions(&self) -> bool {
+        !lock(&self.wanted).subscriptions.is_empty()
+    }
+
+    fn wanted(&self) -> Wanted {
+        lock(&self.wanted).clone()
+    }
+
+    fn set_state(&self, state: State) {
+        *lock(&self.state) = state;
+    }
+
+    fn tally(&self, count: impl FnOnce(&mut Tallies)) {
+        count(&mut lock(&self.tallies));
+    }
+
+    /// Sends a request of our own and waits for its answer.
+    async fn ask_server(
+        &self,
+        method: &str,
+        params: Option<&[u8]>,
+        patience: Duration,
+    ) -> Result<(Bytes, Body), Failure> {
+        let unavailable = || {
+            Failure::new(Code::CallUnavailable, format!("it ended before it answered `{method}`")).of(self.name())
+        };
+        let (id, answer) = self.link.request(method, params).ok_or_else(unavailable)?;
+        match tokio::time::timeout(patience, answer).await {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(_)) => Err(unavailable()),
+            Err(_) => {
+                self.link.forget(id);
+                let cause = format!("it did not answer `{method}` within {}", show_duration(patience));
+                Err(Failure::new(Code::CallTimeout, cause).of(self.name()))
+            }
+        }
+    }
+
+    /// Keeps the beginning of a line that was no message, for whoever asks why the server is not well.
+    fn note_noise(&self, line: &[u8]) {
+        let text: String = String::from_utf8_lossy(&line[..line.len().min(800)])
+            .chars()
+            .filter(|char| !char.is_control())
+            .take(200)
+            .collect();
+        tracing::debug!(server = %self.name(), text, "a line on stdout was no protocol message");
+        let mut noise = lock(&self.noise);
+        if noise.len() == NOISE_KEPT {
+            noise.remove(0);
+        }
+        noise.push(text);
+    }
+
+    /// The last lines on stdout that were no protocol messages, cut short, oldest first.
+    pub fn noise(&self) -> Vec<String> {
+        lock(&self.noise).clone()
+    }
+
+    /// The last lines that the server wrote to stderr, in this run or the one before.
+    pub fn last_words(&self, count: usize) -> Vec<String> {
+        lock(&self.stderr).as_ref().map(|tail| tail.last_lines(count)).unwrap_or_default()
+    }
+
+    fn fail_all(&self, calls: Vec<Call>, failure: &Failure) {
+        self.tally(|tallies| tallies.failures += calls.len() as u64);
+        for call in calls {
+            call.client.fail(call.ticket, failure.clone());
+        }
+    }
+
+}
+
+/// A duration as people write it: `30s`, `250ms`, `5m`.
+pub(crate) fn show_duration(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    match millis {
+        0..1000 => format!("{millis}ms"),
+        _ if millis < 10_000 && millis % 1000 != 0 => format!("{:.1}s", duration.as_secs_f64()),
+        _ if duration.as_secs() >= 120 && duration.as_secs() % 60 == 0 => format!("{}m", duration.as_secs() / 60),
+        _ => format!("{}s", duration.as_secs()),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

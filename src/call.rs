@@ -9,8 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::failure::Failure;
-use crate::names::ServerName;
-use crate::protocol::Method;
+use crate::names::{OriginalName, ServerName};
+use crate::protocol::{Method, Revision};
 use crate::wire::{Body, Id, Span};
 
 /// A frontend's name for one of its open requests.
@@ -27,7 +27,7 @@ pub struct Call {
     /// The method, the same on both sides.
     pub method: Method,
     /// What is called, in the server's own words, for texts that people read.
-    pub label: Arc<str>,
+    pub label: OriginalName,
     /// The line that holds the parameters.
     pub line: Bytes,
     /// Where the parameters stand in `line`.
@@ -142,9 +142,21 @@ pub struct Notice<'a> {
     pub params: Span,
 }
 
+/// How a client introduced itself; servers are introduced to it in the same words.
+#[derive(Clone, Debug)]
+pub struct Introduction {
+    /// The revision that it speaks.
+    pub revision: &'static Revision,
+    /// Its raw capabilities object, reduced to what we relay.
+    pub capabilities: Bytes,
+}
+
 /// The client's side, as backends see it. No method waits: what cannot be passed on at once is queued or dropped by
 /// the implementation.
 pub trait Client: Send + Sync + std::fmt::Debug {
+    /// How the client introduced itself.
+    fn introduction(&self) -> Introduction;
+
     /// The server has answered the call.
     fn reply(&self, ticket: Ticket, reply: Reply<'_>);
 

@@ -1,1 +1,20 @@
-//! (to be written)
+//! Our face toward a client: it speaks MCP as a server does.
+//!
+//! In come the client's lines; out go answers under the client's own ids. A [`Session`] is one client: it says which
+//! server a request is for, keeps the client's ids, tokens, level and capabilities, and puts servers' questions to it.
+//! Failures of other rooms become protocol answers here and nowhere else ([`answer`]). It never touches a process and
+//! never waits for a server: what must wait (a first list) waits in a task of its own.
+
+mod announce;
+mod answer;
+mod ask;
+mod batch;
+mod incoming;
+mod pending;
+mod session;
+pub mod stdio;
+
+pub use session::Session;
+
+/// No message to a client is longer than this: common clients hang up at 10 MiB, on all servers at once.
+pub const MAX_MESSAGE: usize = 8 << 20;

@@ -1,1 +1,330 @@
-//! (to be written)
+//! The live set of servers, what they show, and the catalog merged from it.
+//!
+//! In comes a resolved config; out go backends by name and the current [`Catalog`], an immutable snapshot that is
+//! replaced when a server shows something else. It decides when servers are started and when a first list is complete;
+//! it never looks at a call.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, timeout};
+use tokio_util::task::TaskTracker;
+
+use crate::backend::{Backend, Lifecycle, Observer, State};
+use crate::call::Client;
+use crate::catalog::{Catalog, Offering, Options, Overrides, Rules, Source, Store};
+use crate::config::{Config, Entry, Launch, ServerConfig, Start, ToolRules};
+use crate::names::ServerName;
+use crate::protocol::{Level, ListKind};
+use crate::supervisor::{Ending, Supervisor};
+
+/// How many servers may start at once.
+const PARALLEL_STARTS: usize = 4;
+
+/// The live set of servers.
+pub struct Registry {
+    entries: Vec<Entry>,
+    max_name: usize,
+    /// In config order; the catalog's server indexes are places in it.
+    backends: Vec<Arc<Backend>>,
+    by_name: HashMap<ServerName, usize>,
+    shown: Mutex<Shown>,
+    own_tools: Vec<Bytes>,
+    store: Option<Store>,
+    /// Counts changes of the catalog or of a server's state.
+    changes: watch::Sender<u64>,
+    shutdown: watch::Sender<Option<Ending>>,
+    tasks: TaskTracker,
+    supervisor: Supervisor,
+    starts: Arc<Semaphore>,
+    begun: AtomicBool,
+}
+
+struct Shown {
+    catalog: Arc<Catalog>,
+    offerings: HashMap<ServerName, Known>,
+}
+
+/// What a server showed, and where we have it from.
+#[derive(Clone)]
+struct Known {
+    offering: Arc<Offering>,
+    /// Shown in this run, not only found on disk.
+    live: bool,
+}
+
+/// What the registry stands on.
+pub struct Parts {
+    /// What is meant to run.
+    pub config: Config,
+    /// Where catalogs are kept; `None` keeps nothing.
+    pub store: Option<Store>,
+    /// Who starts processes.
+    pub supervisor: Supervisor,
+    /// The definitions of our own tools.
+    pub own_tools: Vec<Bytes>,
+}
+
+impl Registry {
+    /// Reads the stored catalogs and prepares a backend for every server. Nothing is started.
+    ///
+    /// Must be called inside a tokio runtime.
+    pub fn open(parts: Parts, client: &Arc<dyn Client>) -> Arc<Self> {
+        let Parts { config, store, supervisor, own_tools } = parts;
+        let backends: Vec<Arc<Backend>> =
+            config.ready().map(|server| Backend::new(server.clone(), Arc::clone(client))).collect();
+        let by_name = backends.iter().enumerate().map(|(index, backend)| (backend.name().clone(), index)).collect();
+        let offerings = backends.iter().filter_map(|backend| stored(store.as_ref(), backend.config())).collect();
+        let catalog = Arc::new(merge(&backends, &offerings, &own_tools, config.expose.max_name));
+        Arc::new(Self {
+            max_name: config.expose.max_name,
+            entries: config.servers,
+            backends,
+            by_name,
+            shown: Mutex::new(Shown { catalog, offerings }),
+            own_tools,
+            store,
+            changes: watch::Sender::new(0),
+            shutdown: watch::Sender::new(None),
+            tasks: TaskTracker::new(),
+            supervisor,
+            starts: Arc::new(Semaphore::new(PARALLEL_STARTS)),
+            begun: AtomicBool::new(false),
+        })
+    }
+
+    /// Sets the servers' tasks going and starts those that are eager or that have never shown what they have.
+    ///
+    /// Called once the client has introduced itself: a probe must start nothing, and servers are told what the client
+    /// can do.
+    pub fn begin(self: &Arc<Self>) {
+        if self.begun.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        for backend in &self.backends {
+            let offering = self.offering(backend.name()).map(|known| (*known).clone());
+            if offering.is_none() || backend.config().start == Start::Eager {
+                backend.start();
+            }
+            let observer: Arc<dyn Observer> = Arc::new(Watcher(Arc::downgrade(self)));
+            let starts = Arc::clone(&self.starts);
+            let shutdown = self.shutdown.subscribe();
+            let lifecycle =
+                Lifecycle::new(Arc::clone(backend), self.supervisor.clone(), starts, observer, shutdown, offering);
+            self.tasks.spawn(lifecycle.run());
+        }
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The current catalog.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.shown().catalog)
+    }
+
+    /// What a server showed last, in this run or before.
+    pub fn offering(&self, server: &ServerName) -> Option<Arc<Offering>> {
+        self.shown().offerings.get(server).map(|known| Arc::clone(&known.offering))
+    }
+
+    /// Whether a server has shown its lists in this run.
+    pub fn is_live(&self, server: &ServerName) -> bool {
+        self.shown().offerings.get(server).is_some_and(|known| known.live)
+    }
+
+    /// Every entry of the config, in its order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Every server that can be started, in config order.
+    pub fn backends(&self) -> &[Arc<Backend>] {
+        &self.backends
+    }
+
+    /// The server at this place in the catalog.
+    pub fn backend_at(&self, index: usize) -> Option<&Arc<Backend>> {
+        self.backends.get(index)
+    }
+
+    /// The server of this name.
+    pub fn backend(&self, name: &ServerName) -> Option<&Arc<Backend>> {
+        self.backends.get(*self.by_name.get(name)?)
+    }
+
+    /// Where the server's stderr is kept.
+    pub fn log_path(&self, server: &ServerName) -> Option<std::path::PathBuf> {
+        self.supervisor.log_path(server)
+    }
+
+    /// Resolves, again and again, when the catalog or a state has changed.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Whether every server has shown what it has, now or in an earlier run, or cannot.
+    pub fn is_complete(&self) -> bool {
+        let shown = self.shown();
+        self.backends.iter().all(|backend| {
+            shown.offerings.contains_key(backend.name())
+                || matches!(backend.config().launch, Launch::Http { .. })
+                || match backend.state() {
+                    State::Waiting { .. } | State::CrashLooped { .. } | State::Failed { .. } | State::Ended => true,
+                    State::Idle => backend.tallies().starts > 0,
+                    State::Starting { .. } | State::Ready { .. } => false,
+                }
+        })
+    }
+
+    /// Waits until [`is_complete`](Self::is_complete), but not beyond `deadline`.
+    pub async fn complete_by(&self, deadline: Instant) {
+        let mut changes = self.changes();
+        let complete = changes.wait_for(|_| self.is_complete());
+        let _ = tokio::time::timeout_at(deadline, complete).await;
+    }
+
+    /// The log level of every server from now on.
+    pub fn set_level(&self, level: Level) {
+        for backend in &self.backends {
+            backend.set_level(level);
+        }
+    }
+
+    /// Sends a notification to every running server.
+    pub fn notify_all(&self, method: &str, params: Option<&[u8]>) {
+        for backend in &self.backends {
+            backend.notify(method, params);
+        }
+    }
+
+    /// Ends every server within the given grace, all at once, and waits for that.
+    pub async fn shutdown(&self, ending: Ending) {
+        self.shutdown.send_replace(Some(ending));
+        self.tasks.close();
+        if timeout(ending.kill_after + Duration::from_millis(250), self.tasks.wait()).await.is_err() {
+            tracing::warn!("servers are late to end; the reaper takes care of them");
+        }
+    }
+
+    fn show(self: &Arc<Self>, server: &ServerName, offering: Offering) {
+        let offering = Arc::new(offering);
+        let known = Known { offering: Arc::clone(&offering), live: true };
+        let mut shown = self.shown();
+        let before = shown.offerings.insert(server.clone(), known);
+        let same = before.as_ref().is_some_and(|before| *before.offering == *offering);
+        if !same {
+            shown.catalog = Arc::new(merge(&self.backends, &shown.offerings, &self.own_tools, self.max_name));
+        }
+        drop(shown);
+        if !same {
+            self.keep(server, offering);
+        }
+        self.changed();
+    }
+
+    fn keep(&self, server: &ServerName, offering: Arc<Offering>) {
+        let Some(store) = self.store.clone() else { return };
+        let Some(fingerprint) = self.backend(server).map(|backend| backend.config().fingerprint()) else { return };
+        let server = server.clone();
+        self.tasks.spawn_blocking(move || {
+            if let Err(error) = store.save(&server, &fingerprint, &offering) {
+                tracing::warn!(%server, %error, "the catalog could not be stored");
+            }
+        });
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+}
+
+fn stored(store: Option<&Store>, config: &ServerConfig) -> Option<(ServerName, Known)> {
+    let offering = store?.load(&config.name, &config.fingerprint())?;
+    Some((config.name.clone(), Known { offering: Arc::new(offering), live: false }))
+}
+
+fn merge(
+    backends: &[Arc<Backend>],
+    offerings: &HashMap<ServerName, Known>,
+    own_tools: &[Bytes],
+    max_name: usize,
+) -> Catalog {
+    let nothing = Offering::default();
+    let rules: Vec<OwnersRules<'_>> = backends.iter().map(|backend| OwnersRules::new(&backend.config().tools)).collect();
+    let sources: Vec<Source<'_>> = backends
+        .iter()
+        .zip(&rules)
+        .map(|(backend, rules)| Source {
+            name: backend.name(),
+            prefix: &backend.config().prefix,
+            rules,
+            offering: offerings.get(backend.name()).map_or(&nothing, |known| &known.offering),
+        })
+        .collect();
+    Catalog::build(&sources, own_tools, Options { max_name, ..Options::default() })
+}
+
+/// The config's wishes, in the form in which the catalog asks for them.
+struct OwnersRules<'a> {
+    rules: &'a ToolRules,
+    annotations: HashMap<&'a str, Vec<u8>>,
+}
+
+impl<'a> OwnersRules<'a> {
+    fn new(rules: &'a ToolRules) -> Self {
+        let annotations = rules
+            .overrides
+            .iter()
+            .filter(|(_, words)| !words.annotations.is_empty())
+            .filter_map(|(tool, words)| Some((tool.as_str(), serde_json::to_vec(&words.annotations).ok()?)))
+            .collect();
+        Self { rules, annotations }
+    }
+}
+
+impl Rules for OwnersRules<'_> {
+    fn allows(&self, original: &str) -> bool {
+        self.rules.allows(original)
+    }
+
+    fn rename(&self, original: &str) -> Option<&str> {
+        self.rules.renamed(original)
+    }
+
+    fn overrides(&self, original: &str) -> Option<Overrides<'_>> {
+        let words = self.rules.override_of(original)?;
+        Some(Overrides {
+            title: words.title.as_deref(),
+            description: words.description.as_deref(),
+            annotations: self.annotations.get(original).map(Vec::as_slice),
+        })
+    }
+}
+
+/// Brings news of the backends to the registry, without keeping it alive.
+struct Watcher(Weak<Registry>);
+
+impl Observer for Watcher {
+    fn offering(&self, server: &ServerName, offering: Offering) {
+        if let Some(registry) = self.0.upgrade() {
+            registry.show(server, offering);
+        }
+    }
+
+    fn state_changed(&self, _server: &ServerName) {
+        if let Some(registry) = self.0.upgrade() {
+            registry.changed();
+        }
+    }
+}
+
+/// The digests of everything that clients can list: what `list_changed` is about.
+pub fn digests(catalog: &Catalog) -> [u64; 4] {
+    ListKind::ALL.map(|kind| catalog.digest(kind))
+}

@@ -69,6 +69,8 @@ pub enum Fault {
     Syntax(String),
     /// A JSON array: a batch.
     Batch(Span),
+    /// JSON that nests deeper than we pass on: answered with -32600.
+    TooDeep(Option<Id>),
     /// JSON, but no JSON-RPC message: answered with -32600.
     Invalid(Option<Id>, &'static str),
 }
@@ -113,7 +115,10 @@ impl Envelope {
                 });
             }
         }
-        Self::one_pass(line, start).map_err(|error| Fault::Syntax(error.to_string()))
+        Self::one_pass(line, start).map_err(|error| match error {
+            JsonError::TooDeep => Fault::TooDeep(recover_id(line)),
+            JsonError::Truncated | JsonError::Unexpected { .. } => Fault::Syntax(error.to_string()),
+        })
     }
 
     fn one_pass(line: &[u8], start: usize) -> Result<(Envelope, Option<&'static str>), JsonError> {
@@ -302,6 +307,12 @@ mod tests {
         invalid(r#"{"jsonrpc":"2.0","id":3,"method":"x","method":"y"}"#, Some("3"));
         invalid(r#"{"jsonrpc":"2.0","id":3,"id":4,"method":"x"}"#, None);
         invalid(r#"{"jsonrpc":"2.0","id":3,"result":1,"error":{}}"#, Some("3"));
+    }
+
+    #[test]
+    fn depth_is_a_fault_of_its_own() {
+        let deep = format!(r#"{{"jsonrpc":"2.0","id":4,"method":"x","params":{}{}}}"#, "[".repeat(5000), "]".repeat(5000));
+        assert_eq!(client(&deep), Err(Fault::TooDeep(Id::new(b"4"))));
     }
 
     #[test]

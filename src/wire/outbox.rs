@@ -36,6 +36,8 @@ struct Queue {
     batch: Batch,
     /// Bytes handed to the writer and not yet written.
     in_writing: usize,
+    /// Bytes that ever came in.
+    pushed: u64,
     closed: bool,
 }
 
@@ -69,6 +71,17 @@ impl LineWriter<'_> {
             self.0.shared.push((self.0.copied.len(), text.slice(start..end)));
         }
     }
+}
+
+/// One line as a text of its own, for what must be gathered before it is sent.
+pub fn render(write: impl FnOnce(&mut LineWriter<'_>)) -> Vec<u8> {
+    let mut batch = Batch::default();
+    write(&mut LineWriter(&mut batch));
+    let mut text = Vec::with_capacity(batch.bytes);
+    for slice in batch.slices() {
+        text.extend_from_slice(&slice);
+    }
+    text
 }
 
 impl Outbox {
@@ -112,6 +125,11 @@ impl Outbox {
     /// How many bytes wait or are being written.
     pub fn waiting(&self) -> usize {
         self.queue().waiting()
+    }
+
+    /// Bytes that came in since the beginning. A line that began at or after [`Outbox::taken`] was never written.
+    pub fn pushed(&self) -> u64 {
+        self.queue().pushed
     }
 
     /// Bytes that the other side has taken since the beginning.
@@ -182,7 +200,7 @@ impl Outbox {
     /// Drops what waits and takes no more: the other side is gone.
     fn abandon(&self) {
         let mut queue = self.queue();
-        *queue = Queue { closed: true, ..Queue::default() };
+        *queue = Queue { closed: true, pushed: queue.pushed, ..Queue::default() };
         drop(queue);
         self.drained.notify_waiters();
     }
@@ -223,9 +241,11 @@ impl Queue {
     }
 
     fn append(&mut self, write: impl FnOnce(&mut LineWriter<'_>)) {
+        let before = self.batch.bytes;
         let mut writer = LineWriter(&mut self.batch);
         write(&mut writer);
         writer.copy(b"\n");
+        self.pushed += (self.batch.bytes - before) as u64;
     }
 }
 

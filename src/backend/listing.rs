@@ -1,0 +1,91 @@
+//! Fetching what a server shows: every page of every list (MCP "Pagination").
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::backend::{Backend, handshake::Greeting};
+use crate::catalog::Offering;
+use crate::failure::{Code, Failure};
+use crate::protocol::{ListKind, Method, codes};
+use crate::wire::{Body, json};
+
+/// How long one page may take.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A server that has more pages than this is going round in circles.
+const MAX_PAGES: usize = 1000;
+/// More items than this in one list are cut off, with a warning.
+const MAX_ITEMS: usize = 10_000;
+
+/// Fetches every list that the server declares. A list that cannot be fetched keeps its items of `known`.
+pub(super) async fn everything(backend: &Backend, greeting: &Greeting, known: Option<&Offering>) -> Offering {
+    let mut offering = Offering { initialize: greeting.result.clone(), ..Offering::default() };
+    for kind in ListKind::ALL {
+        if declares(greeting, kind) {
+            match list(backend, kind).await {
+                Ok(items) => *offering.list_mut(kind) = items,
+                Err(failure) => {
+                    tracing::warn!(server = %backend.name(), %failure, "a list could not be fetched");
+                    if let Some(known) = known {
+                        *offering.list_mut(kind) = known.list(kind).to_vec();
+                    }
+                }
+            }
+        }
+    }
+    offering
+}
+
+fn declares(greeting: &Greeting, kind: ListKind) -> bool {
+    match kind {
+        ListKind::Tools => greeting.tools,
+        ListKind::Prompts => greeting.prompts,
+        ListKind::Resources | ListKind::Templates => greeting.resources,
+    }
+}
+
+/// Fetches all pages of one list.
+pub(super) async fn list(backend: &Backend, kind: ListKind) -> Result<Vec<Bytes>, Failure> {
+    let method = Method::List(kind).name();
+    let mut items = Vec::new();
+    let mut seen = HashSet::new();
+    let mut params: Option<Vec<u8>> = None;
+    for _ in 0..MAX_PAGES {
+        let (line, body) = backend.ask_server(method, params.as_deref(), PAGE_TIMEOUT).await?;
+        let span = match body {
+            Body::Result(span) => span,
+            Body::Error(span) if is_method_not_found(span.of(&line)) => return Ok(items),
+            Body::Error(span) => {
+                let text: String = String::from_utf8_lossy(span.of(&line)).chars().take(200).collect();
+                let failure = Failure::new(Code::CallMalformed, format!("it answered `{method}` with an error: {text}"));
+                return Err(failure.of(backend.name()));
+            }
+        };
+        let result = span.of(&line);
+        if let Some(list) = json::get(result, kind.member()) {
+            let list = list.of(result);
+            // Copied, so that a small item does not keep a large read buffer alive.
+            items.extend(json::elements(list).map(|item| Bytes::copy_from_slice(item.of(list))));
+        }
+        if items.len() > MAX_ITEMS {
+            tracing::warn!(server = %backend.name(), method, "more than {MAX_ITEMS} items; the rest is cut off");
+            items.truncate(MAX_ITEMS);
+            return Ok(items);
+        }
+        // An empty cursor is a cursor; only its absence (or null) ends the list.
+        let cursor = json::get(result, "nextCursor").map(|place| place.of(result)).filter(|raw| raw.starts_with(b"\""));
+        let Some(cursor) = cursor else { return Ok(items) };
+        if !seen.insert(cursor.to_vec()) {
+            tracing::warn!(server = %backend.name(), method, "the server repeats a cursor; the list ends here");
+            return Ok(items);
+        }
+        params = Some([br#"{"cursor":"#, cursor, b"}"].concat());
+    }
+    tracing::warn!(server = %backend.name(), method, "more than {MAX_PAGES} pages; the rest is cut off");
+    Ok(items)
+}
+
+fn is_method_not_found(error: &[u8]) -> bool {
+    json::get(error, "code").is_some_and(|code| code.of(error) == codes::METHOD_NOT_FOUND.to_string().as_bytes())
+}

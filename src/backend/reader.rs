@@ -1,0 +1,387 @@
+//! Taking a server's lines apart: answers, progress, questions, notices, and what is none of these.
+//!
+//! A server is a stranger. Nothing it writes reaches the client but through here, nothing it writes is answered with
+//! an error of ours (its input could fill up with them), and every answer that can be told to belong to a call ends
+//! that call, however broken the answer is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::Instant;
+
+use crate::backend::Backend;
+use crate::backend::link::{Addressee, Listener};
+use crate::call::{Ask, AskKind, Client, Notice, Reply, Ticket};
+use crate::failure::{Code, Failure};
+use crate::protocol::{ListKind, codes};
+use crate::wire::{Body, Fault, Id, Line, LineReader, Message, Span, envelope, json};
+
+/// A line that is this many times longer than allowed will not end.
+const FLOOD: u64 = 4;
+/// Log messages that may come at once, and per second after that.
+const LOG_BURST: f64 = 200.0;
+const LOG_RATE: f64 = 50.0;
+/// How much of a message that is spread over several lines is kept while it is put together.
+const MAX_SPREAD: usize = 4 << 20;
+
+/// Why reading ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ReadEnd {
+    /// The server closed its stdout, or we are no longer interested.
+    Closed,
+    /// A line passed every bound.
+    Flood,
+}
+
+/// Reads one run's stdout to its end.
+pub(super) async fn read(backend: Arc<Backend>, generation: u64, mut stdout: impl AsyncRead + Unpin) -> ReadEnd {
+    let limit = backend.config().limits.message;
+    let mut lines = LineReader::new(limit);
+    let mut reader = Reader { backend, generation, spread: Vec::new(), logs: Budget::new() };
+    loop {
+        if reader.backend.client.is_full() {
+            reader.backend.client.room().await;
+        }
+        match stdout.read_buf(lines.space()).await {
+            Ok(0) | Err(_) => {
+                if let Some(line) = lines.last_line() {
+                    reader.line(line);
+                }
+                return ReadEnd::Closed;
+            }
+            Ok(_) => {}
+        }
+        while let Some(line) = lines.next_line() {
+            reader.line(line);
+        }
+        if lines.pending() > limit as u64 * FLOOD {
+            return ReadEnd::Flood;
+        }
+    }
+}
+
+struct Reader {
+    backend: Arc<Backend>,
+    generation: u64,
+    /// The beginning of a message that is spread over several lines.
+    spread: Vec<u8>,
+    logs: Budget,
+}
+
+impl Reader {
+    fn line(&mut self, line: Line) {
+        match line {
+            Line::Whole(line) => self.whole(line),
+            Line::TooLong { head, tail, length } => self.too_long(&head, &tail, length),
+        }
+    }
+
+    fn whole(&mut self, line: Bytes) {
+        match envelope::from_server(&line) {
+            Ok(message) => {
+                self.spread.clear();
+                self.message(&line, message);
+            }
+            Err(Fault::Batch(span)) => self.batch(&line, span),
+            Err(Fault::Invalid(Some(id), what)) => self.malformed(&id, what),
+            Err(Fault::TooDeep(Some(id))) => self.malformed(&id, "nested too deeply"),
+            Err(Fault::TooDeep(None) | Fault::Invalid(None, _)) => self.noise(&line),
+            Err(Fault::Syntax(what)) => self.broken(line, &what),
+        }
+    }
+
+    fn message(&mut self, line: &Bytes, message: Message<'_>) {
+        match message {
+            Message::Response { id, body } => self.response(line, id, body),
+            Message::Notification { method, params } => self.notification(line, &method, params),
+            Message::Request { id, method, params } => self.request(line, id, &method, params),
+        }
+    }
+
+    /// Servers of 2025-03-26 may answer in batches.
+    fn batch(&mut self, line: &Bytes, array: Span) {
+        for element in json::elements(array.of(line)) {
+            let element = element.shifted(array.start);
+            let part = line.slice(element.start..element.end);
+            match envelope::from_server(&part) {
+                Ok(message) => self.message(&part, message),
+                Err(Fault::Invalid(Some(id), what)) => self.malformed(&id, what),
+                Err(_) => self.noise(&part),
+            }
+        }
+    }
+
+    // === answers ===
+
+    fn response(&mut self, line: &Bytes, id: Option<Span>, body: Body) {
+        let Some(id) = id.and_then(|span| envelope::own_id(span.of(line))) else {
+            return self.noise(line);
+        };
+        match self.backend.link.landed(self.generation, id) {
+            Some(Addressee::Client(ticket, client)) => self.reply(line, body, ticket, &*client),
+            // The one who asked may have given up; then nobody misses the answer.
+            Some(Addressee::Own(sender)) => drop(sender.send((line.clone(), body))),
+            None => tracing::debug!(server = %self.backend.name(), id, "an answer to no open call was dropped"),
+        }
+    }
+
+    fn reply(&self, line: &Bytes, body: Body, ticket: Ticket, client: &dyn Client) {
+        match body {
+            Body::Result(span) if line.get(span.start) == Some(&b'{') => client.reply(ticket, Reply { line, body }),
+            Body::Error(span) if is_proper_error(span.of(line)) => client.reply(ticket, Reply { line, body }),
+            Body::Result(span) | Body::Error(span) => {
+                let text: String = String::from_utf8_lossy(span.of(line)).chars().take(300).collect();
+                let what = if matches!(body, Body::Result(_)) { "a result that is no object" } else { "a broken error" };
+                self.fail(ticket, client, Code::CallMalformed, format!("it answered with {what}: {text}"));
+            }
+        }
+    }
+
+    fn fail(&self, ticket: Ticket, client: &dyn Client, code: Code, cause: String) {
+        self.backend.tally(|tallies| tallies.failures += 1);
+        client.fail(ticket, Failure::new(code, cause).of(self.backend.name()));
+    }
+
+    /// Ends the call that a broken answer belongs to.
+    fn end_call(&self, id: &Id, code: Code, cause: String) -> bool {
+        let landed = envelope::own_id(id.as_bytes()).and_then(|id| self.backend.link.landed(self.generation, id));
+        match landed {
+            Some(Addressee::Client(ticket, client)) => self.fail(ticket, &*client, code, cause),
+            Some(Addressee::Own(_)) => {}
+            None => return false,
+        }
+        true
+    }
+
+    fn malformed(&self, id: &Id, what: &str) {
+        if !self.end_call(id, Code::CallMalformed, format!("its answer is not JSON-RPC: {what}")) {
+            tracing::debug!(server = %self.backend.name(), what, "a malformed message was dropped");
+        }
+    }
+
+    fn too_long(&self, head: &[u8], tail: &[u8], length: u64) {
+        let limit = self.backend.config().limits.message;
+        let cause = format!(
+            "its answer has {:.1} MiB, over `limits.message` of {:.1} MiB",
+            length as f64 / (1 << 20) as f64,
+            limit as f64 / (1 << 20) as f64
+        );
+        let remedy = "Ask for less, or raise `limits.message` for this server";
+        tracing::warn!(server = %self.backend.name(), length, limit, "a line over the limit was dropped");
+        if let Some(id) = envelope::recover_id(head).or_else(|| envelope::recover_id(tail)) {
+            self.end_call(&id, Code::CallTooLarge, format!("{cause}. {remedy}"));
+            return;
+        }
+        // It cannot be told whose answer it was. Whoever waits for it would wait for ever, so all are told.
+        for addressee in self.backend.link.landed_all(self.generation) {
+            if let Addressee::Client(ticket, client) = addressee {
+                let cause = format!("it wrote a line that may have been the answer; {cause}");
+                self.fail(ticket, &*client, Code::CallTooLarge, cause);
+            }
+        }
+    }
+
+    // === what is not a message ===
+
+    /// A line that is no JSON. It may be text, a message in a foreign encoding, a broken message, or a part of one
+    /// that is spread over several lines.
+    fn broken(&mut self, line: Bytes, what: &str) {
+        if std::str::from_utf8(&line).is_err() {
+            let mended = Bytes::from(String::from_utf8_lossy(&line).into_owned());
+            if envelope::from_server(&mended).is_ok() {
+                return self.whole(mended);
+            }
+        }
+        if self.spread(&line) {
+            return;
+        }
+        match line.trim_ascii_start().starts_with(b"{").then(|| envelope::recover_id(&line)).flatten() {
+            Some(id) => self.malformed(&id, what),
+            None => self.noise(&line),
+        }
+    }
+
+    /// Puts together a message that was printed over several lines. Whether `line` was taken.
+    fn spread(&mut self, line: &Bytes) -> bool {
+        let begins = self.spread.is_empty();
+        if begins && line.trim_ascii() != b"{" || self.spread.len() + line.len() > MAX_SPREAD {
+            self.spread.clear();
+            return false;
+        }
+        self.spread.extend_from_slice(line);
+        self.spread.push(b'\n');
+        // Printers put the last brace in the first column; trying only there keeps this linear.
+        if !begins && line.trim_ascii_end() == b"}" {
+            let whole = Bytes::from(std::mem::take(&mut self.spread));
+            match envelope::from_server(&whole) {
+                Ok(message) => self.message(&whole, message),
+                Err(_) => self.noise(&whole),
+            }
+        }
+        true
+    }
+
+    fn noise(&self, line: &[u8]) {
+        self.backend.tally(|tallies| tallies.noise += 1);
+        self.backend.note_noise(line);
+    }
+
+    // === notifications ===
+
+    fn notification(&mut self, line: &Bytes, method: &str, params: Option<Span>) {
+        match method {
+            "notifications/progress" => self.progress(line, params),
+            "notifications/message" => self.log(line, params),
+            "notifications/cancelled" => self.withdrawal(line, params),
+            "notifications/resources/updated" => {
+                if let Some(params) = params {
+                    self.backend.client.updated(self.backend.name(), Notice { line, params });
+                }
+            }
+            "notifications/elicitation/complete" => {
+                if let Some(params) = params {
+                    self.backend.client.elicitation_complete(Notice { line, params });
+                }
+            }
+            "notifications/tools/list_changed" => self.backend.refresh(ListKind::Tools),
+            "notifications/prompts/list_changed" => self.backend.refresh(ListKind::Prompts),
+            "notifications/resources/list_changed" => self.backend.refresh(ListKind::Resources),
+            _ => tracing::debug!(server = %self.backend.name(), method, "an unknown notification was dropped"),
+        }
+    }
+
+    fn progress(&self, line: &Bytes, params: Option<Span>) {
+        let Some(params) = params else { return };
+        let place = |name| json::get(params.of(line), name).map(|span| span.shifted(params.start));
+        let (Some(token), Some(value)) = (place("progressToken"), place("progress")) else { return };
+        let Some(id) = envelope::own_id(token.of(line)) else { return };
+        let value = std::str::from_utf8(value.of(line)).ok().and_then(|text| text.parse().ok());
+        let Some(value) = value else { return };
+        if let Some(Listener::Client(ticket, client)) = self.backend.link.progressed(self.generation, id, value) {
+            client.progress(ticket, Notice { line, params }, token);
+        }
+    }
+
+    fn log(&mut self, line: &Bytes, params: Option<Span>) {
+        let Some(params) = params else { return };
+        let backend = &self.backend;
+        match self.logs.spend(Instant::now()) {
+            Spent::Within { dropped_before: 0 } => {}
+            Spent::Within { dropped_before } => {
+                backend.client.say(backend.name(), &format!("{dropped_before} log messages were dropped: too many at once"));
+            }
+            Spent::Over => return backend.tally(|tallies| tallies.dropped_logs += 1),
+        }
+        backend.client.log(backend.name(), Notice { line, params });
+    }
+
+    fn withdrawal(&self, line: &Bytes, params: Option<Span>) {
+        let Some(params) = params.map(|span| span.of(line)) else { return };
+        let Some(id) = json::get(params, "requestId").and_then(|span| Id::new(span.of(params))) else { return };
+        let reason = json::get(params, "reason").and_then(|span| json::string(span.of(params)));
+        if let Some(key) = self.backend.link.withdrawn(self.generation, &id) {
+            self.backend.client.withdraw(&key, reason.as_deref().unwrap_or("the server withdrew its question"));
+        }
+    }
+
+    // === questions ===
+
+    fn request(&self, line: &Bytes, id: Span, method: &str, params: Option<Span>) {
+        let Some(id) = Id::new(id.of(line)) else { return };
+        if method == "ping" {
+            return self.answer(&id, "result", "{}");
+        }
+        let Some(kind) = AskKind::parse(method) else {
+            return self.refuse(&id, codes::METHOD_NOT_FOUND, &format!("Method not found: {method}"));
+        };
+        let Some(key) = self.backend.link.asked(self.generation, id.clone()) else {
+            return self.refuse(&id, codes::INVALID_REQUEST, "too many open requests, or one with this id is open");
+        };
+        let ask = Ask { key, kind, line, params };
+        if let Err(why) = self.backend.client.ask(ask) {
+            self.backend.link.withdrawn(self.generation, &id);
+            self.refuse(&id, codes::METHOD_NOT_FOUND, &why);
+        }
+    }
+
+    fn answer(&self, id: &Id, member: &str, text: &str) {
+        let text = Bytes::copy_from_slice(text.as_bytes());
+        let span = Span { start: 0, end: text.len() };
+        self.backend.link.answer_locally(self.generation, id, member, &text, span);
+    }
+
+    fn refuse(&self, id: &Id, code: i32, message: &str) {
+        let message = String::from_utf8_lossy(&json::quote(message)).into_owned();
+        self.answer(id, "error", &format!(r#"{{"code":{code},"message":{message}}}"#));
+    }
+}
+
+/// Whether clients can read the error: an integer code and a text (JSON-RPC 2.0 §5.1).
+fn is_proper_error(error: &[u8]) -> bool {
+    let code = json::get(error, "code").map(|span| span.of(error));
+    let code = code.and_then(|raw| std::str::from_utf8(raw).ok()).and_then(|text| text.parse::<i32>().ok());
+    let message = json::get(error, "message").map(|span| json::kind(span.of(error)));
+    code.is_some() && message == Some(json::Kind::String)
+}
+
+/// A token bucket for a server's log messages.
+struct Budget {
+    tokens: f64,
+    filled: Option<Instant>,
+    dropped: u64,
+}
+
+enum Spent {
+    Within { dropped_before: u64 },
+    Over,
+}
+
+impl Budget {
+    fn new() -> Self {
+        Self { tokens: LOG_BURST, filled: None, dropped: 0 }
+    }
+
+    fn spend(&mut self, now: Instant) -> Spent {
+        let passed = self.filled.map_or(Duration::ZERO, |filled| now - filled);
+        self.filled = Some(now);
+        self.tokens = (self.tokens + passed.as_secs_f64() * LOG_RATE).min(LOG_BURST);
+        if self.tokens < 1.0 {
+            self.dropped += 1;
+            return Spent::Over;
+        }
+        self.tokens -= 1.0;
+        Spent::Within { dropped_before: std::mem::take(&mut self.dropped) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_messages_have_a_budget_that_fills_again() {
+        let mut budget = Budget::new();
+        let start = Instant::now();
+        let within = (0..1000).filter(|_| matches!(budget.spend(start), Spent::Within { .. })).count();
+        assert_eq!(within, LOG_BURST as usize);
+        match budget.spend(start + Duration::from_secs(1)) {
+            Spent::Within { dropped_before } => assert_eq!(dropped_before, 800),
+            Spent::Over => panic!("a second later there is room"),
+        }
+    }
+
+    #[test]
+    fn errors_that_clients_cannot_read_are_told_apart() {
+        for proper in [r#"{"code":-32602,"message":"x"}"#, r#"{"message":"","code":1,"data":null}"#] {
+            assert!(is_proper_error(proper.as_bytes()), "{proper}");
+        }
+        for broken in [
+            r#""E1""#, r#"{"code":"E1","message":"x"}"#, r#"{"code":99999999999,"message":"x"}"#,
+            r#"{"code":-1.5,"message":"x"}"#, r#"{"code":1}"#, r#"{"code":1,"message":5}"#,
+        ] {
+            assert!(!is_proper_error(broken.as_bytes()), "{broken}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What we say ourselves: results of our own, and failures as protocol answers.
+//!
+//! A failure of `tools/call` is a tool result with `isError`, because that is what a model gets to read and can act on
+//! (MCP "Tools", Error Handling); on every other method it is a JSON-RPC error.
+
+use crate::failure::{Code, Failure};
+use crate::protocol::{Method, codes};
+use crate::wire::{LineWriter, json};
+
+/// The body of an answer: the name of the member and its text.
+pub(super) struct Answer {
+    member: &'static str,
+    text: Vec<u8>,
+}
+
+impl Answer {
+    /// A result of our own, as JSON text.
+    pub(super) fn result(text: impl Into<Vec<u8>>) -> Self {
+        Self { member: "result", text: text.into() }
+    }
+
+    /// An error.
+    pub(super) fn error(code: i32, message: &str) -> Self {
+        Self::error_with(code, message, None)
+    }
+
+    /// An error with data, as JSON text.
+    pub(super) fn error_with(code: i32, message: &str, data: Option<&[u8]>) -> Self {
+        let mut text = format!(r#"{{"code":{code},"message":"#).into_bytes();
+        json::push_string(&mut text, message);
+        if let Some(data) = data {
+            text.extend_from_slice(br#","data":"#);
+            text.extend_from_slice(data);
+        }
+        text.push(b'}');
+        Self { member: "error", text }
+    }
+
+    /// A result of `tools/call` that holds one text.
+    pub(super) fn tool_text(text: &str) -> Self {
+        let mut result = br#"{"content":[{"type":"text","text":"#.to_vec();
+        json::push_string(&mut result, text);
+        result.extend_from_slice(b"}]}");
+        Self::result(result)
+    }
+
+    /// A failure, in the form that fits the method.
+    pub(super) fn failure(method: Method, failure: &Failure) -> Self {
+        let data = failure_data(failure);
+        if method != Method::ToolsCall {
+            return Self::error_with(codes::INTERNAL_ERROR, &failure.to_string(), Some(&data));
+        }
+        let mut result = br#"{"content":[{"type":"text","text":"#.to_vec();
+        json::push_string(&mut result, &failure.to_string());
+        result.extend_from_slice(br#"}],"isError":true,"_meta":{"switchboard/error":"#);
+        result.extend_from_slice(&data);
+        result.extend_from_slice(b"}}");
+        Self::result(result)
+    }
+
+    /// The answer to a call of a tool or prompt that nobody has.
+    pub(super) fn unknown(what: &str, name: &str, near: &[String]) -> Self {
+        let mut message = format!("Unknown {what}: {name}");
+        if !near.is_empty() {
+            message.push_str(&format!(". Did you mean {}?", near.join(", ")));
+        }
+        Self::error(codes::INVALID_PARAMS, &message)
+    }
+
+    /// Writes the whole answer as one line.
+    pub(super) fn write(&self, line: &mut LineWriter<'_>, id: &[u8]) {
+        line.copy(br#"{"jsonrpc":"2.0","id":"#);
+        line.copy(id);
+        line.copy(b",\"");
+        line.copy(self.member.as_bytes());
+        line.copy(b"\":");
+        line.copy(&self.text);
+        line.copy(b"}");
+    }
+}
+
+fn failure_data(failure: &Failure) -> Vec<u8> {
+    let mut data = format!(r#"{{"code":"{}""#, failure.code).into_bytes();
+    if let Some(server) = &failure.server {
+        data.extend_from_slice(br#","server":"#);
+        json::push_string(&mut data, server.as_str());
+    }
+    if failure.code == Code::CallOutcomeUnknown {
+        data.extend_from_slice(br#","outcome":"unknown""#);
+    }
+    data.push(b'}');
+    data
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(answer: &Answer) -> String {
+        assert!(json::check(&answer.text).is_ok(), "{}", String::from_utf8_lossy(&answer.text));
+        String::from_utf8_lossy(&answer.text).into_owned()
+    }
+
+    #[test]
+    fn a_failed_tool_call_is_a_result_for_the_model() {
+        let failure = Failure::new(Code::CallTimeout, "it said \"no\"").of(&"files".into());
+        let answer = Answer::failure(Method::ToolsCall, &failure);
+        assert_eq!(answer.member, "result");
+        let text = text(&answer);
+        assert!(text.contains(r#""isError":true"#) && text.contains("SB-CALL-001"), "{text}");
+    }
+
+    #[test]
+    fn other_failures_are_errors() {
+        let failure = Failure::new(Code::CallTimeout, "x");
+        let answer = Answer::failure(Method::PromptsGet, &failure);
+        assert_eq!(answer.member, "error");
+        assert!(text(&answer).starts_with(r#"{"code":-32603,"#));
+        assert!(text(&Answer::unknown("tool", "a", &["b".into()])).contains("Did you mean b?"));
+    }
+}

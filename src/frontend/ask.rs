@@ -1,0 +1,156 @@
+//! Questions of servers to the client's user or model: elicitation, sampling, roots.
+//!
+//! They are passed on only if the client declared that it takes them, always name the asking server where a person
+//! reads them, and are never answered by us in the user's name.
+
+use bytes::Bytes;
+
+use crate::call::{Ask, AskKey, AskKind};
+use crate::frontend::pending::Question;
+use crate::frontend::session::{Session, write_edited};
+use crate::wire::{Body, Span, envelope, json};
+
+/// More open questions than this are refused.
+const MAX_QUESTIONS: usize = 1024;
+
+impl Session {
+    /// Puts a question to the client.
+    pub(super) fn put(&self, ask: Ask<'_>) -> Result<(), String> {
+        self.check_declared(&ask)?;
+        let edits = Edits::of(&ask);
+        let number = {
+            let mut state = self.state();
+            if state.questions.len() >= MAX_QUESTIONS {
+                return Err("the client has too many open questions".to_owned());
+            }
+            let number = state.next_question;
+            state.next_question += 1;
+            state.questions.insert(number, Question { key: ask.key.clone(), token: edits.token(&ask) });
+            number
+        };
+        let number = number.to_string();
+        self.out.push(|out| {
+            out.copy(br#"{"jsonrpc":"2.0","id":"#);
+            out.copy(number.as_bytes());
+            out.copy(br#","method":""#);
+            out.copy(ask.kind.method().as_bytes());
+            out.copy(b"\"");
+            if let Some(params) = ask.params {
+                out.copy(br#","params":"#);
+                write_edited(out, ask.line, params, &edits.sorted(&number));
+            }
+            out.copy(b"}");
+        });
+        Ok(())
+    }
+
+    /// Whether the client said that it can be asked this. The server was told the same capabilities.
+    fn check_declared(&self, ask: &Ask<'_>) -> Result<(), String> {
+        let state = self.state();
+        let capabilities = state.greeted.as_ref().map(|greeted| greeted.introduction.capabilities.clone());
+        drop(state);
+        let capabilities = capabilities.unwrap_or_default();
+        let name = ask.kind.capability();
+        let Some(declared) = json::get(&capabilities, name).map(|span| span.of(&capabilities)) else {
+            return Err(format!("the client does not support {name} (`{}`)", ask.kind.method()));
+        };
+        if ask.kind == AskKind::Elicitation {
+            check_elicitation(ask, declared)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a question back: the client need not answer any more.
+    pub(super) fn take_back(&self, key: &AskKey, reason: &str) {
+        let mut state = self.state();
+        let number = state.questions.iter().find(|(_, question)| question.key == *key).map(|(number, _)| *number);
+        let Some(number) = number else { return };
+        state.questions.remove(&number);
+        drop(state);
+        self.out.push(|out| {
+            out.copy(br#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"#);
+            out.copy(number.to_string().as_bytes());
+            out.copy(br#","reason":"#);
+            out.copy(&json::quote(reason));
+            out.copy(b"}}");
+        });
+    }
+
+    /// The client has answered a question, or something that we never asked.
+    pub(super) fn answered(&self, line: &Bytes, id: Option<Span>, body: Body) {
+        let number = id.and_then(|span| envelope::own_id(span.of(line)));
+        let question = number.and_then(|number| self.state().questions.remove(&number));
+        let backend = question.as_ref().and_then(|question| self.registry()?.backend(&question.key.server));
+        match (question.as_ref(), backend) {
+            (Some(question), Some(backend)) => backend.answer(&question.key, line, body),
+            _ => tracing::debug!("an answer of the client to no open question was dropped"),
+        }
+    }
+
+    /// The client reports progress on a question: the server gets it under its own token.
+    pub(super) fn question_progress(&self, line: &Bytes, params: Span) {
+        let raw = params.of(line);
+        let Some(token) = json::get(raw, "progressToken") else { return };
+        let Some(number) = envelope::own_id(token.of(raw)) else { return };
+        let found = self.state().questions.get(&number).map(|question| (question.key.clone(), question.token.clone()));
+        let Some((key, Some(own))) = found else { return };
+        let mut edited = crate::wire::Splice::new(raw);
+        edited.replace(token, own);
+        if let Some(backend) = self.registry().and_then(|registry| registry.backend(&key.server)) {
+            backend.notify("notifications/progress", Some(&edited.to_bytes()));
+        }
+    }
+}
+
+fn check_elicitation(ask: &Ask<'_>, declared: &[u8]) -> Result<(), String> {
+    let params = ask.params.map(|span| span.of(ask.line)).unwrap_or_default();
+    let member = |name| json::get(params, name).and_then(|span| json::string(span.of(params)));
+    if member("mode").as_deref() != Some("url") {
+        return Ok(());
+    }
+    if json::get(declared, "url").is_none() {
+        return Err("the client does not support elicitation by URL".to_owned());
+    }
+    let url = member("url").unwrap_or_default().to_ascii_lowercase();
+    if url.starts_with("https://") || url.starts_with("http://") {
+        Ok(())
+    } else {
+        Err("a URL for the user must begin with https:// or http://".to_owned())
+    }
+}
+
+/// The places of a question that change on the way to the client.
+struct Edits {
+    /// Where the message begins, after its quote, and the name to put there.
+    server: Option<(usize, Vec<u8>)>,
+    /// Where the server's progress token stands.
+    token: Option<Span>,
+}
+
+impl Edits {
+    fn of(ask: &Ask<'_>) -> Self {
+        let Some(params) = ask.params else { return Self { server: None, token: None } };
+        let raw = params.of(ask.line);
+        let token = json::get_path(raw, &["_meta", "progressToken"]).map(|span| span.shifted(params.start));
+        let message = json::get(raw, "message").filter(|span| json::kind(span.of(raw)) == json::Kind::String);
+        let server = (ask.kind == AskKind::Elicitation).then_some(message).flatten().map(|span| {
+            let mut name = json::quote(&format!("[{}] ", ask.key.server));
+            name.pop();
+            name.remove(0);
+            (params.start + span.start + 1, name)
+        });
+        Self { server, token }
+    }
+
+    fn token(&self, ask: &Ask<'_>) -> Option<Bytes> {
+        self.token.map(|span| Bytes::copy_from_slice(span.of(ask.line)))
+    }
+
+    fn sorted<'a>(&'a self, number: &'a str) -> Vec<(Span, &'a [u8])> {
+        let mut edits: Vec<(Span, &[u8])> = Vec::new();
+        edits.extend(self.token.map(|span| (span, number.as_bytes())));
+        edits.extend(self.server.as_ref().map(|(at, name)| (Span { start: *at, end: *at }, &name[..])));
+        edits.sort_by_key(|(span, _)| span.start);
+        edits
+    }
+}
