@@ -26,6 +26,7 @@ async fn secrets_show_neither_in_the_tail_nor_in_the_log() {
         logs: Some(logs.path().to_owned()),
         redact: vec!["hunter22".to_owned()],
         reaper: ReaperCommand::Off,
+        state: None,
     });
     let script =
         r"for i in 1 2 3; do echo key=$KEY old=hunter22 >&2; printf '\033[31mred\033[0m\007\n' >&2; done";
