@@ -80,6 +80,8 @@ struct Shared {
 pub struct SupervisorOptions {
     /// The folder below which `servers/<name>.log` is written; `None` keeps stderr in memory only.
     pub logs: Option<PathBuf>,
+    /// The folder for what one run remembers for the next: the login shell's `PATH`; `None` remembers nothing.
+    pub state: Option<PathBuf>,
     /// Secret values that never appear in the tail or in the log of any server.
     pub redact: Vec<String>,
     /// How the sidecar is started.
@@ -125,16 +127,9 @@ impl Supervisor {
     pub fn new(options: SupervisorOptions) -> Self {
         let run = RunId::random();
         let reaper = Arc::new(Reaper::new(run.clone(), options.reaper));
+        let search_path = SearchPath::of_this_process(options.state);
         let (logs, redact) = (options.logs, options.redact);
-        Self {
-            shared: Arc::new(Shared {
-                run,
-                search_path: SearchPath::of_this_process(),
-                reaper,
-                logs,
-                redact,
-            }),
-        }
+        Self { shared: Arc::new(Shared { run, search_path, reaper, logs, redact }) }
     }
 
     /// The file that a server's stderr is written to, if there are files. It need not exist yet.

@@ -55,6 +55,11 @@ impl Group {
 /// Makes the command start as the leader of a new group that ends with us.
 pub(super) fn prepare(command: &mut Command) {
     command.process_group(0);
+    end_with_us(command);
+}
+
+/// Makes the command end when the thread that starts it does (Linux), and leave no core dump behind.
+pub(super) fn end_with_us(command: &mut Command) {
     let parent = nix::unistd::getpid();
     let in_child = move || {
         // A core dump of a server may hold the secrets that it was given.

@@ -40,6 +40,7 @@ pub(super) async fn ask(shell: &Path, patience: Duration) -> Vec<PathBuf> {
     command.arg("-lic").arg(QUESTION).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     // An interactive shell in the background of a terminal would stop itself; in its own session it has no terminal.
     group::prepare_session(&mut command);
+    group::end_with_us(&mut command);
     let mut process = match command.kill_on_drop(true).spawn() {
         Ok(process) => process,
         Err(error) => {

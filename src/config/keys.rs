@@ -1,0 +1,472 @@
+//! Every key of the config language: its name, its other names, what it holds, what it means, its default.
+
+use super::shape::{Key, Shape, Table, Word};
+
+const TEXTS: Shape = Shape::List(&Shape::Text);
+const PATTERNS: Shape = Shape::OneOrMore(&Shape::Text);
+const COUNT: Shape = Shape::Whole { min: 0, max: u64::MAX };
+const POSITIVE: Shape = Shape::Whole { min: 1, max: u64::MAX };
+const PORT: Shape = Shape::Whole { min: 1, max: 65535 };
+const DURATION: Shape = Shape::Duration { never: false, zero: false };
+const PAUSE: Shape = Shape::Duration { never: false, zero: true };
+const LEVEL: Shape = Shape::Word(&[Word::new("low"), Word::new("medium"), Word::new("high")]);
+
+// Shapes of elements, which have to live as long as the tables.
+static A_PROFILE: Shape = Shape::Table(&PROFILE);
+static AN_INTERCEPTOR: Shape = Shape::Table(&INTERCEPTOR);
+static AN_OVERRIDE: Shape = Shape::Table(&OVERRIDE);
+
+/// The largest message to a client, in bytes: big clients hang up a little above it.
+pub(super) const RESULT_CAP: u64 = 8 << 20;
+
+pub(super) static ROOT: Table = Table { groups: &[ROOT_KEYS, ROOT_FOREIGN] };
+
+const ROOT_KEYS: &[Key] = &[
+    Key::new("servers", Shape::Servers, "The servers behind Switchboard, by name.").aliases(&[
+        "mcpServers",
+        "mcp_servers",
+        "context_servers",
+        "amp.mcpServers",
+    ]),
+    Key::new("defaults", Shape::Table(&DEFAULTS), "Settings for every server that does not say otherwise."),
+    Key::new("enabled", Shape::Bool, "Whether to serve any server at all.").default("true"),
+    Key::new("expose", Shape::Table(&EXPOSE), "How the merged catalogue is shown."),
+    Key::new("profiles", Shape::Map(&A_PROFILE), "Named selections of servers.").planned(),
+    Key::new("interceptors", Shape::List(&AN_INTERCEPTOR), "Hooks before and after calls and on errors.")
+        .planned(),
+    Key::new("policy", Shape::Table(&POLICY), "Who may call what.").planned(),
+    Key::new("security", Shape::Table(&SECURITY), "The security level.").planned(),
+    Key::new("discovery", Shape::Table(&DISCOVERY), "Where to look for further servers.").planned(),
+    Key::new("admin", Shape::Table(&ADMIN), "The administration interface.").planned(),
+    Key::new("telemetry", Shape::Table(&TELEMETRY), "Metrics, traces and the audit log.").planned(),
+    Key::new("proxy", Shape::Table(&MISSION), "The whole config in the shape of `config/proxy.yaml`."),
+];
+
+const ROOT_FOREIGN: &[Key] = &[
+    Key::foreign("$schema", &[]),
+    Key::foreign("inputs", &[]),
+    Key::foreign("version", &[]),
+    Key::foreign("name", &[]),
+    Key::foreign("schema", &[]),
+];
+
+pub(super) static DEFAULTS: Table = Table { groups: &[SETTINGS] };
+pub(super) static SERVER: Table = Table { groups: &[LAUNCH, SETTINGS, SERVER_FOREIGN] };
+
+/// How a server is reached: this cannot stand under `defaults`.
+const LAUNCH: &[Key] = &[
+    Key::new(
+        "command",
+        Shape::OneOrMore(&Shape::Template),
+        "The program to start. A list is the program and its first arguments.",
+    )
+    .aliases(&["cmd", "executable"]),
+    Key::new("args", Shape::List(&Shape::Template), "The program's arguments, passed as they are."),
+    Key::new("env", Shape::Map(&Shape::Secret), "Environment variables for the program.")
+        .aliases(&["environment", "envs"]),
+    Key::new("cwd", Shape::Template, "The program's working directory; relative to the config file.")
+        .aliases(&["working_dir", "workingDirectory"]),
+    Key::new("url", Shape::Template, "The address of a server that is reached over the network.")
+        .aliases(&["serverUrl", "httpUrl", "baseUrl", "uri", "endpoint"])
+        .planned(),
+    Key::new("headers", Shape::Map(&Shape::Secret), "HTTP headers for `url`.").aliases(&["http_headers"]),
+    Key::new(
+        "env_http_headers",
+        Shape::Map(&Shape::Variable),
+        "HTTP headers whose values are in these environment variables.",
+    ),
+    Key::new(
+        "bearer_token_env_var",
+        Shape::Variable,
+        "The environment variable with the bearer token for `url`.",
+    ),
+    Key::new("auth_token", Shape::Secret, "The bearer token for `url`."),
+    Key::new(
+        "type",
+        Shape::Word(&[
+            Word::or("stdio", &["local"]),
+            Word::or(
+                "http",
+                &["streamable-http", "streamableHttp", "streamable_http", "streamable", "remote", "https"],
+            ),
+            Word::new("sse"),
+            Word::or("websocket", &["ws", "wss"]),
+        ]),
+        "The transport. Without it, `command` means stdio and `url` means http.",
+    )
+    .aliases(&["transport", "transportType"]),
+    Key::new("enabled", Shape::Bool, "Whether this server is served.").default("true"),
+    Key::new("disabled", Shape::Bool, "The opposite of `enabled`."),
+    Key::new("description", Shape::Text, "What the server is for."),
+    Key::new("endpoints", Shape::List(&Shape::Template), "Several addresses of the same server.").planned(),
+    Key::new("replicas", Shape::Whole { min: 1, max: 64 }, "How many copies of the program to run.")
+        .planned(),
+];
+
+/// What may also stand under `defaults`.
+const SETTINGS: &[Key] = &[
+    Key::new(
+        "prefix",
+        Shape::Text,
+        "Exposed names start with this and two underscores. Empty for none; without it, the server's name.",
+    ),
+    Key::new("categories", TEXTS, "Free words to group servers by.").aliases(&["tags"]),
+    Key::new(
+        "inherit_env",
+        Shape::List(&Shape::Variable),
+        "Further variables of Switchboard's own environment that the program gets.",
+    )
+    .aliases(&["env_vars", "env_keys"])
+    .default("[]"),
+    Key::new(
+        "start",
+        Shape::Word(&[Word::new("lazy"), Word::new("eager")]),
+        "Start the server with the first call, or at once.",
+    )
+    .default("\"lazy\""),
+    Key::new(
+        "protocol",
+        Shape::Word(&[
+            Word::new("auto"),
+            Word::new("legacy"),
+            Word::new("2024-11-05"),
+            Word::new("2025-03-26"),
+            Word::new("2025-06-18"),
+            Word::new("2025-11-25"),
+            Word::new("2026-07-28"),
+        ]),
+        "The protocol revision to offer to the server.",
+    )
+    .default("\"auto\""),
+    Key::new("timeouts", Shape::Table(&TIMEOUTS), "How long to wait for what."),
+    Key::new("limits", Shape::Table(&LIMITS), "How large messages may be."),
+    Key::new("tools", Shape::Table(&TOOLS), "Which tools are shown, and how."),
+    Key::new(
+        "balance",
+        Shape::Word(&[
+            Word::new("round_robin"),
+            Word::new("least_loaded"),
+            Word::new("health_based"),
+            Word::new("random"),
+        ]),
+        "How calls are spread over replicas.",
+    )
+    .planned(),
+    Key::new("retry", Shape::Table(&RETRY), "When a failed call is sent again.").planned(),
+    Key::new("breaker", Shape::Table(&BREAKER), "When to stop calling a failing server.").planned(),
+    Key::new("rate_limit", Shape::Table(&RATE_LIMIT), "How often the server may be called.").planned(),
+    Key::new("concurrency", Shape::Table(&CONCURRENCY), "How many calls may run at once.").planned(),
+    Key::new("cache", Shape::Table(&CACHE), "Which answers may be kept.").planned(),
+    Key::new("health_check", Shape::Table(&HEALTH_CHECK), "How the server's health is watched.").planned(),
+    Key::new("validate", Shape::Table(&VALIDATE), "How strictly arguments and results are checked.")
+        .planned(),
+    Key::new(
+        "effects",
+        Shape::Map(&Shape::Word(&[
+            Word::new("read"),
+            Word::new("idempotent"),
+            Word::new("destructive"),
+            Word::new("unknown"),
+        ])),
+        "What a tool does to the world, by its own name.",
+    )
+    .planned(),
+    Key::new("trust_annotations", Shape::Bool, "Whether the server's own effect claims are believed.")
+        .planned(),
+    Key::new("security_level", LEVEL, "The security level of this server.").planned(),
+];
+
+/// What other programs keep in their entries.
+const SERVER_FOREIGN: &[Key] = &[
+    Key::new("include_tools", PATTERNS, "Another spelling of `tools.include`.").aliases(&[
+        "includeTools",
+        "enabled_tools",
+        "enabledTools",
+        "available_tools",
+    ]),
+    Key::new("exclude_tools", PATTERNS, "Another spelling of `tools.exclude`.").aliases(&[
+        "excludeTools",
+        "disabled_tools",
+        "disabledTools",
+    ]),
+    Key::differs(
+        "timeout",
+        &["request_timeout_ms", "startup_timeout_sec", "startup_timeout_ms", "tool_timeout_sec"],
+        "programs differ on its unit; write `timeouts: { call: 60s }`",
+    ),
+    Key::differs(
+        "envFile",
+        &["env_file"],
+        "this file is not read; write the variables under `env`, or use `${file:path}`",
+    ),
+    Key::foreign("name", &[]),
+    Key::foreign("trust", &["autoApprove", "alwaysAllow", "default_tools_approval_mode", "approval_mode"]),
+    Key::foreign("icon", &["icons"]),
+    Key::foreign("source", &[]),
+    Key::foreign("dev", &[]),
+    Key::foreign("sandbox", &["sandboxEnabled"]),
+    Key::foreign("alwaysLoad", &[]),
+    Key::foreign("oauth", &["auth", "authProviderType", "headersHelper", "oauth_resource", "scopes"]),
+    Key::foreign("gallery", &[]),
+    Key::foreign("required", &[]),
+    Key::foreign("bundled", &["display_name", "available"]),
+    Key::foreign("metadata", &["_meta"]),
+    Key::foreign("$schema", &[]),
+];
+
+static TIMEOUTS: Table = Table {
+    groups: &[&[
+        Key::new("start", DURATION, "From the start of the program to the end of the handshake.")
+            .default("\"60s\""),
+        Key::new("call", DURATION, "For an answer; every sign of progress starts it again.")
+            .default("\"5m\""),
+        Key::new("total", DURATION, "For an answer, whatever the progress.").default("\"30m\""),
+        Key::new(
+            "idle_stop",
+            Shape::Duration { never: true, zero: true },
+            "After this long without a call the program is stopped; \"never\" or \"0s\" keeps it.",
+        )
+        .default("\"15m\""),
+    ]],
+};
+
+static LIMITS: Table = Table {
+    groups: &[&[
+        Key::new(
+            "message",
+            Shape::Size { min: 1 << 10, max: 1 << 30 },
+            "The largest message that is read from the server.",
+        )
+        .default("\"16MiB\""),
+        Key::new(
+            "result",
+            Shape::Size { min: 1 << 10, max: RESULT_CAP },
+            "The largest result that is handed to the client; never more than 8MiB.",
+        ),
+    ]],
+};
+
+static TOOLS: Table = Table {
+    groups: &[&[
+        Key::new("include", PATTERNS, "Patterns (`*`, `?`) of tools to show, by their own names.")
+            .default("[\"*\"]"),
+        Key::new("exclude", PATTERNS, "Patterns of tools to hide.").default("[]"),
+        Key::new("rename", Shape::Map(&Shape::Text), "New own names for tools, by their old ones."),
+        Key::new(
+            "override",
+            Shape::Map(&AN_OVERRIDE),
+            "Other titles, descriptions and annotations for tools, by their own names.",
+        ),
+    ]],
+};
+
+static OVERRIDE: Table = Table {
+    groups: &[&[
+        Key::new("title", Shape::Text, "The title to show."),
+        Key::new("description", Shape::Text, "The description to show."),
+        Key::new("annotations", Shape::Map(&Shape::Anything), "Annotations to set."),
+    ]],
+};
+
+static EXPOSE: Table = Table {
+    groups: &[&[
+        Key::new(
+            "mode",
+            Shape::Word(&[Word::new("direct"), Word::new("search"), Word::new("auto")]),
+            "Show every tool, or a search over them.",
+        )
+        .default("\"direct\""),
+        Key::new("max_name", Shape::Whole { min: 24, max: 128 }, "The longest exposed name.")
+            .aliases(&["maxName"])
+            .default("52"),
+    ]],
+};
+
+static RETRY: Table = Table {
+    groups: &[&[
+        Key::new("max_attempts", POSITIVE, "Attempts in all, the first one included."),
+        Key::new("base_delay", PAUSE, "The first pause."),
+        Key::new("max_delay", PAUSE, "The longest pause."),
+    ]],
+};
+
+static BREAKER: Table = Table {
+    groups: &[&[
+        Key::new("failure_threshold", POSITIVE, "Failures in a row that open the breaker."),
+        Key::new("recovery_timeout", DURATION, "How long it stays open."),
+    ]],
+};
+
+static RATE_LIMIT: Table = Table {
+    groups: &[&[
+        Key::new("calls", POSITIVE, "Calls per period."),
+        Key::new("per", DURATION, "The period."),
+        Key::new("burst", COUNT, "Further calls that may come at once."),
+    ]],
+};
+
+static CONCURRENCY: Table = Table {
+    groups: &[&[
+        Key::new("max", POSITIVE, "Calls at once."),
+        Key::new("queue", COUNT, "Calls that may wait."),
+        Key::new("wait", PAUSE, "How long they may wait."),
+    ]],
+};
+
+static CACHE: Table = Table {
+    groups: &[&[
+        Key::new("ttl", DURATION, "How long an answer is good."),
+        Key::new("tools", PATTERNS, "Patterns of the tools whose answers may be kept."),
+    ]],
+};
+
+static HEALTH_CHECK: Table = Table {
+    groups: &[&[
+        Key::new("interval", DURATION, "Between two checks."),
+        Key::new("timeout", DURATION, "For the answer to one."),
+        Key::new("max_failures", POSITIVE, "Failures in a row until the server counts as unhealthy."),
+    ]],
+};
+
+static VALIDATE: Table = Table {
+    groups: &[&[
+        Key::new(
+            "input",
+            Shape::Word(&[Word::new("off"), Word::new("standard"), Word::new("closed")]),
+            "How arguments are checked against the tool's schema.",
+        ),
+        Key::new(
+            "output",
+            Shape::Word(&[Word::new("off"), Word::new("warn"), Word::new("strict")]),
+            "How results are checked against the tool's schema.",
+        ),
+    ]],
+};
+
+static PROFILE: Table = Table {
+    groups: &[&[
+        Key::new("include", PATTERNS, "Patterns of servers to serve."),
+        Key::new("exclude", PATTERNS, "Patterns of servers to leave out."),
+        Key::new("description", Shape::Text, "What the profile is for."),
+    ]],
+};
+
+static INTERCEPTOR: Table = Table {
+    groups: &[&[
+        Key::new(
+            "on",
+            Shape::Word(&[Word::new("before"), Word::new("after"), Word::new("error")]),
+            "When it runs.",
+        ),
+        Key::new("match", PATTERNS, "Patterns of exposed names."),
+        Key::new(
+            "command",
+            Shape::OneOrMore(&Shape::Template),
+            "A program that reads and writes JSON lines.",
+        ),
+        Key::new("url", Shape::Template, "An address that answers over HTTP."),
+        Key::new("server", Shape::Text, "A server that speaks the interceptor methods."),
+        Key::new("timeout", DURATION, "How long it may take."),
+        Key::new(
+            "fail",
+            Shape::Word(&[Word::new("open"), Word::new("closed")]),
+            "What happens if it fails: let pass or refuse.",
+        ),
+        Key::new("redact", Shape::Anything, "The built-in that hides texts."),
+        Key::new("log", Shape::Anything, "The built-in that logs calls."),
+        Key::new("deny", Shape::Anything, "The built-in that refuses calls."),
+        Key::new("transform", Shape::Anything, "The built-in that changes arguments or results."),
+    ]],
+};
+
+static POLICY: Table = Table { groups: &[&[Key::new("file", Shape::Text, "A file of Cedar policies.")]] };
+
+static SECURITY: Table = Table {
+    groups: &[&[
+        Key::new("level", LEVEL, "How much is allowed."),
+        Key::new("auth_required", Shape::Bool, "Whether clients must log in."),
+    ]],
+};
+
+static DISCOVERY: Table = Table {
+    groups: &[&[
+        Key::new("enabled", Shape::Bool, "Whether to look at all."),
+        Key::new("network", Shape::Table(&NETWORK), "Addresses to try."),
+        Key::new("files", TEXTS, "Other programs whose configs are read."),
+        Key::new("services", Shape::List(&Shape::Anything), "Service registries to ask."),
+        Key::new("auto_register", Shape::Bool, "Whether what is found is served without asking."),
+    ]],
+};
+
+static NETWORK: Table = Table {
+    groups: &[&[
+        Key::new("base_urls", TEXTS, "The hosts."),
+        Key::new("ports", Shape::List(&PORT), "The ports."),
+    ]],
+};
+
+static ADMIN: Table = Table {
+    groups: &[&[
+        Key::new("listen", Shape::Text, "The address to listen on."),
+        Key::new("token", Shape::Secret, "The token that requests must carry."),
+        Key::new("allow_stdio_register", Shape::Bool, "Whether commands may be registered over the network."),
+    ]],
+};
+
+static TELEMETRY: Table = Table {
+    groups: &[&[
+        Key::new("metrics", Shape::Bool, "Whether to count."),
+        Key::new("otlp", Shape::Text, "Where to send traces."),
+        Key::new("audit", Shape::Bool, "Whether to keep an audit log."),
+    ]],
+};
+
+/// The shape of the mission's `config/proxy.yaml`, under its `proxy` key.
+pub(super) static MISSION: Table = Table {
+    groups: &[&[
+        Key::new("enabled", Shape::Bool, "Whether to serve any server at all."),
+        Key::new("discovery", Shape::Table(&MISSION_DISCOVERY), "Where to look for further servers."),
+        Key::new("health_check", Shape::Table(&MISSION_HEALTH_CHECK), "How health is watched, in seconds."),
+        Key::new("security", Shape::Table(&MISSION_SECURITY), "The security level."),
+        Key::new("servers", Shape::Servers, "The servers, as a list."),
+    ]],
+};
+
+static MISSION_DISCOVERY: Table = Table {
+    groups: &[&[
+        Key::new("enabled", Shape::Bool, "Whether to look at all."),
+        Key::new("network_discovery", Shape::Bool, "Whether to try addresses."),
+        Key::new("ports", Shape::List(&PORT), "The ports to try."),
+        Key::new("base_urls", TEXTS, "The hosts to try."),
+    ]],
+};
+
+static MISSION_HEALTH_CHECK: Table = Table {
+    groups: &[&[
+        Key::new("interval", Shape::Seconds, "Seconds between two checks."),
+        Key::new("timeout", Shape::Seconds, "Seconds for the answer to one."),
+        Key::new("max_failures", POSITIVE, "Failures in a row until a server counts as unhealthy."),
+    ]],
+};
+
+static MISSION_SECURITY: Table = Table {
+    groups: &[&[
+        Key::new("auth_required", Shape::Bool, "Whether clients must log in."),
+        Key::new("security_level", LEVEL, "How much is allowed."),
+    ]],
+};
+
+/// The further keys of a server in the mission's list. They are turned into ours before the entry is checked.
+pub(super) static MISSION_SERVER: Table = Table {
+    groups: &[&[
+        Key::new("name", Shape::Text, "The server's name."),
+        Key::new("timeout", Shape::Seconds, "Seconds for an answer."),
+        Key::new("retry_attempts", POSITIVE, "Attempts in all."),
+    ]],
+};
+
+/// Keys that this version refuses to act on although their table does, with the words it knows but plans.
+pub(super) fn planned_word(path: &str, word: &str) -> bool {
+    let path = path.strip_prefix("defaults.").unwrap_or(path);
+    matches!((path, word), ("expose.mode", "search" | "auto") | ("protocol", "2026-07-28"))
+}
