@@ -111,7 +111,7 @@ fn server(node: &Node, problems: &mut Problems) -> ServerInfo {
             "version" => server.version = problems.text(node).unwrap_or_default(),
             "title" => server.title = problems.text(node),
             "instructions" => server.instructions = problems.text(node),
-            "capabilities" => server.capabilities = Some(object(node, problems)).map(Value::Object),
+            "capabilities" => server.capabilities = Some(Value::Object(object(node, problems))),
             "protocol" => server.protocol = problems.text(node),
             "extra" => server.extra = object(node, problems),
             _ => problems.unknown(entry, KEYS),

@@ -139,6 +139,13 @@ impl Problems {
         }
     }
 
+    pub(super) fn exit_code(&mut self, node: &Node) -> Option<u8> {
+        match &node.kind {
+            Kind::Scalar { text, .. } if text.parse::<u8>().is_ok() => text.parse().ok(),
+            _ => self.expected(node, "an exit code from 0 to 255"),
+        }
+    }
+
     pub(super) fn size(&mut self, node: &Node) -> Option<u64> {
         match &node.kind {
             Kind::Scalar { text, .. } if parse_size(text).is_some() => parse_size(text),

@@ -291,7 +291,13 @@ impl Job {
             let server = Arc::clone(&self.server);
             tokio::spawn(async move {
                 tokio::time::sleep(time).await;
-                server.gate.send_if_modified(|gate| std::mem::replace(gate, Gate::Open) == Gate::Stopped);
+                server.gate.send_if_modified(|gate| {
+                    let stopped = *gate == Gate::Stopped;
+                    if stopped {
+                        *gate = Gate::Open;
+                    }
+                    stopped
+                });
             });
         }
     }

@@ -237,7 +237,7 @@ pub(super) enum Step {
     Raw(Vec<Part>),
     Noise(Noise),
     Stderr(String),
-    Exit(i32),
+    Exit(u8),
     Crash(Signal),
     Hang,
     CloseStdout,

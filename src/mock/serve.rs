@@ -29,7 +29,7 @@ pub enum Outcome {
     /// The client closed the connection.
     Ended,
     /// A step asked for this exit code.
-    Exit(i32),
+    Exit(u8),
     /// A step asked to die of this signal.
     Crash(Signal),
 }

@@ -190,7 +190,7 @@ impl Reader<'_> {
             "raw" => Step::Raw(self.parts(node)),
             "noise" => Step::Noise(self.noise(node)?),
             "stderr" => Step::Stderr(problems.text(node)?),
-            "exit" => Step::Exit(problems.number(node)?.min(255) as i32),
+            "exit" => Step::Exit(problems.exit_code(node)?),
             "crash" => Step::Crash(problems.choice(node, Signal::NAMES)?),
             "hang" => problems.switch(node).map(|()| Step::Hang)?,
             "close_stdout" => problems.switch(node).map(|()| Step::CloseStdout)?,
