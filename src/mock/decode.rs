@@ -12,7 +12,7 @@ use super::script::{
     Answer, Completion, Cursor, Eof, Grandchild, Item, Pages, Plan, Reaction, Script, ServerInfo, Signal,
     Step,
 };
-use super::steps::{Moment, STEP_KEYS, reaction, reaction_of};
+use super::steps::{Moment, STEP_KEYS, default_answer, reaction, reaction_of, settle};
 
 const TOP_KEYS: &[&str] = &[
     "server",
@@ -168,15 +168,7 @@ fn item(name: String, node: &Node, moment: Moment, problems: &mut Problems) -> V
     for entry in entries {
         draft.member(entry, problems);
     }
-    let mut then = reaction_of(entries, moment, problems);
-    if let Some(contents) = draft.take_contents() {
-        // `text` and `blob` are how a resource answers unless its steps say otherwise.
-        let result = Step::Answer(Answer::Result(json!({"contents": [contents]})));
-        then.steps
-            .iter_mut()
-            .filter(|step| matches!(step, Step::Default))
-            .for_each(|step| *step = result.clone());
-    }
+    let then = reaction_of(entries, moment, problems);
     draft.finish(name, then)
 }
 
@@ -185,7 +177,8 @@ struct Draft {
     moment: Moment,
     definition: Map<String, Value>,
     extra: Map<String, Value>,
-    calls: Vec<Arc<Reaction>>,
+    /// Each with how often it stands.
+    calls: Vec<(Reaction, u64)>,
     copies: Option<u64>,
     pad: u64,
     /// What a resource read answers.
@@ -242,8 +235,7 @@ impl Draft {
                         }
                         _ => reaction(&without(call, "times"), moment, problems),
                     };
-                    let reaction = Arc::new(reaction);
-                    self.calls.extend((0..times.min(100_000)).map(|_| Arc::clone(&reaction)));
+                    self.calls.push((reaction, times.min(100_000)));
                 }
             }
             ("copies", _) => self.copies = problems.number(node),
@@ -281,16 +273,26 @@ impl Draft {
         self.definition.insert(key.to_owned(), node.to_json());
     }
 
-    /// What a read of the resource answers, if `text` or `blob` say it.
-    fn take_contents(&mut self) -> Option<Map<String, Value>> {
-        let mut contents = self.contents.take()?;
+    /// What the item answers where its steps say nothing of their own.
+    fn default_answer(&mut self) -> Answer {
+        let Some(mut contents) = self.contents.take() else {
+            return default_answer(self.moment);
+        };
         if let Some(mime_type) = &self.mime_type {
             contents.insert("mimeType".into(), json!(mime_type));
         }
-        Some(contents)
+        Answer::Result(json!({"contents": [contents]}))
     }
 
-    fn finish(mut self, name: String, then: Reaction) -> Vec<Item> {
+    fn finish(mut self, name: String, mut then: Reaction) -> Vec<Item> {
+        let default = self.default_answer();
+        settle(&mut then.steps, &default);
+        let mut calls = Vec::new();
+        for (mut reaction, times) in std::mem::take(&mut self.calls) {
+            settle(&mut reaction.steps, &default);
+            let reaction = Arc::new(reaction);
+            calls.extend((0..times).map(|_| Arc::clone(&reaction)));
+        }
         if self.moment == Moment::Tool && !self.definition.contains_key("inputSchema") {
             let schema = match self.has_behaviour {
                 true => json!({"type": "object"}),
@@ -315,7 +317,7 @@ impl Draft {
         let one = |name: String, definition: Map<String, Value>| Item {
             name,
             definition: Value::Object(definition),
-            calls: self.calls.clone(),
+            calls: calls.clone(),
             then: Arc::clone(&then),
         };
         match self.copies {

@@ -74,17 +74,31 @@ pub(super) fn reaction(node: &Node, moment: Moment, problems: &mut Problems) -> 
 /// Adds what happens when a request's reaction answers nothing itself: the default answer.
 fn finish(mut steps: Vec<Step>, ignore_cancel: bool, moment: Moment) -> Reaction {
     if moment != Moment::Event && !steps.iter().any(is_ending) {
-        steps.push(match moment {
-            Moment::Tool => Step::Answer(Answer::Result(tool_result(
-                Some(Value::String("Mock result: {{input}}".into())),
-                false,
-                None,
-            ))),
-            _ => Step::Default,
-        });
+        steps.push(Step::Default);
     }
     let waits = steps.iter().any(waits_for_cancel);
     Reaction { steps, ignore_cancel: ignore_cancel || waits }
+}
+
+/// Puts an item's own default answer where its steps ask for the default.
+pub(super) fn settle(steps: &mut [Step], default: &Answer) {
+    for step in steps {
+        match step {
+            Step::Default => *step = Step::Answer(default.clone()),
+            Step::Repeat { steps, .. } => settle(steps, default),
+            _ => {}
+        }
+    }
+}
+
+/// What an item answers that says nothing of its own.
+pub(super) fn default_answer(moment: Moment) -> Answer {
+    let text = |text: &str| Value::String(text.to_owned());
+    Answer::Result(match moment {
+        Moment::Prompt => prompt_result(text("Mock prompt: {{mock.target}}")),
+        Moment::Resource => resource_result(text("Mock resource: {{mock.target}}")),
+        _ => tool_result(text("Mock result: {{input}}"), false, None),
+    })
 }
 
 /// Whether the step answers, or ends the reaction so that no answer is due. Raw bytes on stdout count as an answer,
@@ -243,21 +257,22 @@ impl Reader<'_> {
             Kind::Scalar { text, .. } => Value::String(text.clone()),
             _ => node.to_json(),
         });
-        let content = match answer {
-            Some(answer) => self.content(answer, is_error, structured),
-            None => tool_result(None, is_error, structured),
+        let answer = match (answer, structured) {
+            (Some(answer), structured) => Answer::Result(self.content(answer, is_error, structured)),
+            (None, Some(structured)) => Answer::Structured { structured, is_error },
+            (None, None) => {
+                Answer::Result(tool_result(Value::String("Mock result: {{input}}".into()), is_error, None))
+            }
         };
-        self.answered(entry, Answer::Result(content))
+        self.answered(entry, answer)
     }
 
     /// The result that says `answer` at this moment.
     fn content(&self, answer: Value, is_error: bool, structured: Option<Value>) -> Value {
         match self.moment {
-            Moment::Prompt => json!({"messages": messages(answer)}),
-            Moment::Resource => {
-                json!({"contents": [{"uri": "{{mock.target}}", "mimeType": "text/plain", "text": answer}]})
-            }
-            _ => tool_result(Some(answer), is_error, structured),
+            Moment::Prompt => prompt_result(answer),
+            Moment::Resource => resource_result(answer),
+            _ => tool_result(answer, is_error, structured),
         }
     }
 
@@ -392,13 +407,18 @@ impl Reader<'_> {
     }
 }
 
-/// A `tools/call` result. Without a text the structured content is shown as text, as the specification asks.
-fn tool_result(answer: Option<Value>, is_error: bool, structured: Option<Value>) -> Value {
-    let content = match (answer, &structured) {
-        (Some(Value::Array(items)), _) => items.into_iter().map(text_item).collect(),
-        (Some(answer), _) => vec![text_item(answer)],
-        (None, Some(structured)) => vec![text_item(Value::String(structured.to_string()))],
-        (None, None) => vec![text_item(Value::String("Mock result: {{input}}".into()))],
+fn prompt_result(answer: Value) -> Value {
+    json!({"messages": messages(answer)})
+}
+
+fn resource_result(answer: Value) -> Value {
+    json!({"contents": [{"uri": "{{mock.target}}", "mimeType": "text/plain", "text": answer}]})
+}
+
+fn tool_result(answer: Value, is_error: bool, structured: Option<Value>) -> Value {
+    let content = match answer {
+        Value::Array(items) => items.into_iter().map(text_item).collect(),
+        answer => vec![text_item(answer)],
     };
     let mut result = Map::new();
     result.insert("content".into(), Value::Array(content));

@@ -373,3 +373,16 @@ async fn starts_can_differ() {
     assert_eq!(said(&at(3).call("t", json!({})).await), "third");
     assert_eq!(said(&at(4).call("t", json!({})).await), "base");
 }
+
+#[tokio::test]
+async fn structured_content_is_shown_as_text_too() {
+    let mut client =
+        Client::of("tools: { t: { structured: { all: '{{json args}}', n: '{{json n}}' }, is_error: true } }");
+    let answer = client.call("t", json!({"n": "a\"b"})).await;
+    let structured = json!({"all": {"n": "a\"b"}, "n": "a\"b"});
+    assert_eq!(
+        answer["result"],
+        json!({
+        "content": [{"type": "text", "text": structured.to_string()}], "structuredContent": structured, "isError": true})
+    );
+}
