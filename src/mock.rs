@@ -13,10 +13,13 @@ use crate::failure::{Code, Failure};
 
 mod answers;
 mod decode;
+mod items;
+mod lines;
 mod node;
 mod output;
 mod problems;
 mod process;
+mod results;
 mod run;
 mod script;
 mod serve;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::node::{Entry, Kind, Node, Place};
 use super::template::parse_size;
 
@@ -174,6 +176,11 @@ impl Problems {
             Kind::Null => &[],
             _ => self.expected(node, "a mapping").unwrap_or_default(),
         }
+    }
+
+    /// A mapping of any members, as JSON.
+    pub(super) fn object(&mut self, node: &Node) -> Map<String, Value> {
+        self.map(node).iter().map(|entry| (entry.key.clone(), entry.value.to_json())).collect()
     }
 
     /// One of a few words.

@@ -154,3 +154,33 @@ async fn the_sample_servers_please() {
     assert_eq!(weather.json().await["method"], "notifications/message");
     assert!(said(&weather.json().await).starts_with("Oslo tomorrow"));
 }
+
+/// A client that nobody here wrote gets along with the healthy server.
+#[tokio::test]
+async fn the_sdk_s_client_understands_the_healthy_server() {
+    use rmcp::ServiceExt as _;
+    use rmcp::model::{CallToolRequestParams, GetPromptRequestParams, ReadResourceRequestParams};
+
+    let (input, reader) = tokio::io::duplex(1 << 16);
+    let (output, writer) = tokio::io::duplex(1 << 16);
+    let server = tokio::spawn(serve(parse(&fixture("healthy")).unwrap(), reader, writer, Hooks::in_memory()));
+    let client = ().serve((output, input)).await.unwrap();
+    let tools = client.list_all_tools().await.unwrap();
+    assert_eq!(tools.len(), 6);
+    let call = CallToolRequestParams::new("mock_tool")
+        .with_arguments(serde_json::from_value(json!({"input": "test"})).unwrap());
+    let answer = serde_json::to_value(client.call_tool(call).await.unwrap()).unwrap();
+    assert_eq!(answer["content"][0]["text"], "Mock result: test");
+    let done = serde_json::to_value(client.call_tool(CallToolRequestParams::new("progress")).await.unwrap())
+        .unwrap();
+    assert_eq!(done["content"][0]["text"], "done");
+    let greet = GetPromptRequestParams::new("greet")
+        .with_arguments(serde_json::from_value(json!({"who": "Ada"})).unwrap());
+    let prompt = serde_json::to_value(client.get_prompt(greet).await.unwrap()).unwrap();
+    assert_eq!(prompt["messages"][0]["content"]["text"], "Greet Ada.");
+    let read = client.read_resource(ReadResourceRequestParams::new("note://7")).await.unwrap();
+    assert_eq!(serde_json::to_value(read).unwrap()["contents"][0]["text"], "note 7");
+    client.cancel().await.unwrap();
+    let outcome = tokio::time::timeout(Duration::from_secs(20), server).await.expect("an end in time");
+    assert_eq!(outcome.unwrap(), Outcome::Ended);
+}
