@@ -42,17 +42,14 @@ pub(super) fn items(node: &Node, key: &'static str, moment: Moment, problems: &m
 fn item(name: String, node: &Node, moment: Moment, problems: &mut Problems) -> Vec<Item> {
     // A text alone is the answer.
     let entries = match &node.kind {
-        Kind::Scalar { .. } => {
-            &[Entry { key: "answer".into(), place: node.place, value: node.clone() }][..].to_vec()
-        }
-        Kind::Map(entries) => entries,
-        _ => &problems.map(node).to_vec(),
+        Kind::Scalar { .. } => vec![Entry { key: "answer".into(), place: node.place, value: node.clone() }],
+        _ => problems.map(node).to_vec(),
     };
     let mut draft = Draft::new(&name, moment);
-    for entry in entries {
+    for entry in &entries {
         draft.member(entry, problems);
     }
-    let then = reaction_of(entries, moment, problems);
+    let then = reaction_of(&entries, moment, problems);
     draft.finish(name, then)
 }
 

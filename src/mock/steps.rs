@@ -57,8 +57,7 @@ pub(super) const STEP_KEYS: &[&str] = &[
     "wait_cancel",
 ];
 
-/// Reads the members of `entries` that are steps. `Err` of nothing is noted: keys that are not steps are left to the
-/// caller, who knows the others.
+/// Reads the members of `entries` that are steps. The other keys are left to the caller, who knows them.
 pub(super) fn reaction_of(entries: &[Entry], moment: Moment, problems: &mut Problems) -> Reaction {
     let mut reader = Reader { moment, problems, ignore_cancel: false };
     let steps = reader.entries(entries);
