@@ -97,7 +97,8 @@ pub fn load(locations: &Locations, environment: &Environment) -> Loaded {
     loaded
 }
 
-/// Loads a config from memory, as if it stood in this file. Takes any text and never panics.
+/// Loads a config from memory, as if it stood in this file, whose absolute path gives relative ones a meaning.
+/// Takes any text; tests and fuzzers use it as well.
 pub fn load_text(text: &str, syntax: Syntax, path: &Path, environment: &Environment) -> Loaded {
     load_text_at(text.to_owned(), syntax, path, environment)
 }
@@ -177,7 +178,7 @@ fn read(path: &Path) -> Result<String, Box<Problem>> {
         return Err(refused("is larger than 4MiB"));
     }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Err(refused("is encoded as UTF-16; save it as UTF-8").into());
+        return Err(refused("is encoded as UTF-16; save it as UTF-8"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
