@@ -544,14 +544,14 @@ fn syntax_errors_have_a_place_in_every_syntax() {
     }
     insta::assert_snapshot!(found.join("\n"), @r#"
 error: json:3:21: not valid JSON: expected colon after the string or word in object property (SB-CFG-001)
-error: json:1:1: not valid JSON: a config is a mapping, found a list (SB-CFG-001)
-error: json:1:1: not valid JSON: unterminated object (SB-CFG-001)
-error: json:1:2: not valid JSON: single-quoted strings are not allowed (SB-CFG-001)
-error: yaml:1:4: not valid YAML: while parsing node, found unknown anchor (SB-CFG-001)
+error: json:1:1: a config is a mapping, found a list; begin with `servers:` (SB-CFG-001)
+error: json:1:1: not valid JSON: unterminated object; close it with `}`, `]` or `*/` (SB-CFG-001)
+error: json:1:2: not valid JSON: single-quoted strings are not allowed; write double quotes (SB-CFG-001)
+error: yaml:1:4: not valid YAML: while parsing node, found unknown anchor; an alias `*name` needs an anchor `&name` before it; quote the text if it is none (SB-CFG-001)
 error: yaml:1:4: not valid YAML: invalid indentation in quoted scalar (SB-CFG-001)
 error: yaml:4:1: not valid YAML: while parsing a flow sequence, expected ',' or ']' (SB-CFG-001)
-error: yaml:2:2: not valid YAML: tabs disallowed within this context (block indentation) (SB-CFG-001)
-error: yaml:1:1: not valid YAML: a config is a mapping, found a list (SB-CFG-001)
+error: yaml:2:2: not valid YAML: tabs disallowed within this context (block indentation); indent with spaces (SB-CFG-001)
+error: yaml:1:1: a config is a mapping, found a list; begin with `servers:` (SB-CFG-001)
 error: toml:1:11: not valid TOML: unclosed table, expected `]` (SB-CFG-001)
 error: toml:2:5: not valid TOML: extra `=`, expected nothing (SB-CFG-001) | error: toml:2:7: not valid TOML: unexpected key or value, expected newline, `#` (SB-CFG-001) | error: toml:3:6: not valid TOML: invalid basic string, expected `"` (SB-CFG-001)
 "#);
