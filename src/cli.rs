@@ -1,5 +1,7 @@
 //! The command line: parses arguments, calls one room, prints its answer.
 
+pub mod config;
+
 use std::process::ExitCode;
 
 /// Runs the program with the arguments of the process and returns its exit code.

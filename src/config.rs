@@ -97,7 +97,8 @@ pub fn load(locations: &Locations, environment: &Environment) -> Loaded {
     loaded
 }
 
-/// Loads a config from memory, as if it stood in this file. Takes any text and never panics.
+/// Loads a config from memory, as if it stood in this file, whose absolute path gives relative ones a meaning.
+/// Takes any text; tests and fuzzers use it as well.
 pub fn load_text(text: &str, syntax: Syntax, path: &Path, environment: &Environment) -> Loaded {
     load_text_at(text.to_owned(), syntax, path, environment)
 }
@@ -119,16 +120,42 @@ fn load_text_at(text: String, syntax: Syntax, path: &Path, environment: &Environ
             let message = format!("a config is a mapping, found {}", root.describe());
             vec![tree::SyntaxError { message, span }]
         }
-        Err(errors) => errors,
+        Err(mut errors) => {
+            for error in &mut errors {
+                error.message = format!("not valid {}: {}", syntax.name(), error.message);
+            }
+            errors
+        }
     };
     // Without a tree nobody knows where the secrets stand.
     let source = Source::new(path.to_path_buf(), secret::mask_suspicious(source.text()));
     let mut reporter = Reporter::new(Some(Arc::new(source)));
     for error in wrong {
-        let message = format!("not valid {}: {}", syntax.name(), error.message);
-        reporter.error(Code::ConfigSyntax, &Origin::File(error.span), message);
+        let hint = syntax_hint(&error.message);
+        let problem = reporter.error(Code::ConfigSyntax, &Origin::File(error.span), error.message);
+        if let Some(hint) = hint {
+            problem.hint(hint);
+        }
     }
     Loaded { config: Config::default(), problems: reporter.into_problems(), settings: Settings::default() }
+}
+
+/// What mends the slips that people make most, by the words of the parsers.
+fn syntax_hint(message: &str) -> Option<&'static str> {
+    [
+        ("tabs disallowed", "indent with spaces"),
+        ("single-quoted", "write double quotes"),
+        ("unterminated", "close it with `}`, `]` or `*/`"),
+        ("expected comma", "put a comma between two elements"),
+        (
+            "unknown anchor",
+            "an alias `*name` needs an anchor `&name` before it; quote the text if it is none",
+        ),
+        ("a config is a mapping", "begin with `servers:`"),
+    ]
+    .into_iter()
+    .find(|(words, _)| message.contains(words))
+    .map(|(_, hint)| hint)
 }
 
 /// From the tree to the config. The order matters: the mission's shape becomes ours before the servers are
@@ -177,7 +204,7 @@ fn read(path: &Path) -> Result<String, Box<Problem>> {
         return Err(refused("is larger than 4MiB"));
     }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Err(refused("is encoded as UTF-16; save it as UTF-8").into());
+        return Err(refused("is encoded as UTF-16; save it as UTF-8"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();

@@ -13,10 +13,13 @@ use crate::failure::{Code, Failure};
 
 mod answers;
 mod decode;
+mod items;
+mod lines;
 mod node;
 mod output;
 mod problems;
 mod process;
+mod results;
 mod run;
 mod script;
 mod serve;
@@ -40,7 +43,8 @@ pub fn parse(text: &str) -> Result<Script, ScriptError> {
     decode::script(text)
 }
 
-/// Reads a script from a file, or from stdin where the path is `-`.
+/// Reads a script from a file, or from stdin where the path is `-`. A script from stdin can be checked but hardly
+/// served, since [`run_stdio`] then finds its input at the end.
 ///
 /// # Errors
 /// [`Code::MockScript`] if the file cannot be read or the script has problems; the cause names file, line and column.

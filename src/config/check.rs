@@ -1,6 +1,8 @@
 //! Compares a tree with the tables of keys: reports everything that does not fit, and returns what does, with
 //! every key and word under its first name.
 
+use std::collections::HashMap;
+
 use super::keys;
 use super::problem::Reporter;
 use super::shape::{Key, Role, Shape, Table};
@@ -136,11 +138,15 @@ pub(super) fn check_table(node: Node, table: &Table, path: &str, reporter: &mut 
 
 /// Reports keys that stand twice and keeps the first of each.
 pub(super) fn unique(members: Vec<Member>, path: &str, reporter: &mut Reporter) -> Vec<Member> {
-    let mut kept: Vec<Member> = Vec::with_capacity(members.len());
+    let mut seen: HashMap<String, Origin> = HashMap::with_capacity(members.len());
+    let mut kept = Vec::with_capacity(members.len());
     for member in members {
-        match kept.iter().find(|other| other.key == member.key) {
-            Some(first) => twice(&member, &first.origin, path, reporter),
-            None => kept.push(member),
+        match seen.get(&member.key) {
+            Some(first) => twice(&member, first, path, reporter),
+            None => {
+                seen.insert(member.key.clone(), member.origin.clone());
+                kept.push(member);
+            }
         }
     }
     kept
@@ -281,7 +287,20 @@ fn unexpected<'a>(
     reporter: &'a mut Reporter,
 ) -> &'a mut super::problem::Problem {
     let message = format!("`{path}` must be {}, found {}", shape.expected(), node.describe());
-    reporter.error(Code::ConfigValue, &node.origin, message)
+    let problem = reporter.error(Code::ConfigValue, &node.origin, message);
+    match (shape, node.as_str()) {
+        (Shape::List(_), _) if node.scalar_text().is_some() => {
+            problem.hint("put it into brackets: `[…]`");
+        }
+        (Shape::Bool, Some("yes" | "on" | "true")) => {
+            problem.hint("write `true`, without quotes");
+        }
+        (Shape::Bool, Some("no" | "off" | "false")) => {
+            problem.hint("write `false`, without quotes");
+        }
+        _ => {}
+    }
+    problem
 }
 
 /// The known name that a wrong one was probably meant to be.

@@ -1,7 +1,7 @@
 //! The mission's `config/proxy.yaml` and its environment variables, translated into our own keys. The places of
 //! the values stay those of the file, so that messages about them point at what was written.
 
-use super::check::check_table;
+use super::check::{check_table, twice};
 use super::environment::Environment;
 use super::keys;
 use super::problem::Reporter;
@@ -12,6 +12,9 @@ use crate::failure::Code;
 /// Moves everything under `proxy` to where it stands in our own shape. Returns whether there was a `proxy` key.
 pub(super) fn translate(root: &mut Node, reporter: &mut Reporter) -> bool {
     let Some(proxy) = root.take("proxy") else { return false };
+    while let Some(again) = root.take("proxy") {
+        twice(&again, &proxy.origin, "", reporter);
+    }
     if !matches!(proxy.value.kind, Kind::Map(_)) {
         let message = format!("`proxy` must be a mapping, found {}", proxy.value.describe());
         reporter.error(Code::ConfigValue, &proxy.value.origin, message);

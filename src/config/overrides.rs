@@ -51,10 +51,14 @@ fn set(
         *node = parse(value, shape, origin);
         return Ok(());
     };
+    if segment.is_empty() {
+        return Err(WrongPath { message: "a part of the path is empty".to_owned(), suggestion: None });
+    }
     let (key, below) = match shape {
         Shape::Table(table) => {
             let key = lookup(table, segment).filter(|key| key.name != "proxy").ok_or_else(|| {
-                let names = table.keys().filter(|key| key.role != Role::Foreign).map(|key| key.name);
+                let names = table.keys().filter(|key| key.role != Role::Foreign && key.name != "proxy");
+                let names = names.map(|key| key.name);
                 not_found("unknown key", segment, names)
             })?;
             // The file may call the key by another of its names.
@@ -81,9 +85,6 @@ fn set(
             });
         }
     };
-    if segment.is_empty() {
-        return Err(WrongPath { message: "a part of the path is empty".to_owned(), suggestion: None });
-    }
     // Looked up first and set afterwards, so that a wrong path leaves nothing behind.
     let mut child = node.get(&key).cloned().unwrap_or_else(|| Node::empty_map(origin.clone()));
     if !rest.is_empty() && !matches!(child.kind, Kind::Map(_)) {

@@ -187,10 +187,14 @@ impl Source {
 
     /// The same source with these bytes hidden.
     pub(super) fn masked(&self, spans: &[Range<usize>]) -> Self {
+        let mut secret = vec![false; self.text.len()];
+        for span in spans {
+            let end = span.end.min(secret.len());
+            secret[span.start.min(end)..end].fill(true);
+        }
         let mut text = String::with_capacity(self.text.len());
         for (byte, character) in self.text.char_indices() {
-            let hidden = !matches!(character, '\n' | '\r' | '"' | '\'')
-                && spans.iter().any(|span| span.contains(&byte));
+            let hidden = secret[byte] && !matches!(character, '\n' | '\r' | '"' | '\'');
             if hidden { text.push_str(&"*".repeat(character.len_utf8())) } else { text.push(character) }
         }
         Self::new(self.path.clone(), text)

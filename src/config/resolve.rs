@@ -13,7 +13,7 @@ use super::model::{
     Config, Entry, Expose, Glob, Launch, Limits, ProtocolChoice, ServerConfig, Start, StdioLaunch, Timeouts,
     ToolOverride, ToolRules,
 };
-use super::problem::{Problem, Reporter};
+use super::problem::{Problem, Reporter, Severity};
 use super::secret::{Redactions, Secret};
 use super::servers::SERVERS;
 use super::shape::{Shape, Table};
@@ -222,7 +222,7 @@ impl Resolver<'_> {
         let prefix = self.prefix(&name, &node);
         let switched_on = serve_any && self.switched_on(&node);
         let state = if switched_on {
-            let server = self.decode(&name, &member.origin, &node);
+            let server = self.decode(&name, &member.origin, &node, mark);
             self.judge(mark, server)
         } else {
             State::Disabled
@@ -240,8 +240,11 @@ impl Resolver<'_> {
         match (errors().next(), server) {
             (Some(problem), _) => State::NeedsConfig(problem.clone()),
             (None, Some(server)) => State::Ready(Box::new(server)),
-            // Whoever returns no server has reported why.
-            (None, None) => State::Disabled,
+            // Whoever returns no server has reported why, so this is not reached.
+            (None, None) => {
+                let message = "the entry cannot be used";
+                State::Broken(Problem::new(Severity::Error, Code::ConfigValue, message))
+            }
         }
     }
 
@@ -304,8 +307,14 @@ impl Resolver<'_> {
         }
     }
 
-    fn decode(&mut self, name: &ServerName, origin: &Origin, node: &Node) -> Option<ServerConfig> {
-        let launch = self.launch(origin, node);
+    fn decode(
+        &mut self,
+        name: &ServerName,
+        origin: &Origin,
+        node: &Node,
+        mark: usize,
+    ) -> Option<ServerConfig> {
+        let launch = self.launch(origin, node, mark);
         let timeouts = self.timeouts(node);
         Some(ServerConfig {
             name: name.clone(),
@@ -333,7 +342,7 @@ impl Resolver<'_> {
         })
     }
 
-    fn launch(&mut self, origin: &Origin, node: &Node) -> Option<Launch> {
+    fn launch(&mut self, origin: &Origin, node: &Node, mark: usize) -> Option<Launch> {
         let (command, url) = (node.get("command"), node.get("url"));
         let stdio = match (node.get("type").and_then(Node::as_str), command, url) {
             (Some("stdio"), Some(_), _) => true,
@@ -359,6 +368,8 @@ impl Resolver<'_> {
             }
             (None, Some(_), None) => true,
             (None, None, Some(_)) => false,
+            // A misspelt `command` was reported already; that it is missing is no news.
+            (None, None, None) if self.reporter.errors_since(mark).next().is_some() => return None,
             (None, None, None) if node.get("endpoints").is_some() => {
                 self.missing(origin, "this version needs one `url`, not `endpoints`", "add `url: …`");
                 return None;

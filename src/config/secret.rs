@@ -91,26 +91,35 @@ fn looks_harmless(value: &str) -> bool {
     word || number || value.starts_with('/') || value.starts_with("~/") || value.starts_with("./")
 }
 
-/// Hides what may be a secret in a text: long runs of letters and digits together.
-/// The length in bytes stays the same, so that spans stay right.
+/// Hides what may be a secret in a text: long runs of letters and digits together. The length in bytes stays the
+/// same, so that spans stay right.
 pub(super) fn mask_suspicious(text: &str) -> String {
+    replace_suspicious(text, |run| "*".repeat(run.len()))
+}
+
+/// Puts [`MASK`] in the place of what may be a secret.
+pub(super) fn hide_suspicious(text: &str) -> String {
+    replace_suspicious(text, |_| MASK.to_owned())
+}
+
+fn replace_suspicious(text: &str, replace: impl Fn(&str) -> String) -> String {
     let is_part = |character: char| character.is_ascii_alphanumeric() || "_-+=".contains(character);
-    let mut masked = String::with_capacity(text.len());
+    let mut replaced = String::with_capacity(text.len());
     let mut rest = text;
     while !rest.is_empty() {
-        let run = rest.find(|character| !is_part(character)).unwrap_or(rest.len());
-        let (word, after) = rest.split_at(run);
-        let mixed = word.chars().any(|c| c.is_ascii_digit()) && word.chars().any(|c| c.is_ascii_alphabetic());
-        if word.len() >= 16 && mixed {
-            masked.push_str(&"*".repeat(word.len()))
+        let (run, after) = rest.split_at(rest.find(|character| !is_part(character)).unwrap_or(rest.len()));
+        let has = |kind: fn(&char) -> bool| run.chars().any(|character| kind(&character));
+        let suspicious = run.len() >= 16 && has(char::is_ascii_digit) && has(char::is_ascii_alphabetic);
+        if suspicious {
+            replaced.push_str(&replace(run))
         } else {
-            masked.push_str(word)
+            replaced.push_str(run)
         }
-        let next = after.find(is_part).unwrap_or(after.len());
-        masked.push_str(&after[..next]);
-        rest = &after[next..];
+        let (between, next) = after.split_at(after.find(is_part).unwrap_or(after.len()));
+        replaced.push_str(between);
+        rest = next;
     }
-    masked
+    replaced
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Gathers the servers of a config, wherever it keeps them, into one mapping from names to entries.
 
+use super::check::twice;
 use super::keys;
 use super::problem::Reporter;
 use super::tree::{Kind, Member, Node, Origin};
@@ -18,9 +19,13 @@ pub(super) fn gather(root: &mut Node, reporter: &mut Reporter) {
     *members = others;
     let Some(first) = sections.first() else { return };
     let origin = first.origin.clone();
+    let mut seen: Vec<(String, Origin)> = Vec::new();
     let mut servers = Vec::new();
     for section in sections {
-        // The same section twice is one mistake, not one for each server in it.
+        match seen.iter().find(|(key, _)| *key == section.key) {
+            Some((_, first)) => twice(&section, first, "", reporter),
+            None => seen.push((section.key.clone(), section.origin.clone())),
+        }
         match section.value.kind {
             Kind::Map(entries) => servers.extend(entries),
             Kind::List(entries) => {

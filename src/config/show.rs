@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::interpolate::describe;
 use super::keys;
 use super::problem::Reporter;
-use super::secret::{MASK, mask_suspicious, names_a_secret};
+use super::secret::{MASK, hide_suspicious, mask_suspicious, names_a_secret};
 use super::servers::SERVERS;
 use super::shape::{Shape, Table};
 use super::tree::{Kind, Member, Node, Origin};
@@ -111,7 +111,7 @@ fn shown(node: &Node, shape: &Shape, named_secret: bool) -> serde_json::Value {
         (Kind::List(elements), Shape::List(element) | Shape::OneOrMore(element)) => {
             elements.iter().map(|node| shown(node, element, named_secret)).collect()
         }
-        (Kind::String(text), Shape::Template) => hide(describe(text)).into(),
+        (Kind::String(text), Shape::Template) => hide(&describe(text)).into(),
         (Kind::String(_), Shape::Anything) if named_secret => MASK.into(),
         (Kind::Map(members), _) => {
             let value = |member: &Member| shown(&member.value, &Shape::Anything, names_a_secret(&member.key));
@@ -120,19 +120,23 @@ fn shown(node: &Node, shape: &Shape, named_secret: bool) -> serde_json::Value {
         (Kind::List(elements), _) => {
             elements.iter().map(|node| shown(node, &Shape::Anything, named_secret)).collect()
         }
-        (Kind::String(text), Shape::Anything) => hide(text.clone()).into(),
+        (Kind::String(text), Shape::Anything) => hide(text).into(),
         _ => node.to_json(),
     }
 }
 
-/// A secret written straight into an argument or address looks like one.
-fn hide(text: String) -> String {
-    let masked = mask_suspicious(&text);
-    if masked == text {
-        text
-    } else {
-        masked.split('*').filter(|part| !part.is_empty()).collect::<Vec<_>>().join(MASK)
-            + if masked.ends_with('*') { MASK } else { "" }
+/// A secret that was written straight into an argument looks like one; in an address it stands in the query or
+/// before the host.
+fn hide(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return hide_suspicious(text) };
+    let rest = match rest.split_once('?') {
+        Some((before, _)) => format!("{before}?{MASK}"),
+        None => rest.to_owned(),
+    };
+    let host = rest.find('/').unwrap_or(rest.len());
+    match rest[..host].rfind('@') {
+        Some(at) => hide_suspicious(&format!("{scheme}://{MASK}{}", &rest[at..])),
+        None => hide_suspicious(&format!("{scheme}://{rest}")),
     }
 }
 
@@ -167,5 +171,23 @@ fn span(origin: &Origin) -> Option<Range<usize>> {
     match origin {
         Origin::File(span) => Some(span.clone()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_secret_is_hidden() {
+        for (text, expected) in [
+            ("plain", "plain"),
+            ("--key=sk-0123456789abcdef", "***"),
+            ("https://a.example/mcp?key=x", "https://a.example/mcp?***"),
+            ("https://me:pw@a.example/mcp", "https://***@a.example/mcp"),
+            ("@modelcontextprotocol/server-filesystem", "@modelcontextprotocol/server-filesystem"),
+        ] {
+            assert_eq!(hide(text), expected);
+        }
     }
 }

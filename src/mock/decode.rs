@@ -4,15 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use super::node::{Entry, Kind, Node};
+use super::items::items;
+use super::node::{Kind, Node};
 use super::problems::{Problem, Problems, ScriptError};
-use super::script::{
-    Answer, Completion, Cursor, Eof, Grandchild, Item, Pages, Plan, Reaction, Script, ServerInfo, Signal,
-    Step,
-};
-use super::steps::{Moment, STEP_KEYS, reaction, reaction_of};
+use super::script::{Completion, Cursor, Eof, Grandchild, Pages, Plan, Reaction, Script, ServerInfo, Signal};
+use super::steps::{Moment, reaction};
 
 const TOP_KEYS: &[&str] = &[
     "server",
@@ -45,8 +43,8 @@ pub(super) fn script(text: &str) -> Result<Script, ScriptError> {
             "state" => script.state = problems.text(&entry.value),
             "runs" => {
                 for run in problems.list(&entry.value) {
-                    let times = take(run, "times").and_then(|node| problems.number(node)).unwrap_or(1);
-                    let plan = Arc::new(plan(&root.merged(&without(run, "times")), &mut problems));
+                    let times = run.member("times").and_then(|node| problems.number(node)).unwrap_or(1);
+                    let plan = Arc::new(plan(&root.merged(&run.without("times")), &mut problems));
                     script.runs.extend((0..times.min(1000)).map(|_| Arc::clone(&plan)));
                 }
             }
@@ -58,23 +56,6 @@ pub(super) fn script(text: &str) -> Result<Script, ScriptError> {
         problems.add(root.place, "`runs` needs `state`, the file that counts the starts");
     }
     problems.finish(script)
-}
-
-fn take<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
-    match &node.kind {
-        Kind::Map(entries) => entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value),
-        _ => None,
-    }
-}
-
-fn without(node: &Node, key: &str) -> Node {
-    match &node.kind {
-        Kind::Map(entries) => Node {
-            place: node.place,
-            kind: Kind::Map(entries.iter().filter(|entry| entry.key != key).cloned().collect()),
-        },
-        _ => node.clone(),
-    }
 }
 
 fn plan(root: &Node, problems: &mut Problems) -> Plan {
@@ -111,230 +92,14 @@ fn server(node: &Node, problems: &mut Problems) -> ServerInfo {
             "version" => server.version = problems.text(node).unwrap_or_default(),
             "title" => server.title = problems.text(node),
             "instructions" => server.instructions = problems.text(node),
-            "capabilities" => server.capabilities = Some(object(node, problems)).map(Value::Object),
+            "capabilities" => server.capabilities = Some(Value::Object(problems.object(node))),
             "protocol" => server.protocol = problems.text(node),
-            "extra" => server.extra = object(node, problems),
+            "extra" => server.extra = problems.object(node),
             _ => problems.unknown(entry, KEYS),
         }
     }
     server
 }
-
-fn object(node: &Node, problems: &mut Problems) -> Map<String, Value> {
-    problems.map(node).iter().map(|entry| (entry.key.clone(), entry.value.to_json())).collect()
-}
-
-// === Tools, prompts, resources ===
-
-/// Reads a map of items by name, or a list of items that carry their name under `key`.
-fn items(node: &Node, key: &'static str, moment: Moment, problems: &mut Problems) -> Vec<Item> {
-    let mut all = Vec::new();
-    match &node.kind {
-        Kind::List(list) => {
-            for node in list {
-                match (&node.kind, take(node, key)) {
-                    (Kind::Scalar { text, .. }, _) => {
-                        let nothing = Node { place: node.place, kind: Kind::Null };
-                        all.extend(item(text.clone(), &nothing, moment, problems));
-                    }
-                    (_, Some(name)) => {
-                        let name = problems.text(name).unwrap_or_default();
-                        all.extend(item(name, &without(node, key), moment, problems));
-                    }
-                    (_, None) => problems.add(node.place, format!("`{key}` is missing")),
-                }
-            }
-        }
-        _ => {
-            for entry in problems.map(node) {
-                all.extend(item(entry.key.clone(), &entry.value, moment, problems));
-            }
-        }
-    }
-    all
-}
-
-/// One item, or several where it is copied.
-fn item(name: String, node: &Node, moment: Moment, problems: &mut Problems) -> Vec<Item> {
-    // A text alone is the answer.
-    let entries = match &node.kind {
-        Kind::Scalar { .. } => {
-            &[Entry { key: "answer".into(), place: node.place, value: node.clone() }][..].to_vec()
-        }
-        Kind::Map(entries) => entries,
-        _ => &problems.map(node).to_vec(),
-    };
-    let mut draft = Draft::new(&name, moment);
-    for entry in entries {
-        draft.member(entry, problems);
-    }
-    let mut then = reaction_of(entries, moment, problems);
-    if let Some(contents) = draft.take_contents() {
-        // `text` and `blob` are how a resource answers unless its steps say otherwise.
-        let result = Step::Answer(Answer::Result(json!({"contents": [contents]})));
-        then.steps
-            .iter_mut()
-            .filter(|step| matches!(step, Step::Default))
-            .for_each(|step| *step = result.clone());
-    }
-    draft.finish(name, then)
-}
-
-/// An item while its members are read.
-struct Draft {
-    moment: Moment,
-    definition: Map<String, Value>,
-    extra: Map<String, Value>,
-    calls: Vec<Arc<Reaction>>,
-    copies: Option<u64>,
-    pad: u64,
-    /// What a resource read answers.
-    contents: Option<Map<String, Value>>,
-    mime_type: Option<String>,
-    has_behaviour: bool,
-}
-
-impl Draft {
-    fn new(name: &str, moment: Moment) -> Self {
-        let mut definition = Map::new();
-        if moment == Moment::Resource {
-            let key = if name.contains('{') { "uriTemplate" } else { "uri" };
-            definition.insert(key.into(), json!(name));
-        }
-        definition.insert("name".into(), json!(name));
-        Self {
-            moment,
-            definition,
-            extra: Map::new(),
-            calls: Vec::new(),
-            copies: None,
-            pad: 0,
-            contents: None,
-            mime_type: None,
-            has_behaviour: false,
-        }
-    }
-
-    fn known(moment: Moment) -> Vec<&'static str> {
-        let own: &[&str] = match moment {
-            Moment::Tool => &["input_schema", "inputSchema", "output_schema", "outputSchema", "annotations"],
-            Moment::Prompt => &["arguments"],
-            _ => &["name", "mime_type", "mimeType", "text", "blob"],
-        };
-        let shared = ["description", "title", "extra", "calls", "copies", "pad"];
-        own.iter().copied().chain(shared).chain(STEP_KEYS.iter().copied()).collect()
-    }
-
-    fn member(&mut self, entry: &Entry, problems: &mut Problems) {
-        let node = &entry.value;
-        let moment = self.moment;
-        match (entry.key.as_str(), moment) {
-            ("description" | "title", _) => self.define(&entry.key, node),
-            ("extra", _) => self.extra = object(node, problems),
-            ("calls", _) => {
-                for call in problems.list(node) {
-                    let times = take(call, "times").and_then(|node| problems.number(node)).unwrap_or(1);
-                    let reaction = match &call.kind {
-                        Kind::Scalar { .. } => {
-                            let answer =
-                                Entry { key: "answer".into(), place: call.place, value: call.clone() };
-                            reaction_of(&[answer], moment, problems)
-                        }
-                        _ => reaction(&without(call, "times"), moment, problems),
-                    };
-                    let reaction = Arc::new(reaction);
-                    self.calls.extend((0..times.min(100_000)).map(|_| Arc::clone(&reaction)));
-                }
-            }
-            ("copies", _) => self.copies = problems.number(node),
-            ("pad", _) => self.pad = problems.size(node).unwrap_or_default(),
-            ("input_schema" | "inputSchema", Moment::Tool) => self.define("inputSchema", node),
-            ("output_schema" | "outputSchema", Moment::Tool) => self.define("outputSchema", node),
-            ("annotations", Moment::Tool) => self.define("annotations", node),
-            ("arguments", Moment::Prompt) => {
-                let arguments = problems.list(node).iter().map(|argument| match argument.to_json() {
-                    Value::String(name) => json!({"name": name}),
-                    other => other,
-                });
-                let arguments = arguments.collect();
-                self.definition.insert("arguments".into(), Value::Array(arguments));
-            }
-            ("name", Moment::Resource) => self.define("name", node),
-            ("mime_type" | "mimeType", Moment::Resource) => {
-                self.mime_type = problems.text(node);
-                self.define("mimeType", node);
-            }
-            ("text" | "blob", Moment::Resource) => {
-                let text = problems.text(node).unwrap_or_default();
-                let contents = self.contents.get_or_insert_with(Map::new);
-                contents.insert("uri".into(), json!("{{mock.target}}"));
-                contents.insert(entry.key.clone(), json!(text));
-            }
-            (key, _) if STEP_KEYS.contains(&key) => {
-                self.has_behaviour |= !matches!(key, "delay" | "sleep" | "is_error" | "progress" | "log");
-            }
-            _ => problems.unknown(entry, &Self::known(moment)),
-        }
-    }
-
-    fn define(&mut self, key: &str, node: &Node) {
-        self.definition.insert(key.to_owned(), node.to_json());
-    }
-
-    /// What a read of the resource answers, if `text` or `blob` say it.
-    fn take_contents(&mut self) -> Option<Map<String, Value>> {
-        let mut contents = self.contents.take()?;
-        if let Some(mime_type) = &self.mime_type {
-            contents.insert("mimeType".into(), json!(mime_type));
-        }
-        Some(contents)
-    }
-
-    fn finish(mut self, name: String, then: Reaction) -> Vec<Item> {
-        if self.moment == Moment::Tool && !self.definition.contains_key("inputSchema") {
-            let schema = match self.has_behaviour {
-                true => json!({"type": "object"}),
-                // The default answer speaks of `input`.
-                false => json!({
-                    "type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]
-                }),
-            };
-            self.definition.insert("inputSchema".into(), schema);
-        }
-        if self.pad > 0 {
-            let described = self.definition.get("description").and_then(Value::as_str).unwrap_or_default();
-            let padded = format!("{described}{}", "x".repeat(self.pad as usize));
-            self.definition.insert("description".into(), json!(padded));
-        }
-        // Null in `extra`, or in a schema, leaves the member out.
-        for (key, value) in self.extra {
-            self.definition.insert(key, value);
-        }
-        self.definition.retain(|_, value| !value.is_null());
-        let then = Arc::new(then);
-        let one = |name: String, definition: Map<String, Value>| Item {
-            name,
-            definition: Value::Object(definition),
-            calls: self.calls.clone(),
-            then: Arc::clone(&then),
-        };
-        match self.copies {
-            None => vec![one(name, self.definition)],
-            Some(copies) => (1..=copies)
-                .map(|copy| {
-                    let name = format!("{name}{copy}");
-                    let mut definition = self.definition.clone();
-                    for key in ["name", "uri"].into_iter().filter(|key| self.definition.contains_key(*key)) {
-                        definition.insert(key.into(), json!(name));
-                    }
-                    one(name, definition)
-                })
-                .collect(),
-        }
-    }
-}
-
-// === The rest ===
 
 fn completions(node: &Node, problems: &mut Problems) -> Vec<Completion> {
     let mut completions = Vec::new();

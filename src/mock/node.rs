@@ -96,6 +96,23 @@ impl Node {
         }
     }
 
+    /// The member of a mapping with this key.
+    pub(super) fn member(&self, key: &str) -> Option<&Node> {
+        match &self.kind {
+            Kind::Map(entries) => entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value),
+            _ => None,
+        }
+    }
+
+    /// The same mapping without this key.
+    pub(super) fn without(&self, key: &str) -> Node {
+        let mut copy = self.clone();
+        if let Kind::Map(entries) = &mut copy.kind {
+            entries.retain(|entry| entry.key != key);
+        }
+        copy
+    }
+
     /// This tree with `overlay` laid over it: mappings merge member by member, null removes a member, everything
     /// else replaces what was there.
     pub(super) fn merged(&self, overlay: &Node) -> Node {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::node::{Entry, Kind, Node, Place};
 use super::template::parse_size;
 
@@ -139,6 +141,13 @@ impl Problems {
         }
     }
 
+    pub(super) fn exit_code(&mut self, node: &Node) -> Option<u8> {
+        match &node.kind {
+            Kind::Scalar { text, .. } if text.parse::<u8>().is_ok() => text.parse().ok(),
+            _ => self.expected(node, "an exit code from 0 to 255"),
+        }
+    }
+
     pub(super) fn size(&mut self, node: &Node) -> Option<u64> {
         match &node.kind {
             Kind::Scalar { text, .. } if parse_size(text).is_some() => parse_size(text),
@@ -167,6 +176,11 @@ impl Problems {
             Kind::Null => &[],
             _ => self.expected(node, "a mapping").unwrap_or_default(),
         }
+    }
+
+    /// A mapping of any members, as JSON.
+    pub(super) fn object(&mut self, node: &Node) -> Map<String, Value> {
+        self.map(node).iter().map(|entry| (entry.key.clone(), entry.value.to_json())).collect()
     }
 
     /// One of a few words.

@@ -16,14 +16,19 @@ use super::template::Scope;
 ///
 /// Returns the exit code: 0 when the client closed the connection, 1 when the process could not be prepared.
 pub fn run_stdio(script: Script) -> ExitCode {
+    ExitCode::from(run(script))
+}
+
+/// Does the work of [`run_stdio`]; gives the exit code as a number.
+pub(super) fn run(script: Script) -> u8 {
     match prepare_and_run(script) {
-        Ok(Outcome::Ended) => ExitCode::SUCCESS,
-        Ok(Outcome::Exit(code)) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
+        Ok(Outcome::Ended) => 0,
+        Ok(Outcome::Exit(code)) => code,
         Ok(Outcome::Crash(signal)) => die_of(signal),
         Err(error) => {
             use std::io::Write as _;
             let _ = writeln!(std::io::stderr(), "mock: {error}");
-            ExitCode::FAILURE
+            1
         }
     }
 }
@@ -39,7 +44,7 @@ fn prepare_and_run(script: Script) -> std::io::Result<Outcome> {
         None => 1,
     };
     let plan = script.plan(start);
-    let stdio = Stdio3::take()?;
+    let stdio = OwnStdio::take()?;
     let children = start_children(&plan.children, &stdio)?;
     if let Some(path) = file(&plan.record_process) {
         append_line(Path::new(&path), &process_record(start, &children))?;
@@ -112,7 +117,7 @@ fn open_files() -> std::collections::BTreeMap<String, String> {
 /// Private copies of stdin and stdout. The numbers 0 and 1 point nowhere afterwards, so that closing a copy really
 /// closes the pipe and nothing else can write to it.
 #[cfg(unix)]
-struct Stdio3 {
+struct OwnStdio {
     stdin: std::os::fd::OwnedFd,
     stdout: std::os::fd::OwnedFd,
 }
@@ -123,7 +128,7 @@ type Reader = Box<dyn tokio::io::AsyncRead + Unpin>;
 type Writer = Box<dyn tokio::io::AsyncWrite + Unpin>;
 
 #[cfg(unix)]
-impl Stdio3 {
+impl OwnStdio {
     fn take() -> std::io::Result<Self> {
         use std::os::fd::AsFd as _;
         let stdin = std::io::stdin().as_fd().try_clone_to_owned()?;
@@ -150,10 +155,10 @@ impl Stdio3 {
 }
 
 #[cfg(not(unix))]
-struct Stdio3;
+struct OwnStdio;
 
 #[cfg(not(unix))]
-impl Stdio3 {
+impl OwnStdio {
     fn take() -> std::io::Result<Self> {
         Ok(Self)
     }
@@ -169,7 +174,7 @@ impl Stdio3 {
 #[cfg(unix)]
 fn start_children(
     children: &[super::script::Grandchild],
-    stdio: &Stdio3,
+    stdio: &OwnStdio,
 ) -> std::io::Result<Vec<(String, u32)>> {
     let keep = |wanted: bool, fd: &std::os::fd::OwnedFd| -> std::io::Result<Stdio> {
         if wanted { Ok(fd.try_clone()?.into()) } else { Ok(Stdio::null()) }
@@ -198,7 +203,10 @@ fn start_children(
 }
 
 #[cfg(not(unix))]
-fn start_children(children: &[super::script::Grandchild], _: &Stdio3) -> std::io::Result<Vec<(String, u32)>> {
+fn start_children(
+    children: &[super::script::Grandchild],
+    _: &OwnStdio,
+) -> std::io::Result<Vec<(String, u32)>> {
     match children {
         [] => Ok(Vec::new()),
         _ => Err(std::io::Error::other("`children` are available on Unix only")),
@@ -209,7 +217,7 @@ fn start_children(children: &[super::script::Grandchild], _: &Stdio3) -> std::io
 
 /// Dies of the signal, without a core file.
 #[cfg(unix)]
-fn die_of(signal: Signal) -> ExitCode {
+fn die_of(signal: Signal) -> u8 {
     use nix::sys::resource::{Resource, setrlimit};
     use nix::sys::signal::{Signal as Number, raise};
     let number = match signal {
@@ -226,10 +234,10 @@ fn die_of(signal: Signal) -> ExitCode {
     for _ in 0..3 {
         let _ = raise(number);
     }
-    ExitCode::from(128_u8.saturating_add(u8::try_from(number as i32).unwrap_or(0)))
+    128_u8.saturating_add(u8::try_from(number as i32).unwrap_or(0))
 }
 
 #[cfg(not(unix))]
-fn die_of(_: Signal) -> ExitCode {
+fn die_of(_: Signal) -> u8 {
     std::process::abort()
 }

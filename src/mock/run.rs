@@ -127,6 +127,15 @@ impl Job {
     async fn step(&mut self, step: &Step) {
         match step {
             Step::Answer(Answer::Result(result)) => self.reply(Reply::Result(self.scope.json(result))).await,
+            Step::Answer(Answer::Structured { structured, is_error }) => {
+                let structured = self.scope.json(structured);
+                let mut result = String::from(r#"{"content":[{"type":"text","text":"#);
+                super::template::push_quoted(&structured, &mut result);
+                result.push_str(r#"}],"structuredContent":"#);
+                result.push_str(&structured);
+                result.push_str(if *is_error { r#","isError":true}"# } else { "}" });
+                self.reply(Reply::Result(result)).await;
+            }
             Step::Answer(Answer::Error(error)) => self.reply(Reply::Error(self.scope.json(error))).await,
             Step::Answer(Answer::Again) => {
                 if let Some(line) = self.last_answer.clone() {
@@ -291,7 +300,13 @@ impl Job {
             let server = Arc::clone(&self.server);
             tokio::spawn(async move {
                 tokio::time::sleep(time).await;
-                server.gate.send_if_modified(|gate| std::mem::replace(gate, Gate::Open) == Gate::Stopped);
+                server.gate.send_if_modified(|gate| {
+                    let stopped = *gate == Gate::Stopped;
+                    if stopped {
+                        *gate = Gate::Open;
+                    }
+                    stopped
+                });
             });
         }
     }

@@ -174,6 +174,7 @@ impl Signal {
 
 /// A sleeping process that the server starts before anything else.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(unix), allow(dead_code, reason = "only Unix starts them"))]
 pub(super) struct Grandchild {
     pub(super) name: String,
     pub(super) ignore_term: bool,
@@ -215,7 +216,8 @@ impl Reaction {
 pub(super) enum Step {
     /// Answers the request; a second answer is a second response.
     Answer(Answer),
-    /// Does what the server would have done without this reaction.
+    /// Does what the server would have done without this reaction. Stands in no item's own reaction, which would
+    /// come back to itself.
     Default,
     Sleep(Duration),
     /// The params of a progress notification; without `progressToken` the caller's is used.
@@ -237,7 +239,7 @@ pub(super) enum Step {
     Raw(Vec<Part>),
     Noise(Noise),
     Stderr(String),
-    Exit(i32),
+    Exit(u8),
     Crash(Signal),
     Hang,
     CloseStdout,
@@ -264,6 +266,11 @@ pub(super) enum Step {
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
     Result(Value),
+    /// A tool result with structured content, which is shown as text too, as the specification asks.
+    Structured {
+        structured: Value,
+        is_error: bool,
+    },
     Error(Value),
     /// The bytes of the last answer once more.
     Again,

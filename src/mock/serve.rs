@@ -9,11 +9,12 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::lines::Lines;
 use super::output::{Output, write_all};
 use super::run::Job;
 use super::script::{Eof, List, Plan, Reaction, Script, Signal};
@@ -29,7 +30,7 @@ pub enum Outcome {
     /// The client closed the connection.
     Ended,
     /// A step asked for this exit code.
-    Exit(i32),
+    Exit(u8),
     /// A step asked to die of this signal.
     Crash(Signal),
 }
@@ -200,7 +201,7 @@ async fn listen<R: AsyncRead + Unpin>(server: &Arc<Server>, reader: R) -> Outcom
     }
     let record = server.plan.record.as_deref().map(|path| server.scope().text(path));
     let mut record = record.filter(|path| !path.is_empty()).and_then(|path| append(server, &path));
-    let mut lines = Some(Lines { reader, buffer: Vec::new(), searched: 0 });
+    let mut lines = Some(Lines::of(reader));
     let mut gate = server.gate.subscribe();
     loop {
         let now = *gate.borrow_and_update();
@@ -278,40 +279,6 @@ fn take_signals(server: &Arc<Server>) {
 
 #[cfg(not(unix))]
 fn take_signals(_: &Arc<Server>) {}
-
-// === Lines ===
-
-struct Lines<R> {
-    reader: R,
-    buffer: Vec<u8>,
-    /// How much of the buffer is known to hold no end of line.
-    searched: usize,
-}
-
-impl<R: AsyncRead + Unpin> Lines<R> {
-    /// The next line with its end, or what stands before the end of the input.
-    ///
-    /// Cancel safety: what was read stays in the buffer.
-    async fn next(&mut self) -> Option<Vec<u8>> {
-        loop {
-            if let Some(at) = memchr::memchr(b'\n', &self.buffer[self.searched..]) {
-                let rest = self.buffer.split_off(self.searched + at + 1);
-                self.searched = 0;
-                return Some(std::mem::replace(&mut self.buffer, rest));
-            }
-            self.searched = self.buffer.len();
-            self.buffer.reserve(64 * 1024);
-            match self.reader.read_buf(&mut self.buffer).await {
-                Ok(0) | Err(_) if self.buffer.is_empty() => return None,
-                Ok(0) | Err(_) => {
-                    self.searched = 0;
-                    return Some(std::mem::take(&mut self.buffer));
-                }
-                Ok(_) => {}
-            }
-        }
-    }
-}
 
 // === Messages ===
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::node::{Entry, Kind, Node};
 use super::problems::Problems;
+use super::results::{prompt_result, resource_result, tool_result};
 use super::script::{Amount, Answer, List, Noise, Part, Reaction, Signal, Step};
 
 /// What a reaction reacts to; decides what `answer` means and what is added at the end.
@@ -56,8 +57,7 @@ pub(super) const STEP_KEYS: &[&str] = &[
     "wait_cancel",
 ];
 
-/// Reads the members of `entries` that are steps. `Err` of nothing is noted: keys that are not steps are left to the
-/// caller, who knows the others.
+/// Reads the members of `entries` that are steps. The other keys are left to the caller, who knows them.
 pub(super) fn reaction_of(entries: &[Entry], moment: Moment, problems: &mut Problems) -> Reaction {
     let mut reader = Reader { moment, problems, ignore_cancel: false };
     let steps = reader.entries(entries);
@@ -74,17 +74,21 @@ pub(super) fn reaction(node: &Node, moment: Moment, problems: &mut Problems) -> 
 /// Adds what happens when a request's reaction answers nothing itself: the default answer.
 fn finish(mut steps: Vec<Step>, ignore_cancel: bool, moment: Moment) -> Reaction {
     if moment != Moment::Event && !steps.iter().any(is_ending) {
-        steps.push(match moment {
-            Moment::Tool => Step::Answer(Answer::Result(tool_result(
-                Some(Value::String("Mock result: {{input}}".into())),
-                false,
-                None,
-            ))),
-            _ => Step::Default,
-        });
+        steps.push(Step::Default);
     }
     let waits = steps.iter().any(waits_for_cancel);
     Reaction { steps, ignore_cancel: ignore_cancel || waits }
+}
+
+/// Puts an item's own default answer where its steps ask for the default.
+pub(super) fn settle(steps: &mut [Step], default: &Answer) {
+    for step in steps {
+        match step {
+            Step::Default => *step = Step::Answer(default.clone()),
+            Step::Repeat { steps, .. } => settle(steps, default),
+            _ => {}
+        }
+    }
 }
 
 /// Whether the step answers, or ends the reaction so that no answer is due. Raw bytes on stdout count as an answer,
@@ -190,7 +194,7 @@ impl Reader<'_> {
             "raw" => Step::Raw(self.parts(node)),
             "noise" => Step::Noise(self.noise(node)?),
             "stderr" => Step::Stderr(problems.text(node)?),
-            "exit" => Step::Exit(problems.number(node)?.min(255) as i32),
+            "exit" => Step::Exit(problems.exit_code(node)?),
             "crash" => Step::Crash(problems.choice(node, Signal::NAMES)?),
             "hang" => problems.switch(node).map(|()| Step::Hang)?,
             "close_stdout" => problems.switch(node).map(|()| Step::CloseStdout)?,
@@ -243,21 +247,22 @@ impl Reader<'_> {
             Kind::Scalar { text, .. } => Value::String(text.clone()),
             _ => node.to_json(),
         });
-        let content = match answer {
-            Some(answer) => self.content(answer, is_error, structured),
-            None => tool_result(None, is_error, structured),
+        let answer = match (answer, structured) {
+            (Some(answer), structured) => Answer::Result(self.content(answer, is_error, structured)),
+            (None, Some(structured)) => Answer::Structured { structured, is_error },
+            (None, None) => {
+                Answer::Result(tool_result(Value::String("Mock result: {{input}}".into()), is_error, None))
+            }
         };
-        self.answered(entry, Answer::Result(content))
+        self.answered(entry, answer)
     }
 
     /// The result that says `answer` at this moment.
     fn content(&self, answer: Value, is_error: bool, structured: Option<Value>) -> Value {
         match self.moment {
-            Moment::Prompt => json!({"messages": messages(answer)}),
-            Moment::Resource => {
-                json!({"contents": [{"uri": "{{mock.target}}", "mimeType": "text/plain", "text": answer}]})
-            }
-            _ => tool_result(Some(answer), is_error, structured),
+            Moment::Prompt => prompt_result(answer),
+            Moment::Resource => resource_result(answer),
+            _ => tool_result(answer, is_error, structured),
         }
     }
 
@@ -390,53 +395,6 @@ impl Reader<'_> {
         }
         value
     }
-}
-
-/// A `tools/call` result. Without a text the structured content is shown as text, as the specification asks.
-fn tool_result(answer: Option<Value>, is_error: bool, structured: Option<Value>) -> Value {
-    let content = match (answer, &structured) {
-        (Some(Value::Array(items)), _) => items.into_iter().map(text_item).collect(),
-        (Some(answer), _) => vec![text_item(answer)],
-        (None, Some(structured)) => vec![text_item(Value::String(structured.to_string()))],
-        (None, None) => vec![text_item(Value::String("Mock result: {{input}}".into()))],
-    };
-    let mut result = Map::new();
-    result.insert("content".into(), Value::Array(content));
-    if let Some(structured) = structured {
-        result.insert("structuredContent".into(), structured);
-    }
-    if is_error {
-        result.insert("isError".into(), Value::Bool(true));
-    }
-    Value::Object(result)
-}
-
-fn text_item(item: Value) -> Value {
-    match item {
-        Value::String(text) => json!({"type": "text", "text": text}),
-        other => other,
-    }
-}
-
-/// Prompt messages: a text is said by the user, `{assistant: text}` by the assistant, anything else stands as it is.
-fn messages(answer: Value) -> Vec<Value> {
-    let said = |role: &str, text: Value| json!({"role": role, "content": text_item(text)});
-    let items = match answer {
-        Value::Array(items) => items,
-        other => vec![other],
-    };
-    let message = |item: Value| match item {
-        Value::Object(mut members) if members.len() == 1 => {
-            let role = ["user", "assistant"].into_iter().find(|role| members.contains_key(*role));
-            match role.and_then(|role| Some((role, members.shift_remove(role)?))) {
-                Some((role, text)) => said(role, text),
-                None => Value::Object(members),
-            }
-        }
-        Value::String(text) => said("user", Value::String(text)),
-        other => other,
-    };
-    items.into_iter().map(message).collect()
 }
 
 fn log_params(node: &Node) -> Map<String, Value> {

@@ -21,7 +21,7 @@ use super::*;
 struct Client {
     input: Option<DuplexStream>,
     output: DuplexStream,
-    buffer: Vec<u8>,
+    buffer: bytes::BytesMut,
     server: JoinHandle<Outcome>,
     stderr: Shared,
     next_id: u64,
@@ -54,7 +54,7 @@ impl Client {
         let mut hooks = Hooks { stderr: Box::new(stderr.clone()), ..Hooks::in_memory() };
         change(&mut hooks);
         let server = tokio::spawn(serve(script, reader, writer, hooks));
-        Self { input: Some(input), output, buffer: Vec::new(), server, stderr, next_id: 1 }
+        Self { input: Some(input), output, buffer: bytes::BytesMut::new(), server, stderr, next_id: 1 }
     }
 
     async fn send(&mut self, line: &str) {
@@ -65,14 +65,11 @@ impl Client {
     async fn line(&mut self) -> Option<Vec<u8>> {
         let read = async {
             loop {
-                if let Some(at) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                    let rest = self.buffer.split_off(at + 1);
-                    let mut line = std::mem::replace(&mut self.buffer, rest);
-                    line.pop();
-                    return Some(line);
+                if let Some(at) = memchr::memchr(b'\n', &self.buffer) {
+                    return Some(self.buffer.split_to(at + 1)[..at].to_vec());
                 }
                 if self.output.read_buf(&mut self.buffer).await.unwrap() == 0 {
-                    return (!self.buffer.is_empty()).then(|| std::mem::take(&mut self.buffer));
+                    return (!self.buffer.is_empty()).then(|| self.buffer.split().to_vec());
                 }
             }
         };

@@ -286,3 +286,18 @@ async fn large_arguments_and_results_pass() {
     let answer = client.call("echo", json!({"text": text})).await;
     assert!(said(&answer) == text);
 }
+
+#[tokio::test]
+async fn items_that_say_nothing_have_a_default_answer() {
+    let mut client = Client::of(
+        "tools: { t: { calls: [ { delay: 1ms } ], answer: later } }\nprompts: [p]\nresources: [ { uri: 'x://y' }, { uri: 'x://z', text: z, delay: 1ms } ]",
+    );
+    assert_eq!(said(&client.call("t", json!({"input": 1})).await), "Mock result: 1");
+    assert_eq!(said(&client.call("t", json!({"input": 1})).await), "later");
+    let prompt = client.ask("prompts/get", json!({"name": "p"})).await;
+    assert_eq!(prompt["result"]["messages"][0]["content"]["text"], "Mock prompt: p");
+    let read = client.ask("resources/read", json!({"uri": "x://y"})).await;
+    assert_eq!(read["result"]["contents"][0]["text"], "Mock resource: x://y");
+    let read = client.ask("resources/read", json!({"uri": "x://z"})).await;
+    assert_eq!(read["result"]["contents"], json!([{"uri": "x://z", "text": "z"}]));
+}
