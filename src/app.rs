@@ -1,1 +1,183 @@
-//! (to be written)
+//! The one place that wires the rooms: a config becomes a running Switchboard behind a client.
+//!
+//! [`Switchboard`] is the whole without its outer pipes, so that the command line can talk to one in its own process
+//! exactly as a client would. [`serve_stdio`] puts it on our own stdin and stdout.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::call::Client;
+use crate::catalog::Store;
+use crate::config::Loaded;
+use crate::frontend::Session;
+use crate::frontend::stdio::{Stdio, read_client};
+use crate::registry::{Parts, Registry};
+use crate::status;
+use crate::supervisor::{Ending, Supervisor, SupervisorOptions};
+
+/// How long calls in flight may go on after the client has closed its end.
+const DRAIN: Duration = Duration::from_millis(1000);
+/// When children are asked and killed, counted from the moment the client left (clients kill us two seconds after).
+const TERM_AT: Duration = Duration::from_millis(1000);
+const KILL_AT: Duration = Duration::from_millis(1400);
+/// The least time between closing a child's stdin and SIGTERM, when calls had to be waited for.
+const LEAST_GRACE: Duration = Duration::from_millis(150);
+
+/// A Switchboard without pipes.
+pub struct Switchboard {
+    session: Arc<Session>,
+    registry: Arc<Registry>,
+}
+
+/// Why serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The client closed its end.
+    ClientLeft,
+    /// A signal of this number came.
+    Signal(i32),
+}
+
+impl Switchboard {
+    /// Builds everything; starts no server. `state` is the folder of its state; without one, nothing is kept on disk.
+    /// Must be called inside a runtime.
+    pub fn new(loaded: Loaded, state: Option<PathBuf>) -> Self {
+        let secrets = loaded.config.secrets().iter().map(|secret| secret.expose().to_owned()).collect();
+        let supervisor = Supervisor::new(SupervisorOptions {
+            logs: state.as_ref().map(|state| state.join("logs")),
+            state: state.clone(),
+            redact: secrets,
+            ..SupervisorOptions::default()
+        });
+        let store = state.and_then(|state| {
+            Store::open(state.join("catalog"))
+                .inspect_err(|error| tracing::warn!(%error, "catalogs cannot be kept on disk"))
+                .ok()
+        });
+        for problem in &loaded.problems {
+            tracing::warn!("config: {}", problem.one_line());
+        }
+        let session = Session::new();
+        let parts = Parts {
+            config: loaded.config,
+            problems: loaded.problems,
+            store,
+            supervisor,
+            own_tools: vec![Bytes::from(status::tool_definition())],
+        };
+        let client: Arc<dyn Client> = Arc::clone(&session) as Arc<dyn Client>;
+        let registry = Registry::open(parts, &client);
+        session.attach(Arc::clone(&registry));
+        Self { session, registry }
+    }
+
+    /// The live set of servers.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Serves one client on these pipes until it leaves or `signal` resolves, then ends everything in order.
+    pub async fn serve<R, W>(self, input: R, mut output: W, signal: impl Future<Output = i32>) -> Ended
+    where
+        R: AsyncRead + Unpin + Send + 'static,
+        W: AsyncWrite + Unpin + Send + 'static,
+    {
+        let writing = {
+            let session = Arc::clone(&self.session);
+            tokio::spawn(async move { session.outbox().write_to(&mut output).await })
+        };
+        let reading = {
+            let session = Arc::clone(&self.session);
+            tokio::spawn(async move { read_client(&session, input).await })
+        };
+        tokio::pin!(writing, reading);
+        let ended = tokio::select! {
+            _ = &mut reading => Ended::ClientLeft,
+            // The client no longer reads: nothing that we could still say would reach it.
+            _ = &mut writing => Ended::ClientLeft,
+            signal = signal => Ended::Signal(signal),
+        };
+        let left = Instant::now();
+        reading.abort();
+        if ended == Ended::ClientLeft && !writing.is_finished() {
+            let drained = async {
+                self.session.drained().await;
+                self.session.outbox().flushed().await;
+            };
+            let _ = tokio::time::timeout(DRAIN, drained).await;
+        }
+        self.registry.shutdown(ending(left.elapsed())).await;
+        self.session.end().await;
+        self.session.outbox().close();
+        if !writing.is_finished() {
+            let _ = tokio::time::timeout(Duration::from_millis(100), &mut writing).await;
+            writing.abort();
+        }
+        ended
+    }
+}
+
+/// The grace of the children, when so much of ours has passed.
+fn ending(passed: Duration) -> Ending {
+    let term_after = TERM_AT.saturating_sub(passed).max(LEAST_GRACE);
+    Ending { term_after, kill_after: KILL_AT.saturating_sub(passed).max(term_after + LEAST_GRACE) }
+}
+
+/// Serves the client on our own stdin and stdout.
+///
+/// # Errors
+/// Signals cannot be listened to.
+pub async fn serve_stdio(switchboard: Switchboard, stdio: Stdio) -> io::Result<Ended> {
+    let signal = signals()?;
+    let Stdio { input, output, flags } = stdio;
+    let ended = switchboard.serve(input, output, signal).await;
+    drop(flags);
+    Ok(ended)
+}
+
+/// Resolves with the first signal that asks us to end. A second one ends us at once; the supervisor's nets catch the
+/// children.
+#[cfg(unix)]
+fn signals() -> io::Result<impl Future<Output = i32>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let mut sender = Some(sender);
+        loop {
+            let number = tokio::select! {
+                Some(()) = terminate.recv() => 15,
+                Some(()) = interrupt.recv() => 2,
+                Some(()) = hangup.recv() => 1,
+                else => return,
+            };
+            match sender.take() {
+                Some(sender) => drop(sender.send(number)),
+                None => std::process::exit(128 + number),
+            }
+        }
+    });
+    Ok(async move {
+        match receiver.await {
+            Ok(number) => number,
+            Err(_) => std::future::pending().await,
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn signals() -> io::Result<impl Future<Output = i32>> {
+    Ok(async {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => 2,
+            Err(_) => std::future::pending().await,
+        }
+    })
+}

@@ -1,1 +1,246 @@
-//! (to be written)
+//! How every server is, computed once and only rendered elsewhere: level, state, cause, remedy.
+//!
+//! In comes the registry; out go [`Report`]s, and the text of our own tool `switchboard__status`. It changes nothing.
+
+use serde_json::{Map, Value, json};
+
+use crate::backend::{Backend, State, Tallies};
+use crate::catalog::{Catalog, Counts, Note};
+use crate::config::{Entry, Severity};
+use crate::failure::{Code, Failure};
+use crate::registry::Registry;
+use crate::wire::json as raw;
+
+/// The name of our own tool.
+pub const STATUS_TOOL: &str = "switchboard__status";
+
+/// How well a server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Its tools can be called.
+    Healthy,
+    /// They can be called, but something is not as it should be.
+    Degraded,
+    /// They cannot be called.
+    Unhealthy,
+    /// Its owner switched it off.
+    Disabled,
+}
+
+impl Level {
+    /// One word for tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Level::Healthy => "healthy",
+            Level::Degraded => "degraded",
+            Level::Unhealthy => "unhealthy",
+            Level::Disabled => "disabled",
+        }
+    }
+}
+
+/// How one server is.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Its name in the config.
+    pub server: String,
+    /// How well it is.
+    pub level: Level,
+    /// What it is doing, in one word.
+    pub state: &'static str,
+    /// What is wrong, and what mends it.
+    pub failure: Option<Failure>,
+    /// How many tools, prompts, resources and templates of it are shown.
+    pub shown: Counts,
+    /// Definitions that were repaired or held back.
+    pub notes: Vec<String>,
+    /// What happened since we run.
+    pub tallies: Tallies,
+    /// The last lines on its stderr.
+    pub last_words: Vec<String>,
+    /// The process, if it runs.
+    pub pid: Option<u32>,
+}
+
+/// The reports on all servers, in config order.
+pub fn reports(registry: &Registry) -> Vec<Report> {
+    let catalog = registry.catalog();
+    registry.entries().iter().map(|entry| report(registry, &catalog, entry)).collect()
+}
+
+fn report(registry: &Registry, catalog: &Catalog, entry: &Entry) -> Report {
+    let mut report = Report {
+        server: entry.name().to_string(),
+        level: Level::Unhealthy,
+        state: "config-error",
+        failure: None,
+        shown: Counts::default(),
+        notes: Vec::new(),
+        tallies: Tallies::default(),
+        last_words: Vec::new(),
+        pid: None,
+    };
+    match entry {
+        Entry::Disabled { .. } => (report.level, report.state) = (Level::Disabled, "disabled"),
+        Entry::NeedsConfig { problem, .. } => {
+            report.state = "needs-config";
+            report.failure = Some(problem.failure());
+        }
+        Entry::Broken { problem, .. } => report.failure = Some(problem.failure()),
+        Entry::Ready(config) => {
+            if let Some(backend) = registry.backend(&config.name) {
+                of_backend(&mut report, registry, catalog, backend);
+            }
+        }
+    }
+    report
+}
+
+fn of_backend(report: &mut Report, registry: &Registry, catalog: &Catalog, backend: &Backend) {
+    let state = backend.state();
+    report.state = state.word();
+    report.failure = state.failure().cloned();
+    report.shown = catalog.counts_of(backend.name());
+    report.notes = notes(catalog, backend).map(|note| note.text.clone()).collect();
+    report.tallies = backend.tallies();
+    report.last_words = backend.last_words(5);
+    if let State::Ready { pid, .. } = &state {
+        report.pid = Some(*pid);
+    }
+    let holds_back = notes(catalog, backend).any(|note| note.code == Code::ToolHeld);
+    report.level = match state {
+        State::Ready { .. } | State::Idle if holds_back => Level::Degraded,
+        State::Ready { .. } | State::Idle => Level::Healthy,
+        State::Starting { .. } if registry.offering(backend.name()).is_some() => Level::Healthy,
+        State::Starting { .. } | State::Waiting { .. } => Level::Degraded,
+        State::CrashLooped { .. } | State::Failed { .. } | State::Ended => Level::Unhealthy,
+    };
+}
+
+fn notes<'a>(catalog: &'a Catalog, backend: &'a Backend) -> impl Iterator<Item = &'a Note> {
+    catalog.notes().iter().filter(|note| note.server == *backend.name())
+}
+
+// === our own tool ===
+
+/// Whether a tool call is for us.
+pub fn is_ours(name: &str) -> bool {
+    name == STATUS_TOOL
+}
+
+/// The definition of our own tool, kept short: every client pays for it in every conversation.
+pub fn tool_definition() -> Vec<u8> {
+    let definition = json!({
+        "name": STATUS_TOOL,
+        "title": "Switchboard status",
+        "description": "State of the MCP servers behind Switchboard: what is down, why, and what mends it. Call it when a tool is missing or fails.",
+        "inputSchema": {
+            "type": "object",
+            "properties": { "server": { "type": "string", "description": "Details of one server" } }
+        },
+        "annotations": { "readOnlyHint": true, "openWorldHint": false }
+    });
+    serde_json::to_vec(&definition).unwrap_or_default()
+}
+
+/// The result of our own tool, as JSON text.
+pub fn tool_result(registry: &Registry, arguments: &[u8]) -> Vec<u8> {
+    let server = raw::get(arguments, "server").and_then(|span| raw::string(span.of(arguments)));
+    let text = match server {
+        Some(server) => match reports(registry).iter().find(|report| report.server == *server) {
+            Some(report) => details(registry, report),
+            None => format!("There is no server `{server}`.\n{}", overview(registry)),
+        },
+        None => overview(registry),
+    };
+    let mut result = br#"{"content":[{"type":"text","text":"#.to_vec();
+    raw::push_string(&mut result, &text);
+    result.extend_from_slice(b"}]}");
+    result
+}
+
+/// A few lines: one for the whole, one per problem of the config, one per server.
+pub fn overview(registry: &Registry) -> String {
+    let reports = reports(registry);
+    let usable = reports.iter().filter(|report| report.level <= Level::Degraded).count();
+    let counted = reports.iter().filter(|report| report.level != Level::Disabled).count();
+    let mut text = format!(
+        "Switchboard {}: {usable} of {counted} servers usable, {} tools",
+        env!("CARGO_PKG_VERSION"),
+        registry.catalog().counts().tools
+    );
+    for problem in registry.problems() {
+        if problem.server.is_none() && (problem.severity == Severity::Error || reports.is_empty()) {
+            text.push_str(&format!("\nconfig: {}", problem.failure()));
+        }
+    }
+    if reports.is_empty() {
+        text.push_str("\nNo servers are configured. `switchboard config path` shows where the config belongs.");
+    }
+    for report in &reports {
+        text.push('\n');
+        text.push_str(&line(report));
+    }
+    text
+}
+
+/// One line about one server.
+pub fn line(report: &Report) -> String {
+    let mut line = format!("{}: {}", report.server, report.state);
+    let shown = report.shown;
+    if shown != Counts::default() || report.level == Level::Healthy {
+        line.push_str(&format!(" · {} tools", shown.tools));
+    }
+    if !report.notes.is_empty() {
+        line.push_str(&format!(" · {} definitions repaired or held back", report.notes.len()));
+    }
+    if report.tallies.noise > 0 {
+        line.push_str(&format!(" · {} lines of noise on stdout", report.tallies.noise));
+    }
+    if let Some(failure) = &report.failure {
+        line.push_str(" · ");
+        line.push_str(&Failure { server: None, ..failure.clone() }.to_string());
+    }
+    line
+}
+
+fn details(registry: &Registry, report: &Report) -> String {
+    let mut text = line(report);
+    let Tallies { calls, failures, starts, .. } = report.tallies;
+    text.push_str(&format!(
+        "\n{} prompts, {} resources, {} templates; {calls} calls, {failures} without an answer, {starts} starts",
+        report.shown.prompts, report.shown.resources, report.shown.templates
+    ));
+    for note in &report.notes {
+        text.push_str(&format!("\n- {note}"));
+    }
+    if !report.last_words.is_empty() {
+        text.push_str(&format!("\nlast lines on stderr:\n{}", report.last_words.join("\n")));
+    }
+    if let Some(path) = registry.log_path(&report.server.as_str().into()) {
+        text.push_str(&format!("\nlog: {}", path.display()));
+    }
+    text
+}
+
+/// A report as JSON, for `--json`.
+pub fn to_json(report: &Report) -> Value {
+    let mut object = Map::new();
+    object.insert("server".into(), report.server.clone().into());
+    object.insert("level".into(), report.level.word().into());
+    object.insert("state".into(), report.state.into());
+    object.insert("tools".into(), report.shown.tools.into());
+    object.insert("prompts".into(), report.shown.prompts.into());
+    object.insert("resources".into(), report.shown.resources.into());
+    object.insert("templates".into(), report.shown.templates.into());
+    object.insert("notes".into(), report.notes.clone().into());
+    object.insert("noise".into(), report.tallies.noise.into());
+    object.insert("starts".into(), report.tallies.starts.into());
+    object.insert("pid".into(), report.pid.into());
+    let failure = report.failure.as_ref().map(|failure| {
+        json!({ "code": failure.code.id(), "cause": failure.cause, "remedy": failure.remedy })
+    });
+    object.insert("failure".into(), failure.unwrap_or(Value::Null));
+    object.insert("stderr".into(), report.last_words.clone().into());
+    Value::Object(object)
+}

@@ -1,0 +1,37 @@
+//! Exit codes, and printing that survives a closed pipe.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// An exit code of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit(pub u8);
+
+/// The operation failed.
+pub const FAILED: Exit = Exit(1);
+/// The arguments make no sense.
+pub const USAGE: Exit = Exit(2);
+/// Some servers are not well.
+pub const PARTLY: Exit = Exit(3);
+/// There is no server or tool of this name.
+pub const NOT_FOUND: Exit = Exit(5);
+/// It took too long, or may go better next time.
+pub const TRANSIENT: Exit = Exit(6);
+/// The config is wrong.
+pub const BAD_CONFIG: Exit = Exit(78);
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.0)
+    }
+}
+
+/// Prints a result on stdout, with a line end. A reader that has seen enough (`| head`) is no failure.
+pub fn print_out(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// Prints chatter on stderr, with a line end.
+pub fn print_err(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}

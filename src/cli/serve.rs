@@ -1,0 +1,65 @@
+//! `switchboard serve`: what an AI client runs.
+
+use std::process::ExitCode;
+
+use crate::app::{Ended, Places, Switchboard, serve_stdio};
+use crate::cli::{Global, exit};
+use crate::config::{self, Environment};
+use crate::frontend::stdio::Stdio;
+use crate::telemetry::{self, LogOptions};
+
+/// Arguments of `serve`.
+#[derive(Debug, Default, clap::Args)]
+pub struct ServeArgs {
+    /// End with code 78 if anything in the config is wrong, instead of serving what is right
+    #[arg(long)]
+    strict: bool,
+}
+
+/// Serves until the client leaves or a signal comes.
+pub fn run(global: &Global, args: &ServeArgs) -> ExitCode {
+    let environment = Environment::process();
+    let locations = config::locate(global.config.as_deref(), &environment);
+    let logs = telemetry::start(&LogOptions {
+        filter: log_filter(global, &environment),
+        stderr_default: "warn",
+        folder: Some(&locations.state.join("logs")),
+    });
+    let loaded = config::load(&locations, &environment);
+    if args.strict && loaded.has_errors() {
+        for problem in &loaded.problems {
+            exit::print_err(&problem.render(false));
+        }
+        return exit::BAD_CONFIG.into();
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            exit::print_err(&format!("error: the runtime could not be started: {error}"));
+            return exit::FAILED.into();
+        }
+    };
+    let ended = runtime.block_on(async {
+        let stdio = Stdio::take()?;
+        let switchboard = Switchboard::new(loaded, &Places { state: Some(locations.state.clone()) });
+        serve_stdio(switchboard, stdio).await
+    });
+    // A thread may be stuck reading a terminal; nobody waits for it.
+    runtime.shutdown_background();
+    drop(logs);
+    match ended {
+        Ok(Ended::ClientLeft) => ExitCode::SUCCESS,
+        Ok(Ended::Signal(2)) => ExitCode::from(130),
+        Ok(Ended::Signal(_)) => ExitCode::SUCCESS,
+        Err(error) => {
+            exit::print_err(&format!("error: stdin or stdout cannot be used: {error}"));
+            exit::FAILED.into()
+        }
+    }
+}
+
+/// The flag, else our variable, else everybody's.
+pub fn log_filter(global: &Global, environment: &Environment) -> Option<String> {
+    let named = |name| environment.get(name).filter(|value| !value.is_empty()).map(str::to_owned);
+    global.log_level.clone().or_else(|| named("SWITCHBOARD_LOG")).or_else(|| named("RUST_LOG"))
+}
