@@ -1,10 +1,87 @@
 //! The command line: parses arguments, calls one room, prints its answer.
+//!
+//! Results go to stdout, chatter to stderr. Exit codes are those of [`exit`].
 
 pub mod config;
+pub mod exit;
+pub mod serve;
 
+use std::ffi::OsStr;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::mock;
+use crate::supervisor;
+
+/// One MCP server in front of all of yours.
+#[derive(Debug, Parser)]
+#[command(name = "switchboard", version, about, disable_help_subcommand = true)]
+#[command(after_help = "Without a command: serves on stdin and stdout when stdin is not a terminal.\n\
+    Exit codes: 0 ok, 1 failed, 2 usage, 3 partly unhealthy, 4 needs login, 5 not found, 6 timeout, 78 bad config, 130 interrupted.")]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+pub struct Global {
+    /// The config file [default: $SWITCHBOARD_CONFIG, else ~/.config/switchboard/switchboard.{json,yaml,toml}]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to log: error, warn, info, debug, trace, or a filter [default: $SWITCHBOARD_LOG, else $RUST_LOG]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the configured servers as one, on stdin and stdout
+    Serve(serve::ServeArgs),
+    /// Look at the config: validate, show, schema, path
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Run a scriptable MCP server on stdin and stdout, for tests and demos
+    Mock {
+        /// The script, in YAML
+        script: PathBuf,
+    },
+}
+
+/// The hidden argument under which the supervisor starts us as its sidecar.
+const REAP: &str = "__reap";
 
 /// Runs the program with the arguments of the process and returns its exit code.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    // Before anything else: the sidecar is to stay tiny.
+    if std::env::args_os().nth(1).as_deref() == Some(OsStr::new(REAP)) {
+        return supervisor::reap_main();
+    }
+    let cli = Cli::parse();
+    let global = cli.global;
+    match cli.command {
+        Some(Command::Serve(args)) => serve::run(&global, &args),
+        Some(Command::Config(command)) => config::run(command, global.config),
+        Some(Command::Mock { script }) => run_mock(&script),
+        None if std::io::stdin().is_terminal() => {
+            exit::print_out(&Cli::command().render_help().to_string());
+            ExitCode::SUCCESS
+        }
+        None => serve::run(&global, &serve::ServeArgs::default()),
+    }
+}
+
+fn run_mock(script: &Path) -> ExitCode {
+    match mock::load(script) {
+        Ok(script) => mock::run_stdio(script),
+        Err(failure) => {
+            exit::print_err(&format!("error: {failure}"));
+            exit::BAD_CONFIG.into()
+        }
+    }
 }

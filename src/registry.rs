@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::backend::{Backend, Lifecycle, Observer, State};
 use crate::call::Client;
 use crate::catalog::{Catalog, Offering, Options, Overrides, Rules, Source, Store};
-use crate::config::{Config, Entry, Launch, ServerConfig, Start, ToolRules};
+use crate::config::{Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
 use crate::names::ServerName;
 use crate::protocol::{Level, ListKind};
 use crate::supervisor::{Ending, Supervisor};
@@ -28,6 +29,7 @@ const PARALLEL_STARTS: usize = 4;
 /// The live set of servers.
 pub struct Registry {
     entries: Vec<Entry>,
+    problems: Vec<Problem>,
     max_name: usize,
     /// In config order; the catalog's server indexes are places in it.
     backends: Vec<Arc<Backend>>,
@@ -61,6 +63,8 @@ struct Known {
 pub struct Parts {
     /// What is meant to run.
     pub config: Config,
+    /// What is wrong with the config.
+    pub problems: Vec<Problem>,
     /// Where catalogs are kept; `None` keeps nothing.
     pub store: Option<Store>,
     /// Who starts processes.
@@ -74,7 +78,7 @@ impl Registry {
     ///
     /// Must be called inside a tokio runtime.
     pub fn open(parts: Parts, client: &Arc<dyn Client>) -> Arc<Self> {
-        let Parts { config, store, supervisor, own_tools } = parts;
+        let Parts { config, problems, store, supervisor, own_tools } = parts;
         let backends: Vec<Arc<Backend>> =
             config.ready().map(|server| Backend::new(server.clone(), Arc::clone(client))).collect();
         let by_name = backends.iter().enumerate().map(|(index, backend)| (backend.name().clone(), index)).collect();
@@ -83,6 +87,7 @@ impl Registry {
         Arc::new(Self {
             max_name: config.expose.max_name,
             entries: config.servers,
+            problems,
             backends,
             by_name,
             shown: Mutex::new(Shown { catalog, offerings }),
@@ -141,6 +146,11 @@ impl Registry {
     /// Every entry of the config, in its order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// What is wrong with the config.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
     }
 
     /// Every server that can be started, in config order.

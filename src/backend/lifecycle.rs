@@ -55,7 +55,7 @@ enum Event {
     RefreshDue,
     Listed(Box<Offering>),
     Tick,
-    Shutdown(Ending),
+    Shutdown,
 }
 
 /// How a run came to its end.
@@ -315,7 +315,7 @@ impl Lifecycle {
             let event = tokio::select! {
                 exit = run.process.wait() => Event::Exited(exit),
                 end = &mut run.reader => Event::StdoutEnded(end.unwrap_or(ReadEnd::Closed)),
-                ending = shutdown_ordered(&mut self.shutdown) => Event::Shutdown(ending),
+                _ = shutdown_ordered(&mut self.shutdown) => Event::Shutdown,
                 () = backend.orders.given() => Event::Ordered,
                 () = due(refresh_at), if listing.is_none() => Event::RefreshDue,
                 offering = listed(&mut listing) => Event::Listed(Box::new(offering)),
@@ -333,7 +333,7 @@ impl Lifecycle {
                         Err(_) => RunEnd::Fell(self.with_last_words(reading_ended(end).of(backend.name()))),
                     };
                 }
-                Event::Shutdown(_) => return RunEnd::Shutdown,
+                Event::Shutdown => return RunEnd::Shutdown,
                 Event::Ordered => {
                     let pending = backend.orders.take();
                     if pending.restart {

@@ -63,7 +63,7 @@ pub(super) async fn list(backend: &Backend, kind: ListKind) -> Result<Vec<Bytes>
             }
         };
         let result = span.of(&line);
-        if let Some(list) = json::get(result, kind.member()) {
+        if let Some(list) = json::get(result, kind.key()) {
             let list = list.of(result);
             // Copied, so that a small item does not keep a large read buffer alive.
             items.extend(json::elements(list).map(|item| Bytes::copy_from_slice(item.of(list))));

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::app::{Ended, Places, Switchboard, serve_stdio};
+use crate::app::{Ended, Switchboard, serve_stdio};
 use crate::cli::{Global, exit};
 use crate::config::{self, Environment};
 use crate::frontend::stdio::Stdio;
@@ -41,7 +41,7 @@ pub fn run(global: &Global, args: &ServeArgs) -> ExitCode {
     };
     let ended = runtime.block_on(async {
         let stdio = Stdio::take()?;
-        let switchboard = Switchboard::new(loaded, &Places { state: Some(locations.state.clone()) });
+        let switchboard = Switchboard::new(loaded, Some(locations.state.clone()));
         serve_stdio(switchboard, stdio).await
     });
     // A thread may be stuck reading a terminal; nobody waits for it.

@@ -36,14 +36,6 @@ impl Answer {
         Self { member: "error", text }
     }
 
-    /// A result of `tools/call` that holds one text.
-    pub(super) fn tool_text(text: &str) -> Self {
-        let mut result = br#"{"content":[{"type":"text","text":"#.to_vec();
-        json::push_string(&mut result, text);
-        result.extend_from_slice(b"}]}");
-        Self::result(result)
-    }
-
     /// A failure, in the form that fits the method.
     pub(super) fn failure(method: Method, failure: &Failure) -> Self {
         let data = failure_data(failure);

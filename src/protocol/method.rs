@@ -71,12 +71,31 @@ impl ListKind {
     pub const ALL: [ListKind; 4] = [ListKind::Tools, ListKind::Prompts, ListKind::Resources, ListKind::Templates];
 
     /// The member of the list's result that holds the items.
-    pub fn member(self) -> &'static str {
+    pub fn key(self) -> &'static str {
         match self {
             ListKind::Tools => "tools",
             ListKind::Prompts => "prompts",
             ListKind::Resources => "resources",
             ListKind::Templates => "resourceTemplates",
+        }
+    }
+
+    /// The member of an item that tells it from its siblings.
+    pub fn id_key(self) -> &'static str {
+        match self {
+            ListKind::Tools | ListKind::Prompts => "name",
+            ListKind::Resources => "uri",
+            ListKind::Templates => "uriTemplate",
+        }
+    }
+
+    /// What one item is called in texts.
+    pub fn noun(self) -> &'static str {
+        match self {
+            ListKind::Tools => "tool",
+            ListKind::Prompts => "prompt",
+            ListKind::Resources => "resource",
+            ListKind::Templates => "resource template",
         }
     }
 
