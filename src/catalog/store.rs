@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::catalog::naming;
 use crate::catalog::offering::{ListKind, Offering};
 use crate::names::ServerName;
-use crate::wire::json::{self, Kind};
+use crate::wire::json;
 
 /// The format of the files. A file of another format is left alone until it is replaced.
 const FORMAT: &str = "1";
@@ -172,39 +172,70 @@ fn digest(body: &[u8]) -> String {
 }
 
 /// `Ok(None)` if the file is sound but not about this server as it is now.
+///
+/// Every value is checked once and the whole text is never passed twice: this stands between a client and its first
+/// list.
 fn parse(text: Bytes, server: &ServerName, fingerprint: &str) -> Result<Option<Offering>, String> {
-    let span = json::check(&text).map_err(|error| error.to_string())?;
-    if std::str::from_utf8(&text).is_err() {
-        return Err("it is not UTF-8".to_owned());
-    }
-    // The checksum covers the text to its end, so the object is cut only for looking into it.
-    let object = span.of(&text);
-    let member = |name| json::get(object, name).map(|span| span.of(object));
-    if member("format") != Some(FORMAT.as_bytes()) {
+    let mut reader = Reader { text: &text, at: 0 };
+    reader.expect(b"{")?;
+    if reader.value("\"format\":")? != FORMAT.as_bytes() {
         return Ok(None);
     }
-    let checksum = json::get(object, "sha256").ok_or("it has no checksum")?;
-    let body = text.get(span.start + checksum.end..).unwrap_or_default();
-    if json::string(checksum.of(object)).is_none_or(|written| written != digest(body)) {
+    let checksum = reader.value(",\"sha256\":")?;
+    let body = text.get(reader.at..).unwrap_or_default();
+    if json::string(checksum).is_none_or(|written| written != digest(body)) {
         return Err("its checksum does not fit".to_owned());
     }
-    let is = |name, wanted: &str| member(name).and_then(json::string).is_some_and(|found| found == wanted);
-    if !is("server", server.as_str()) || !is("fingerprint", fingerprint) {
-        return Ok(None);
+    std::str::from_utf8(&text).map_err(|error| error.to_string())?;
+    let names = [(",\"server\":", server.as_str()), (",\"fingerprint\":", fingerprint)];
+    for (key, wanted) in names {
+        if json::string(reader.value(key)?).is_none_or(|found| found != wanted) {
+            return Ok(None);
+        }
     }
-    let mut offering = Offering { initialize: initialize(&text, object), ..Offering::default() };
+    reader.value(",\"saved_at\":")?;
+    let mut offering = Offering::default();
+    if reader.expect(b",\n\"initialize\":").is_ok() {
+        offering.initialize = text.slice_ref(reader.value("")?);
+    }
     for kind in ListKind::ALL {
-        let array = member(kind.key()).unwrap_or_default();
-        let items = json::elements(array).map(|item| text.slice_ref(item.of(array)));
-        offering.list_mut(kind).extend(items);
+        reader.expect(format!(",\n\"{}\":[", kind.key()).as_bytes())?;
+        while reader.expect(b"]").is_err() {
+            let item = reader.value("")?;
+            offering.list_mut(kind).push(text.slice_ref(item));
+            // No comma after the last item: then the bracket comes next, or the text is not ours.
+            let _ = reader.expect(b",\n");
+        }
     }
-    Ok(Some(offering))
+    reader.expect(b"}\n")?;
+    if reader.at != text.len() { Err("something follows its end".to_owned()) } else { Ok(Some(offering)) }
 }
 
-fn initialize(text: &Bytes, object: &[u8]) -> Bytes {
-    match json::get(object, "initialize").map(|span| span.of(object)) {
-        Some(value) if json::kind(value) == Kind::Object => text.slice_ref(value),
-        _ => Bytes::new(),
+/// Reads what [`encode`] wrote, in the order in which it was written.
+struct Reader<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn expect(&mut self, what: &[u8]) -> Result<(), String> {
+        if !self.text.get(self.at..).is_some_and(|rest| rest.starts_with(what)) {
+            return Err(format!(
+                "`{}` is missing at offset {}",
+                String::from_utf8_lossy(what).trim(),
+                self.at
+            ));
+        }
+        self.at += what.len();
+        Ok(())
+    }
+
+    /// The JSON value after `key`.
+    fn value(&mut self, key: &str) -> Result<&'a [u8], String> {
+        self.expect(key.as_bytes())?;
+        let start = self.at;
+        self.at = json::skip_value(self.text, start).map_err(|error| error.to_string())?;
+        Ok(&self.text[start..self.at])
     }
 }
 

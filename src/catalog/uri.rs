@@ -215,3 +215,158 @@ fn scheme(uri: &str) -> Option<&str> {
 fn is_web(uri: &str) -> bool {
     scheme(uri).is_some_and(|scheme| ["http", "https"].iter().any(|web| web.eq_ignore_ascii_case(scheme)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Servers as name, URIs, templates; the slug is the name.
+    type Listed<'a> = (&'a str, &'a [&'a str], &'a [&'a str]);
+
+    fn table(servers: &[Listed<'_>]) -> UriTable {
+        let names: Vec<ServerName> = servers.iter().map(|(name, ..)| ServerName::from(*name)).collect();
+        let sources: Vec<UriSource<'_>> = servers
+            .iter()
+            .zip(&names)
+            .map(|((slug, uris, templates), name)| UriSource {
+                name,
+                slug: (*slug).to_owned(),
+                resourceful: !uris.is_empty() || !templates.is_empty(),
+                refers: false,
+                uris: uris.to_vec(),
+                templates: templates.to_vec(),
+            })
+            .collect();
+        UriTable::build(&sources)
+    }
+
+    fn route(table: &UriTable, uri: &str) -> Option<(String, String)> {
+        table.route(uri).map(|route| (route.server.as_str().to_owned(), route.original.into_owned()))
+    }
+
+    fn leads(table: &UriTable, uri: &str, server: &str, original: &str) {
+        assert_eq!(route(table, uri), Some((server.to_owned(), original.to_owned())), "{uri}");
+    }
+
+    #[test]
+    fn uris_pass_unless_somebody_else_has_them() {
+        let table = table(&[
+            ("a", &["file:///x", "ui://app/1"], &["file:///{p}", "db://{t}"]),
+            ("b", &["file:///x", "test://1"], &["db://{t}", "db://rows/{id}"]),
+            ("c", &["other:1", "relative.txt", "switchboard+x:y:z"], &[]),
+            ("d", &[], &[]),
+        ]);
+        let cases = [
+            (0, "file:///x", "file:///x"),
+            (0, "ui://app/1", "ui://a/app/1"),
+            (1, "file:///x", "switchboard+b:file:///x"),
+            (1, "test://1", "test://1"),
+            (1, "test://unlisted", "test://unlisted"),
+            (1, "db://rows/1", "db://rows/1"),
+            (1, "file:///unlisted", "switchboard+b:file:///unlisted"),
+            (1, "https://example.org/", "https://example.org/"),
+            (2, "relative.txt", "switchboard+c:relative.txt"),
+            (2, "switchboard+x:y:z", "switchboard+c:switchboard+x:y:z"),
+            (3, "file:///x", "file:///x"),
+        ];
+        for (index, original, exposed) in cases {
+            assert_eq!(table.expose(index, original), exposed, "{index} {original}");
+        }
+        assert_eq!(table.expose_template(1, "db://{t}"), "switchboard+b:db://{t}");
+        assert_eq!(table.expose_template(1, "db://rows/{id}"), "db://rows/{id}");
+        assert_eq!(table.expose_template(1, "ui://x/{id}"), "ui://b/x/{id}");
+        assert_eq!(table.expose_template(1, "{+any}"), "switchboard+b:{+any}");
+        leads(&table, "db://rows/1", "b", "db://rows/1");
+        leads(&table, "db://t", "a", "db://t");
+        leads(&table, "switchboard+b:db://t", "b", "db://t");
+        leads(&table, "TEST://later", "b", "TEST://later");
+        leads(&table, "ui://b/app/1", "b", "ui://app/1");
+        assert_eq!(route(&table, "ui://unknown/app"), None);
+        assert_eq!(route(&table, "mailto:x"), None);
+        assert_eq!((0..4).map(|index| table.rewrites(index)).collect::<Vec<_>>(), [true, true, true, false]);
+    }
+
+    #[test]
+    fn one_server_alone_gets_everything_and_changes_nothing() {
+        let table = table(&[("a", &["file:///x"], &[]), ("b", &[], &[])]);
+        leads(&table, "unheard:of", "a", "unheard:of");
+        assert!(!table.rewrites(0) && !table.rewrites(1));
+    }
+
+    #[test]
+    fn results_are_rewritten_at_the_known_places_only() {
+        let table = table(&[("a", &["t:1"], &[]), ("b", &["t:1"], &[])]);
+        let check = |result: &str, expected: Option<&str>| {
+            let rewritten = table.rewrite_result(1, result.as_bytes());
+            assert_eq!(rewritten.as_deref().map(String::from_utf8_lossy).as_deref(), expected, "{result}");
+        };
+        check(
+            r#"{ "contents":[{"uri":"t:1","text":"t:1"},{"uri":"https://x"}] , "n":1.10}"#,
+            Some(
+                r#"{ "contents":[{"uri":"switchboard+b:t:1","text":"t:1"},{"uri":"https://x"}] , "n":1.10}"#,
+            ),
+        );
+        check(
+            r#"{"content":[{"type":"resource_link","uri":"t:\u0031"},{"type":"resource","resource":{"uri":"t:1"}},{"type":"text","uri":"t:1"},7],"structuredContent":{"uri":"t:1"}}"#,
+            Some(
+                r#"{"content":[{"type":"resource_link","uri":"switchboard+b:t:1"},{"type":"resource","resource":{"uri":"switchboard+b:t:1"}},{"type":"text","uri":"t:1"},7],"structuredContent":{"uri":"t:1"}}"#,
+            ),
+        );
+        check(
+            r#"{"messages":[{"role":"user","content":{"type":"resource","resource":{"uri":"t:1"}}},{"content":[{"type":"resource_link","uri":"t:1"}]}]}"#,
+            Some(
+                r#"{"messages":[{"role":"user","content":{"type":"resource","resource":{"uri":"switchboard+b:t:1"}}},{"content":[{"type":"resource_link","uri":"switchboard+b:t:1"}]}]}"#,
+            ),
+        );
+        check(
+            r#"{"_meta":{"ui":{"resourceUri":"ui://app"},"ui/resourceUri":"ui://app"}}"#,
+            Some(r#"{"_meta":{"ui":{"resourceUri":"ui://b/app"},"ui/resourceUri":"ui://b/app"}}"#),
+        );
+        check(r#"{"content":[{"type":"text","text":"t:1"}],"contents":{"uri":"t:1"}}"#, None);
+        assert_eq!(table.rewrite_result(0, br#"{"contents":[{"uri":"t:1"}]}"#), None);
+    }
+
+    fn uri() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "(a|b|A):[xy/]{0,3}",
+            "(ui|skill|UI)://[ab]?/?[xy]{0,2}",
+            "switchboard\\+[ab]?:?[xy:]{0,3}",
+            "[xy/]{0,3}",
+            "(a|b):\\{x\\}",
+            ".{0,10}",
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_clients_see_leads_back(
+            lists in prop::collection::vec((prop::collection::vec(uri(), 1..5), prop::collection::vec("(a|b|ui):/?\\{[+]?x\\}/?[xy]?", 0..3)), 1..5),
+            more in prop::collection::vec(uri(), 0..5),
+        ) {
+            let slugs = ["a", "b", "c", "d"];
+            let borrowed: Vec<(Vec<&str>, Vec<&str>)> = lists
+                .iter()
+                .map(|(uris, templates)| (uris.iter().map(String::as_str).collect(), templates.iter().map(String::as_str).collect()))
+                .collect();
+            let listed: Vec<Listed<'_>> =
+                slugs.iter().zip(&borrowed).map(|(slug, (uris, templates))| (*slug, &uris[..], &templates[..])).collect();
+            let table = table(&listed);
+            for (index, (slug, uris, _)) in listed.iter().enumerate() {
+                for original in uris.iter().copied().chain(more.iter().map(String::as_str)) {
+                    let exposed = table.expose(index, original);
+                    prop_assert_eq!(route(&table, &exposed), Some(((*slug).to_owned(), original.to_owned())), "{}", exposed);
+                }
+            }
+            let all: Vec<String> = listed
+                .iter()
+                .enumerate()
+                .flat_map(|(index, (_, uris, _))| {
+                    uris.iter().collect::<HashSet<_>>().into_iter().map(move |uri| (index, uri)).collect::<Vec<_>>()
+                })
+                .map(|(index, uri)| table.expose(index, uri).into_owned())
+                .collect();
+            prop_assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len(), "{:?}", all);
+        }
+    }
+}
