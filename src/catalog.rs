@@ -13,16 +13,18 @@ mod merge;
 pub mod naming;
 mod offering;
 mod page;
+mod snapshot;
 mod store;
 
 mod table;
 mod uri;
 
 pub use hygiene::{MAX_DEFINITION, Note, Verdict, judge};
-pub use merge::{Catalog, Counts, NoRules, Options, Overrides, Rules, Source};
+pub use merge::{NoRules, Options, Overrides, Rules, Source};
 pub use offering::{Capabilities, ListKind, Offering};
 pub use page::{BadCursor, MAX_PAGE};
 
+pub use snapshot::{Catalog, Counts};
 pub use store::Store;
 pub use table::Target;
 pub use uri::UriRoute;
