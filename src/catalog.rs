@@ -1,1 +1,30 @@
-//! (to be written)
+//! What all servers offer, merged into one list per kind under stable names.
+//!
+//! In come the raw answers of servers ([`Offering`]), in config order and with the owner's rules ([`Source`]); out
+//! goes an immutable [`Catalog`]: list results ready to send, a table from exposed names and URIs to servers, notes
+//! about definitions that had to be repaired or held back, and one merged text of instructions. A definition keeps
+//! every byte that does not have to change. This room alone knows how names are made; it never talks to a server, never
+//! awaits, and touches no file but those of its [`Store`].
+
+mod edit;
+mod hygiene;
+mod instructions;
+mod merge;
+pub mod naming;
+mod offering;
+mod page;
+mod snapshot;
+mod store;
+
+mod table;
+mod uri;
+
+pub use hygiene::{MAX_DEFINITION, Note, Verdict, judge};
+pub use merge::{NoRules, Options, Overrides, Rules, Source};
+pub use offering::{Capabilities, ListKind, Offering};
+pub use page::{BadCursor, MAX_PAGE};
+
+pub use snapshot::{Catalog, Counts};
+pub use store::Store;
+pub use table::Target;
+pub use uri::UriRoute;

@@ -1,0 +1,211 @@
+//! What one server showed, as it showed it.
+
+use bytes::Bytes;
+
+use crate::wire::json::{self, Kind};
+
+/// The four lists of MCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ListKind {
+    /// `tools/list`
+    Tools,
+    /// `prompts/list`
+    Prompts,
+    /// `resources/list`
+    Resources,
+    /// `resources/templates/list`
+    Templates,
+}
+
+impl ListKind {
+    /// Every kind.
+    pub const ALL: [ListKind; 4] =
+        [ListKind::Tools, ListKind::Prompts, ListKind::Resources, ListKind::Templates];
+
+    /// The method that asks for this list.
+    pub fn method(self) -> &'static str {
+        match self {
+            ListKind::Tools => "tools/list",
+            ListKind::Prompts => "prompts/list",
+            ListKind::Resources => "resources/list",
+            ListKind::Templates => "resources/templates/list",
+        }
+    }
+
+    /// The member of the result that holds the items.
+    pub fn key(self) -> &'static str {
+        match self {
+            ListKind::Tools => "tools",
+            ListKind::Prompts => "prompts",
+            ListKind::Resources => "resources",
+            ListKind::Templates => "resourceTemplates",
+        }
+    }
+
+    /// The member of an item that says which one it is.
+    pub fn id_key(self) -> &'static str {
+        match self {
+            ListKind::Tools | ListKind::Prompts => "name",
+            ListKind::Resources => "uri",
+            ListKind::Templates => "uriTemplate",
+        }
+    }
+
+    /// What one item is called in a sentence.
+    pub fn noun(self) -> &'static str {
+        match self {
+            ListKind::Tools => "tool",
+            ListKind::Prompts => "prompt",
+            ListKind::Resources => "resource",
+            ListKind::Templates => "resource template",
+        }
+    }
+}
+
+/// What one server showed: its handshake and its lists, raw.
+///
+/// Every text must be one checked JSON value without space around it (see [`json::check`]). That is what
+/// [`json::elements`] gives over a checked line, and what the [`Store`](crate::catalog::Store) checks on load.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offering {
+    /// The result object of `initialize`; empty if there was none.
+    pub initialize: Bytes,
+    /// The items of `tools/list`, all pages.
+    pub tools: Vec<Bytes>,
+    /// The items of `prompts/list`, all pages.
+    pub prompts: Vec<Bytes>,
+    /// The items of `resources/list`, all pages.
+    pub resources: Vec<Bytes>,
+    /// The items of `resources/templates/list`, all pages.
+    pub templates: Vec<Bytes>,
+}
+
+impl Offering {
+    /// The items of one kind.
+    pub fn list(&self, kind: ListKind) -> &[Bytes] {
+        match kind {
+            ListKind::Tools => &self.tools,
+            ListKind::Prompts => &self.prompts,
+            ListKind::Resources => &self.resources,
+            ListKind::Templates => &self.templates,
+        }
+    }
+
+    /// The items of one kind, to fill them.
+    pub fn list_mut(&mut self, kind: ListKind) -> &mut Vec<Bytes> {
+        match kind {
+            ListKind::Tools => &mut self.tools,
+            ListKind::Prompts => &mut self.prompts,
+            ListKind::Resources => &mut self.resources,
+            ListKind::Templates => &mut self.templates,
+        }
+    }
+
+    /// The capabilities that the server declared in its handshake.
+    pub fn capabilities(&self) -> Capabilities {
+        Capabilities::of(&self.initialize)
+    }
+
+    /// The revision that the server chose.
+    pub fn protocol_version(&self) -> Option<String> {
+        self.text(&["protocolVersion"])
+    }
+
+    /// What the server calls itself.
+    pub fn server_name(&self) -> Option<String> {
+        self.text(&["serverInfo", "name"])
+    }
+
+    /// The server's own version.
+    pub fn server_version(&self) -> Option<String> {
+        self.text(&["serverInfo", "version"])
+    }
+
+    /// How the server wants to be used, in its own words.
+    pub fn instructions(&self) -> Option<String> {
+        self.text(&["instructions"])
+    }
+
+    fn text(&self, path: &[&str]) -> Option<String> {
+        let value = json::get_path(&self.initialize, path)?.of(&self.initialize);
+        json::string(value).map(|text| text.into_owned())
+    }
+}
+
+/// What a server says it can do, of what we relay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// It has tools.
+    pub tools: bool,
+    /// It has prompts.
+    pub prompts: bool,
+    /// It has resources.
+    pub resources: bool,
+    /// Its resources can be subscribed to.
+    pub subscribe: bool,
+    /// It completes arguments. Revision 2024-11-05 has no way to say so: there it is worth one try.
+    pub completions: bool,
+    /// It takes `logging/setLevel`.
+    pub logging: bool,
+}
+
+impl Capabilities {
+    /// Reads them from the result object of `initialize`.
+    pub fn of(initialize: &[u8]) -> Capabilities {
+        let object = |path: &[&str]| {
+            json::get_path(initialize, path)
+                .is_some_and(|span| json::kind(span.of(initialize)) == Kind::Object)
+        };
+        let subscribe = json::get_path(initialize, &["capabilities", "resources", "subscribe"]);
+        Capabilities {
+            tools: object(&["capabilities", "tools"]),
+            prompts: object(&["capabilities", "prompts"]),
+            resources: object(&["capabilities", "resources"]),
+            subscribe: subscribe.is_some_and(|span| span.of(initialize) == b"true"),
+            completions: object(&["capabilities", "completions"]),
+            logging: object(&["capabilities", "logging"]),
+        }
+    }
+
+    /// What at least one of two can do.
+    pub fn or(self, other: Capabilities) -> Capabilities {
+        Capabilities {
+            tools: self.tools || other.tools,
+            prompts: self.prompts || other.prompts,
+            resources: self.resources || other.resources,
+            subscribe: self.subscribe || other.subscribe,
+            completions: self.completions || other.completions,
+            logging: self.logging || other.logging,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_handshake() {
+        let offering = Offering {
+            initialize: Bytes::from_static(
+                br#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{},"prompts":null,"resources":{"subscribe":true},"logging":{}},
+                "serverInfo":{"name":"a","version":"1.2"},"instructions":"Be \"kind\"."}"#,
+            ),
+            ..Offering::default()
+        };
+        let expected = Capabilities {
+            tools: true,
+            resources: true,
+            subscribe: true,
+            logging: true,
+            ..Capabilities::default()
+        };
+        assert_eq!(offering.capabilities(), expected);
+        assert_eq!(offering.protocol_version().as_deref(), Some("2025-06-18"));
+        assert_eq!(offering.server_name().as_deref(), Some("a"));
+        assert_eq!(offering.server_version().as_deref(), Some("1.2"));
+        assert_eq!(offering.instructions().as_deref(), Some("Be \"kind\"."));
+        assert_eq!(Offering::default().capabilities(), Capabilities::default());
+        assert_eq!(Offering::default().instructions(), None);
+    }
+}
