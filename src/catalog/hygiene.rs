@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use crate::catalog::edit::{ObjectEdit, entries};
-use crate::catalog::offering::ListKind;
+use crate::protocol::ListKind;
 use crate::failure::Code;
 use crate::names::ServerName;
 use crate::wire::json::{self, Kind};

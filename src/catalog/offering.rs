@@ -2,65 +2,9 @@
 
 use bytes::Bytes;
 
+use crate::protocol::ListKind;
+
 use crate::wire::json::{self, Kind};
-
-/// The four lists of MCP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ListKind {
-    /// `tools/list`
-    Tools,
-    /// `prompts/list`
-    Prompts,
-    /// `resources/list`
-    Resources,
-    /// `resources/templates/list`
-    Templates,
-}
-
-impl ListKind {
-    /// Every kind.
-    pub const ALL: [ListKind; 4] =
-        [ListKind::Tools, ListKind::Prompts, ListKind::Resources, ListKind::Templates];
-
-    /// The method that asks for this list.
-    pub fn method(self) -> &'static str {
-        match self {
-            ListKind::Tools => "tools/list",
-            ListKind::Prompts => "prompts/list",
-            ListKind::Resources => "resources/list",
-            ListKind::Templates => "resources/templates/list",
-        }
-    }
-
-    /// The member of the result that holds the items.
-    pub fn key(self) -> &'static str {
-        match self {
-            ListKind::Tools => "tools",
-            ListKind::Prompts => "prompts",
-            ListKind::Resources => "resources",
-            ListKind::Templates => "resourceTemplates",
-        }
-    }
-
-    /// The member of an item that says which one it is.
-    pub fn id_key(self) -> &'static str {
-        match self {
-            ListKind::Tools | ListKind::Prompts => "name",
-            ListKind::Resources => "uri",
-            ListKind::Templates => "uriTemplate",
-        }
-    }
-
-    /// What one item is called in a sentence.
-    pub fn noun(self) -> &'static str {
-        match self {
-            ListKind::Tools => "tool",
-            ListKind::Prompts => "prompt",
-            ListKind::Resources => "resource",
-            ListKind::Templates => "resource template",
-        }
-    }
-}
 
 /// What one server showed: its handshake and its lists, raw.
 ///

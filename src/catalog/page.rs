@@ -4,7 +4,7 @@ use std::hash::Hasher;
 
 use bytes::Bytes;
 
-use crate::catalog::offering::ListKind;
+use crate::protocol::ListKind;
 
 /// The most bytes of one page. Clients hang up at 10 MiB, and some never ask for a second page, so a page is as large
 /// as it can safely be.

@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use crate::catalog::hygiene::Note;
 use crate::catalog::merge::{self, Options, Source};
-use crate::catalog::offering::{Capabilities, ListKind};
+use crate::catalog::offering::Capabilities;
+use crate::protocol::ListKind;
 use crate::catalog::page::{BadCursor, List};
 use crate::catalog::table::{Table, Target};
 use crate::catalog::uri::{UriRoute, UriTable};
@@ -130,6 +131,11 @@ impl Catalog {
     /// Whether a result of this server may hold URIs that have to be rewritten. For most servers it cannot.
     pub fn rewrites(&self, server: &ServerName) -> bool {
         self.index(server).is_some_and(|index| self.uris.rewrites(index))
+    }
+
+    /// The same by the server's place, as [`Target::index`] and [`UriRoute::index`] give it.
+    pub fn rewrites_at(&self, index: usize) -> bool {
+        self.uris.rewrites(index)
     }
 
     /// A result of this server with its URIs as clients see them; `None` if nothing changes.

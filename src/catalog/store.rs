@@ -13,7 +13,8 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::catalog::naming;
-use crate::catalog::offering::{ListKind, Offering};
+use crate::catalog::offering::Offering;
+use crate::protocol::ListKind;
 use crate::names::ServerName;
 use crate::wire::json;
 

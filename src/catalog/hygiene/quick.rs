@@ -9,7 +9,7 @@ use super::{Mended, tool_annotations};
 use super::{
     Shown, content_annotations, execution, icons, is_list_of, is_object, is_string, prompt_arguments,
 };
-use crate::catalog::offering::ListKind;
+use crate::protocol::ListKind;
 use crate::wire::Span;
 use crate::wire::json::{self, Kind};
 
