@@ -239,7 +239,8 @@ impl Backend {
         patience: Duration,
     ) -> Result<(Bytes, Body), Failure> {
         let unavailable = || {
-            Failure::new(Code::CallUnavailable, format!("it ended before it answered `{method}`")).of(self.name())
+            Failure::new(Code::CallUnavailable, format!("it ended before it answered `{method}`"))
+                .of(self.name())
         };
         let (id, answer) = self.link.request(method, params).ok_or_else(unavailable)?;
         match tokio::time::timeout(patience, answer).await {
@@ -284,7 +285,6 @@ impl Backend {
             call.client.fail(call.ticket, failure.clone());
         }
     }
-
 }
 
 /// A duration as people write it: `30s`, `250ms`, `5m`.
@@ -292,8 +292,10 @@ pub(crate) fn show_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     match millis {
         0..1000 => format!("{millis}ms"),
-        _ if millis < 10_000 && millis % 1000 != 0 => format!("{:.1}s", duration.as_secs_f64()),
-        _ if duration.as_secs() >= 120 && duration.as_secs() % 60 == 0 => format!("{}m", duration.as_secs() / 60),
+        _ if millis < 10_000 && !millis.is_multiple_of(1000) => format!("{:.1}s", duration.as_secs_f64()),
+        _ if duration.as_secs() >= 120 && duration.as_secs().is_multiple_of(60) => {
+            format!("{}m", duration.as_secs() / 60)
+        }
         _ => format!("{}s", duration.as_secs()),
     }
 }

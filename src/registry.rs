@@ -80,8 +80,10 @@ impl Registry {
         let Parts { config, problems, store, supervisor, own_tools } = parts;
         let backends: Vec<Arc<Backend>> =
             config.ready().map(|server| Backend::new(server.clone(), Arc::clone(client))).collect();
-        let by_name = backends.iter().enumerate().map(|(index, backend)| (backend.name().clone(), index)).collect();
-        let offerings = backends.iter().filter_map(|backend| stored(store.as_ref(), backend.config())).collect();
+        let by_name =
+            backends.iter().enumerate().map(|(index, backend)| (backend.name().clone(), index)).collect();
+        let offerings =
+            backends.iter().filter_map(|backend| stored(store.as_ref(), backend.config())).collect();
         let catalog = Arc::new(merge(&backends, &offerings, &own_tools, config.expose.max_name));
         Arc::new(Self {
             max_name: config.expose.max_name,
@@ -117,8 +119,14 @@ impl Registry {
             let observer: Arc<dyn Observer> = Arc::new(Watcher(Arc::downgrade(self)));
             let starts = Arc::clone(&self.starts);
             let shutdown = self.shutdown.subscribe();
-            let lifecycle =
-                Lifecycle::new(Arc::clone(backend), self.supervisor.clone(), starts, observer, shutdown, offering);
+            let lifecycle = Lifecycle::new(
+                Arc::clone(backend),
+                self.supervisor.clone(),
+                starts,
+                observer,
+                shutdown,
+                offering,
+            );
             self.tasks.spawn(lifecycle.run());
         }
     }
@@ -184,7 +192,10 @@ impl Registry {
             shown.offerings.contains_key(backend.name())
                 || matches!(backend.config().launch, Launch::Http { .. })
                 || match backend.state() {
-                    State::Waiting { .. } | State::CrashLooped { .. } | State::Failed { .. } | State::Ended => true,
+                    State::Waiting { .. }
+                    | State::CrashLooped { .. }
+                    | State::Failed { .. }
+                    | State::Ended => true,
                     State::Idle => backend.tallies().starts > 0,
                     State::Starting { .. } | State::Ready { .. } => false,
                 }
@@ -239,7 +250,9 @@ impl Registry {
 
     fn keep(&self, server: &ServerName, offering: Arc<Offering>) {
         let Some(store) = self.store.clone() else { return };
-        let Some(fingerprint) = self.backend(server).map(|backend| backend.config().fingerprint()) else { return };
+        let Some(fingerprint) = self.backend(server).map(|backend| backend.config().fingerprint()) else {
+            return;
+        };
         let server = server.clone();
         self.tasks.spawn_blocking(move || {
             if let Err(error) = store.save(&server, &fingerprint, &offering) {
@@ -265,7 +278,8 @@ fn merge(
     max_name: usize,
 ) -> Catalog {
     let nothing = Offering::default();
-    let rules: Vec<OwnersRules<'_>> = backends.iter().map(|backend| OwnersRules::new(&backend.config().tools)).collect();
+    let rules: Vec<OwnersRules<'_>> =
+        backends.iter().map(|backend| OwnersRules::new(&backend.config().tools)).collect();
     let sources: Vec<Source<'_>> = backends
         .iter()
         .zip(&rules)

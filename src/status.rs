@@ -175,7 +175,9 @@ pub fn overview(registry: &Registry) -> String {
         }
     }
     if reports.is_empty() {
-        text.push_str("\nNo servers are configured. `switchboard config path` shows where the config belongs.");
+        text.push_str(
+            "\nNo servers are configured. `switchboard config path` shows where the config belongs.",
+        );
     }
     for report in &reports {
         text.push('\n');
@@ -237,9 +239,9 @@ pub fn to_json(report: &Report) -> Value {
     object.insert("noise".into(), report.tallies.noise.into());
     object.insert("starts".into(), report.tallies.starts.into());
     object.insert("pid".into(), report.pid.into());
-    let failure = report.failure.as_ref().map(|failure| {
-        json!({ "code": failure.code.id(), "cause": failure.cause, "remedy": failure.remedy })
-    });
+    let failure = report.failure.as_ref().map(
+        |failure| json!({ "code": failure.code.id(), "cause": failure.cause, "remedy": failure.remedy }),
+    );
     object.insert("failure".into(), failure.unwrap_or(Value::Null));
     object.insert("stderr".into(), report.last_words.clone().into());
     Value::Object(object)

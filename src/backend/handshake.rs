@@ -50,13 +50,17 @@ pub(super) fn greeting(line: &Bytes, body: Body) -> Result<Greeting, Failure> {
         Body::Result(span) => span,
         Body::Error(span) => {
             let message = json::get(span.of(line), "message")
-                .and_then(|place| json::string(place.shifted(span.start).of(line)).map(|text| text.into_owned()))
+                .and_then(|place| {
+                    json::string(place.shifted(span.start).of(line)).map(|text| text.into_owned())
+                })
                 .unwrap_or_else(|| String::from_utf8_lossy(span.of(line)).chars().take(200).collect());
             return Err(Failure::new(Code::HandshakeInvalid, format!("it refused `initialize`: {message}")));
         }
     };
     let result = line.slice(span.start..span.end);
-    let Some(version) = json::get(&result, "protocolVersion").and_then(|place| json::string(place.of(&result))) else {
+    let Some(version) =
+        json::get(&result, "protocolVersion").and_then(|place| json::string(place.of(&result)))
+    else {
         let found: String = String::from_utf8_lossy(&result).chars().take(120).collect();
         return Err(Failure::new(
             Code::HandshakeInvalid,
@@ -120,6 +124,8 @@ mod tests {
         let text = |choice| String::from_utf8(params(&introduction, &choice)).unwrap();
         assert!(text(ProtocolChoice::Auto)
             .starts_with(r#"{"protocolVersion":"2025-03-26","capabilities":{"roots":{}},"clientInfo":{"name":"switchboard""#));
-        assert!(text(ProtocolChoice::Revision("2024-11-05".into())).contains(r#""protocolVersion":"2024-11-05""#));
+        assert!(
+            text(ProtocolChoice::Revision("2024-11-05".into())).contains(r#""protocolVersion":"2024-11-05""#)
+        );
     }
 }

@@ -19,7 +19,9 @@ use crate::catalog::Offering;
 use crate::config::{Launch, Start, StdioLaunch};
 use crate::failure::{Code, Failure};
 use crate::protocol::ListKind;
-use crate::supervisor::{Cause, Child, Decision, Ending, Exit, Process, RestartLimits, RestartPolicy, SpawnPlan, Supervisor};
+use crate::supervisor::{
+    Cause, Child, Decision, Ending, Exit, Process, RestartLimits, RestartPolicy, SpawnPlan, Supervisor,
+};
 use crate::wire::Outbox;
 
 /// A process that exits gets this long to have its last lines read.
@@ -173,10 +175,7 @@ impl Lifecycle {
 
     /// Answers what waits, and what comes before `until`, with the reason.
     fn refuse(&self, failure: Failure, until: Instant, what: &str) {
-        let refusal = Failure {
-            cause: format!("{what}: {}", failure.cause),
-            ..failure
-        };
+        let refusal = Failure { cause: format!("{what}: {}", failure.cause), ..failure };
         self.backend.link.refuse(refusal.clone(), until);
         self.backend.fail_all(self.backend.link.take_waiting(), &refusal);
         self.backend.orders.take();
@@ -234,8 +233,11 @@ impl Lifecycle {
         let launch = match &config.launch {
             Launch::Stdio(launch) => launch,
             Launch::Http { .. } => {
-                let failure = Failure::new(Code::TransportPlanned, "this version reaches servers over stdio only");
-                return Err(failure.of(&config.name).remedy("Use a stdio bridge for it, or wait for the next version"));
+                let failure =
+                    Failure::new(Code::TransportPlanned, "this version reaches servers over stdio only");
+                return Err(failure
+                    .of(&config.name)
+                    .remedy("Use a stdio bridge for it, or wait for the next version"));
             }
         };
         let generation = self.backend.link.next_generation();
@@ -283,7 +285,9 @@ impl Lifecycle {
         };
         let failure = early.map_or_else(
             |failure| failure,
-            |exit| Failure::new(Code::ProcessExitedEarly, format!("it {exit} before it finished its handshake")),
+            |exit| {
+                Failure::new(Code::ProcessExitedEarly, format!("it {exit} before it finished its handshake"))
+            },
         );
         Err(RunEnd::Fell(self.with_last_words(failure.of(backend.name()))))
     }
@@ -310,7 +314,8 @@ impl Lifecycle {
         let mut stale = std::collections::BTreeSet::new();
         let mut refresh_at: Option<Instant> = None;
         let mut stall = Stall::default();
-        let tick = (backend.config().timeouts.call / 8).clamp(Duration::from_millis(50), Duration::from_secs(5));
+        let tick =
+            (backend.config().timeouts.call / 8).clamp(Duration::from_millis(50), Duration::from_secs(5));
         loop {
             let event = tokio::select! {
                 exit = run.process.wait() => Event::Exited(exit),
@@ -388,11 +393,16 @@ impl Lifecycle {
             call.client.fail(call.ticket, failure);
         }
         self.policy.ready(std::time::Instant::now());
-        self.set_state(State::Ready { since: Instant::now(), pid: run.process.pid(), generation: run.generation });
+        self.set_state(State::Ready {
+            since: Instant::now(),
+            pid: run.process.pid(),
+            generation: run.generation,
+        });
     }
 
     fn list_everything(&self, greeting: &Arc<Greeting>) -> Listing {
-        let (backend, greeting, known) = (Arc::clone(&self.backend), Arc::clone(greeting), self.offering.clone());
+        let (backend, greeting, known) =
+            (Arc::clone(&self.backend), Arc::clone(greeting), self.offering.clone());
         Box::pin(async move { listing::everything(&backend, &greeting, known.as_ref()).await })
     }
 
@@ -410,7 +420,9 @@ impl Lifecycle {
                 }
                 match listing::list(&backend, kind).await {
                     Ok(items) => *offering.list_mut(kind) = items,
-                    Err(failure) => tracing::warn!(server = %backend.name(), %failure, "a list could not be fetched again"),
+                    Err(failure) => {
+                        tracing::warn!(server = %backend.name(), %failure, "a list could not be fetched again")
+                    }
                 }
             }
             offering
@@ -419,12 +431,20 @@ impl Lifecycle {
 
     fn expire_calls(&self, now: Instant) {
         let timeouts = &self.backend.config().timeouts;
-        for Lost { ticket, client, label, after, .. } in self.backend.link.expire(now, timeouts.call, timeouts.total) {
+        for Lost { ticket, client, label, after, .. } in
+            self.backend.link.expire(now, timeouts.call, timeouts.total)
+        {
             self.backend.tally(|tallies| tallies.failures += 1);
             let cause = if after >= timeouts.total {
-                format!("`{label}` was not done within {} (`timeouts.total`) and was cancelled", show_duration(timeouts.total))
+                format!(
+                    "`{label}` was not done within {} (`timeouts.total`) and was cancelled",
+                    show_duration(timeouts.total)
+                )
             } else {
-                format!("`{label}` gave no sign of life for {} (`timeouts.call`) and was cancelled", show_duration(timeouts.call))
+                format!(
+                    "`{label}` gave no sign of life for {} (`timeouts.call`) and was cancelled",
+                    show_duration(timeouts.call)
+                )
             };
             let failure = Failure::new(Code::CallTimeout, cause).of(self.backend.name());
             client.fail(ticket, failure.remedy("It may still have taken effect; look before you repeat it"));
@@ -433,7 +453,9 @@ impl Lifecycle {
 
     fn is_idle(&self, run: &Run, now: Instant) -> bool {
         let config = self.backend.config();
-        let Some(patience) = config.timeouts.idle_stop.filter(|_| config.start == Start::Lazy) else { return false };
+        let Some(patience) = config.timeouts.idle_stop.filter(|_| config.start == Start::Lazy) else {
+            return false;
+        };
         let since = self.backend.link.last_used().map_or(run.started, |used| used.max(run.started));
         now - since >= patience && self.backend.open_calls() == 0 && !self.backend.has_subscriptions()
     }
@@ -462,7 +484,11 @@ impl Lifecycle {
             RunEnd::Shutdown => self.shutdown.borrow().unwrap_or(Ending::SHUTDOWN),
             RunEnd::Rests => Ending::RELOAD,
             RunEnd::Fell(failure) if failure.code == Code::ProcessWedged => Ending::NOW,
-            RunEnd::Fell(failure) if matches!(failure.code, Code::ProcessExited | Code::ProcessExitedEarly) => Ending::NOW,
+            RunEnd::Fell(failure)
+                if matches!(failure.code, Code::ProcessExited | Code::ProcessExitedEarly) =>
+            {
+                Ending::NOW
+            }
             RunEnd::Fell(_) => Ending::SHUTDOWN,
         };
         let mut shutdown = self.shutdown.clone();
@@ -490,14 +516,16 @@ impl Lifecycle {
             RunEnd::Shutdown => ("Switchboard is ending", Code::CallShutdown),
         };
         let Lost { ticket, client, label, after, was_written } = lost;
+        let after = show_duration(after);
         let failure = if !was_written {
             Failure::new(Code::CallUnavailable, format!("`{label}` was not sent: {why}"))
                 .remedy("It did not run; call again")
         } else if code == Code::CallShutdown {
-            Failure::new(code, format!("{why} while `{label}` was running"))
+            Failure::new(code, format!("`{label}` had been running for {after}: {why}"))
         } else {
-            let cause = format!("{why} while `{label}` was running for {}; whether it took effect is unknown", show_duration(after));
-            Failure::new(Code::CallOutcomeUnknown, cause).remedy("Look before you repeat it")
+            let cause = format!("the outcome of `{label}` is unknown: {after} after it was sent, {why}");
+            Failure::new(Code::CallOutcomeUnknown, cause)
+                .remedy("Look whether it took effect before you repeat it")
         };
         client.fail(ticket, failure.of(self.backend.name()));
     }

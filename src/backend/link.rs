@@ -140,8 +140,9 @@ impl Link {
         let now = Instant::now();
         let mut inner = self.lock();
         if inner.open_calls() >= MAX_OPEN {
-            let failure = Failure::new(Code::CallBusy, format!("{MAX_OPEN} calls are waiting for `{}`", self.server))
-                .remedy("Call again when some of them have been answered");
+            let failure =
+                Failure::new(Code::CallBusy, format!("{MAX_OPEN} calls are waiting for `{}`", self.server))
+                    .remedy("Call again when some of them have been answered");
             return Submitted::Refused(Box::new(call), failure.of(&self.server));
         }
         inner.last_used = Some(now);
@@ -203,7 +204,9 @@ impl Link {
         flight.progress = Some(value);
         flight.alive = Instant::now();
         Some(match &flight.owner {
-            Owner::Client { call, relay_progress: true } => Listener::Client(call.ticket, Arc::clone(&call.client)),
+            Owner::Client { call, relay_progress: true } => {
+                Listener::Client(call.ticket, Arc::clone(&call.client))
+            }
             _ => Listener::Nobody,
         })
     }
@@ -251,7 +254,11 @@ impl Link {
     // === requests and notifications of our own ===
 
     /// Sends a request of our own and hands out where its answer will come. `None` if the server is not running.
-    pub(super) fn request(&self, method: &str, params: Option<&[u8]>) -> Option<(u64, oneshot::Receiver<OwnReply>)> {
+    pub(super) fn request(
+        &self,
+        method: &str,
+        params: Option<&[u8]>,
+    ) -> Option<(u64, oneshot::Receiver<OwnReply>)> {
         let (sender, receiver) = oneshot::channel();
         let mut inner = self.lock();
         let run = inner.run.as_mut()?;
@@ -333,8 +340,14 @@ impl Link {
     pub(super) fn attach(&self, generation: u64, outbox: Arc<Outbox>) {
         let mut inner = self.lock();
         inner.refusal = None;
-        inner.run =
-            Some(Run { generation, outbox, greeting: None, next_id: 1, flights: HashMap::new(), asks: Vec::new() });
+        inner.run = Some(Run {
+            generation,
+            outbox,
+            greeting: None,
+            next_id: 1,
+            flights: HashMap::new(),
+            asks: Vec::new(),
+        });
     }
 
     /// The handshake is done: what waited is sent, and calls pass. Gives back calls that found no room.
@@ -414,7 +427,8 @@ impl Run {
     }
 
     fn id_of(&self, ticket: Ticket) -> Option<u64> {
-        let is_it = |flight: &Flight| matches!(&flight.owner, Owner::Client { call, .. } if call.ticket == ticket);
+        let is_it =
+            |flight: &Flight| matches!(&flight.owner, Owner::Client { call, .. } if call.ticket == ticket);
         self.flights.iter().find(|(_, flight)| is_it(flight)).map(|(id, _)| *id)
     }
 

@@ -58,7 +58,10 @@ pub(super) async fn list(backend: &Backend, kind: ListKind) -> Result<Vec<Bytes>
             Body::Error(span) if is_method_not_found(span.of(&line)) => return Ok(items),
             Body::Error(span) => {
                 let text: String = String::from_utf8_lossy(span.of(&line)).chars().take(200).collect();
-                let failure = Failure::new(Code::CallMalformed, format!("it answered `{method}` with an error: {text}"));
+                let failure = Failure::new(
+                    Code::CallMalformed,
+                    format!("it answered `{method}` with an error: {text}"),
+                );
                 return Err(failure.of(backend.name()));
             }
         };
@@ -74,7 +77,9 @@ pub(super) async fn list(backend: &Backend, kind: ListKind) -> Result<Vec<Bytes>
             return Ok(items);
         }
         // An empty cursor is a cursor; only its absence (or null) ends the list.
-        let cursor = json::get(result, "nextCursor").map(|place| place.of(result)).filter(|raw| raw.starts_with(b"\""));
+        let cursor = json::get(result, "nextCursor")
+            .map(|place| place.of(result))
+            .filter(|raw| raw.starts_with(b"\""));
         let Some(cursor) = cursor else { return Ok(items) };
         if !seen.insert(cursor.to_vec()) {
             tracing::warn!(server = %backend.name(), method, "the server repeats a cursor; the list ends here");
@@ -87,5 +92,6 @@ pub(super) async fn list(backend: &Backend, kind: ListKind) -> Result<Vec<Bytes>
 }
 
 fn is_method_not_found(error: &[u8]) -> bool {
-    json::get(error, "code").is_some_and(|code| code.of(error) == codes::METHOD_NOT_FOUND.to_string().as_bytes())
+    json::get(error, "code")
+        .is_some_and(|code| code.of(error) == codes::METHOD_NOT_FOUND.to_string().as_bytes())
 }

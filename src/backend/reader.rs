@@ -36,7 +36,11 @@ pub(super) enum ReadEnd {
 }
 
 /// Reads one run's stdout to its end.
-pub(super) async fn read(backend: Arc<Backend>, generation: u64, mut stdout: impl AsyncRead + Unpin) -> ReadEnd {
+pub(super) async fn read(
+    backend: Arc<Backend>,
+    generation: u64,
+    mut stdout: impl AsyncRead + Unpin,
+) -> ReadEnd {
     let limit = backend.config().limits.message;
     let mut lines = LineReader::new(limit);
     let mut reader = Reader { backend, generation, spread: Vec::new(), logs: Budget::new() };
@@ -123,17 +127,25 @@ impl Reader {
             Some(Addressee::Client(ticket, client)) => self.reply(line, body, ticket, &*client),
             // The one who asked may have given up; then nobody misses the answer.
             Some(Addressee::Own(sender)) => drop(sender.send((line.clone(), body))),
-            None => tracing::debug!(server = %self.backend.name(), id, "an answer to no open call was dropped"),
+            None => {
+                tracing::debug!(server = %self.backend.name(), id, "an answer to no open call was dropped")
+            }
         }
     }
 
     fn reply(&self, line: &Bytes, body: Body, ticket: Ticket, client: &dyn Client) {
         match body {
-            Body::Result(span) if line.get(span.start) == Some(&b'{') => client.reply(ticket, Reply { line, body }),
+            Body::Result(span) if line.get(span.start) == Some(&b'{') => {
+                client.reply(ticket, Reply { line, body })
+            }
             Body::Error(span) if is_proper_error(span.of(line)) => client.reply(ticket, Reply { line, body }),
             Body::Result(span) | Body::Error(span) => {
                 let text: String = String::from_utf8_lossy(span.of(line)).chars().take(300).collect();
-                let what = if matches!(body, Body::Result(_)) { "a result that is no object" } else { "a broken error" };
+                let what = if matches!(body, Body::Result(_)) {
+                    "a result that is no object"
+                } else {
+                    "a broken error"
+                };
                 self.fail(ticket, client, Code::CallMalformed, format!("it answered with {what}: {text}"));
             }
         }
@@ -146,7 +158,8 @@ impl Reader {
 
     /// Ends the call that a broken answer belongs to.
     fn end_call(&self, id: &Id, code: Code, cause: String) -> bool {
-        let landed = envelope::own_id(id.as_bytes()).and_then(|id| self.backend.link.landed(self.generation, id));
+        let landed =
+            envelope::own_id(id.as_bytes()).and_then(|id| self.backend.link.landed(self.generation, id));
         match landed {
             Some(Addressee::Client(ticket, client)) => self.fail(ticket, &*client, code, cause),
             Some(Addressee::Own(_)) => {}
@@ -248,7 +261,9 @@ impl Reader {
             "notifications/tools/list_changed" => self.backend.refresh(ListKind::Tools),
             "notifications/prompts/list_changed" => self.backend.refresh(ListKind::Prompts),
             "notifications/resources/list_changed" => self.backend.refresh(ListKind::Resources),
-            _ => tracing::debug!(server = %self.backend.name(), method, "an unknown notification was dropped"),
+            _ => {
+                tracing::debug!(server = %self.backend.name(), method, "an unknown notification was dropped")
+            }
         }
     }
 
@@ -259,7 +274,9 @@ impl Reader {
         let Some(id) = envelope::own_id(token.of(line)) else { return };
         let value = std::str::from_utf8(value.of(line)).ok().and_then(|text| text.parse().ok());
         let Some(value) = value else { return };
-        if let Some(Listener::Client(ticket, client)) = self.backend.link.progressed(self.generation, id, value) {
+        if let Some(Listener::Client(ticket, client)) =
+            self.backend.link.progressed(self.generation, id, value)
+        {
             client.progress(ticket, Notice { line, params }, token);
         }
     }
@@ -270,7 +287,10 @@ impl Reader {
         match self.logs.spend(Instant::now()) {
             Spent::Within { dropped_before: 0 } => {}
             Spent::Within { dropped_before } => {
-                backend.client.say(backend.name(), &format!("{dropped_before} log messages were dropped: too many at once"));
+                backend.client.say(
+                    backend.name(),
+                    &format!("{dropped_before} log messages were dropped: too many at once"),
+                );
             }
             Spent::Over => return backend.tally(|tallies| tallies.dropped_logs += 1),
         }
@@ -279,10 +299,14 @@ impl Reader {
 
     fn withdrawal(&self, line: &Bytes, params: Option<Span>) {
         let Some(params) = params.map(|span| span.of(line)) else { return };
-        let Some(id) = json::get(params, "requestId").and_then(|span| Id::new(span.of(params))) else { return };
+        let Some(id) = json::get(params, "requestId").and_then(|span| Id::new(span.of(params))) else {
+            return;
+        };
         let reason = json::get(params, "reason").and_then(|span| json::string(span.of(params)));
         if let Some(key) = self.backend.link.withdrawn(self.generation, &id) {
-            self.backend.client.withdraw(&key, reason.as_deref().unwrap_or("the server withdrew its question"));
+            self.backend
+                .client
+                .withdraw(&key, reason.as_deref().unwrap_or("the server withdrew its question"));
         }
     }
 
@@ -297,7 +321,11 @@ impl Reader {
             return self.refuse(&id, codes::METHOD_NOT_FOUND, &format!("Method not found: {method}"));
         };
         let Some(key) = self.backend.link.asked(self.generation, id.clone()) else {
-            return self.refuse(&id, codes::INVALID_REQUEST, "too many open requests, or one with this id is open");
+            return self.refuse(
+                &id,
+                codes::INVALID_REQUEST,
+                "too many open requests, or one with this id is open",
+            );
         };
         let ask = Ask { key, kind, line, params };
         if let Err(why) = self.backend.client.ask(ask) {
@@ -378,8 +406,12 @@ mod tests {
             assert!(is_proper_error(proper.as_bytes()), "{proper}");
         }
         for broken in [
-            r#""E1""#, r#"{"code":"E1","message":"x"}"#, r#"{"code":99999999999,"message":"x"}"#,
-            r#"{"code":-1.5,"message":"x"}"#, r#"{"code":1}"#, r#"{"code":1,"message":5}"#,
+            r#""E1""#,
+            r#"{"code":"E1","message":"x"}"#,
+            r#"{"code":99999999999,"message":"x"}"#,
+            r#"{"code":-1.5,"message":"x"}"#,
+            r#"{"code":1}"#,
+            r#"{"code":1,"message":5}"#,
         ] {
             assert!(!is_proper_error(broken.as_bytes()), "{broken}");
         }

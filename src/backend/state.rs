@@ -65,9 +65,9 @@ impl State {
     /// Why it is not well, if it is not.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
-            State::Waiting { failure, .. } | State::CrashLooped { failure, .. } | State::Failed { failure, .. } => {
-                Some(failure)
-            }
+            State::Waiting { failure, .. }
+            | State::CrashLooped { failure, .. }
+            | State::Failed { failure, .. } => Some(failure),
             State::Idle | State::Starting { .. } | State::Ready { .. } | State::Ended => None,
         }
     }

@@ -15,9 +15,9 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use crate::catalog::edit::{ObjectEdit, entries};
-use crate::protocol::ListKind;
 use crate::failure::Code;
 use crate::names::ServerName;
+use crate::protocol::ListKind;
 use crate::wire::json::{self, Kind};
 pub(super) use quick::Places;
 

@@ -10,13 +10,13 @@ use crate::catalog::hygiene::{self, Note, Shown};
 use crate::catalog::instructions;
 use crate::catalog::naming::{self, RESERVED_PREFIX, Wanted};
 use crate::catalog::offering::{Capabilities, Offering};
-use crate::protocol::ListKind;
 use crate::catalog::page::{List, ListBuilder, MAX_PAGE};
 use crate::catalog::snapshot::{Catalog, Counts, Lists, ServerPart};
 use crate::catalog::table::{Table, Target};
 use crate::catalog::uri::{self, UriSource, UriTable};
 use crate::failure::Code;
 use crate::names::{ExposedName, OriginalName, ServerName};
+use crate::protocol::ListKind;
 use crate::wire::{Splice, json};
 
 /// One server of the config with what it showed.

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use crate::catalog::hygiene::Note;
 use crate::catalog::merge::{self, Options, Source};
 use crate::catalog::offering::Capabilities;
-use crate::protocol::ListKind;
 use crate::catalog::page::{BadCursor, List};
 use crate::catalog::table::{Table, Target};
 use crate::catalog::uri::{UriRoute, UriTable};
 use crate::names::{ExposedName, ServerName};
+use crate::protocol::ListKind;
 
 /// How many items are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 
 use crate::catalog::naming;
 use crate::catalog::offering::Offering;
-use crate::protocol::ListKind;
 use crate::names::ServerName;
+use crate::protocol::ListKind;
 use crate::wire::json;
 
 /// The format of the files. A file of another format is left alone until it is replaced.

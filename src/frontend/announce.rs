@@ -27,7 +27,7 @@ impl Session {
                 continue;
             }
             tokio::select! {
-                () = sleep(PAUSE) => {}
+                () = self.settled(&registry) => {}
                 () = self.ended.cancelled() => return,
             }
             changes.mark_unchanged();
@@ -48,6 +48,16 @@ impl Session {
                 changes.mark_changed();
             }
         }
+    }
+
+    /// Waits for more changes to come. As long as first lists wait for new servers, nothing is announced: they will
+    /// show it all.
+    async fn settled(&self, registry: &Registry) {
+        let patience = self.state().greeted.as_ref().map(|greeted| greeted.patience);
+        if let Some(patience) = patience {
+            registry.complete_by(patience).await;
+        }
+        sleep(PAUSE).await;
     }
 
     /// The notifications that are due: lists that differ from what the client knows.

@@ -63,7 +63,8 @@ impl Session {
     /// Takes a question back: the client need not answer any more.
     pub(super) fn take_back(&self, key: &AskKey, reason: &str) {
         let mut state = self.state();
-        let number = state.questions.iter().find(|(_, question)| question.key == *key).map(|(number, _)| *number);
+        let number =
+            state.questions.iter().find(|(_, question)| question.key == *key).map(|(number, _)| *number);
         let Some(number) = number else { return };
         state.questions.remove(&number);
         drop(state);
@@ -92,7 +93,11 @@ impl Session {
         let raw = params.of(line);
         let Some(token) = json::get(raw, "progressToken") else { return };
         let Some(number) = envelope::own_id(token.of(raw)) else { return };
-        let found = self.state().questions.get(&number).map(|question| (question.key.clone(), question.token.clone()));
+        let found = self
+            .state()
+            .questions
+            .get(&number)
+            .map(|question| (question.key.clone(), question.token.clone()));
         let Some((key, Some(own))) = found else { return };
         let mut edited = crate::wire::Splice::new(raw);
         edited.replace(token, own);

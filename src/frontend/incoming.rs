@@ -56,7 +56,8 @@ impl Session {
             Line::Whole(line) => self.whole(&line, None),
             Line::TooLong { head, tail, length } => {
                 let id = envelope::recover_id(&head).or_else(|| envelope::recover_id(&tail));
-                let text = format!("the message has {length} bytes; at most {} are read", super::stdio::MAX_LINE);
+                let text =
+                    format!("the message has {length} bytes; at most {} are read", super::stdio::MAX_LINE);
                 self.refuse(id.as_ref(), codes::INVALID_REQUEST, &text, None);
             }
         }
@@ -70,7 +71,9 @@ impl Session {
             Ok(Message::Notification { method, params }) => self.notification(line, &method, params),
             Ok(Message::Response { id, body }) => self.answered(line, id, body),
             Err(Fault::Batch(span)) if batch.is_none() => self.batch(line, span),
-            Err(Fault::Batch(_)) => self.refuse(None, codes::INVALID_REQUEST, "a batch cannot hold a batch", batch),
+            Err(Fault::Batch(_)) => {
+                self.refuse(None, codes::INVALID_REQUEST, "a batch cannot hold a batch", batch)
+            }
             Err(Fault::Syntax(what)) => {
                 self.refuse(None, codes::PARSE_ERROR, &format!("Parse error: {what}"), batch);
             }
@@ -91,7 +94,9 @@ impl Session {
         match batch {
             None => self.out.push(|line| answer.write(line, id)),
             Some(batch) => {
-                if let Some(array) = batch.add(Some(&crate::wire::outbox::render(|line| answer.write(line, id)))) {
+                if let Some(array) =
+                    batch.add(Some(&crate::wire::outbox::render(|line| answer.write(line, id))))
+                {
                     self.out.push(|line| line.copy(&array));
                 }
             }
@@ -100,16 +105,24 @@ impl Session {
 
     /// A batch is served where the revision has batches (2025-03-26), and refused as a whole elsewhere.
     fn batch(self: &Arc<Self>, line: &Bytes, array: Span) {
-        let allowed = self.state().greeted.as_ref().is_some_and(|greeted| greeted.introduction.revision.batches);
+        let allowed =
+            self.state().greeted.as_ref().is_some_and(|greeted| greeted.introduction.revision.batches);
         let parts: Vec<Bytes> = json::elements(array.of(line))
             .map(|element| line.slice(array.start + element.start..array.start + element.end))
             .collect();
         if !allowed || parts.is_empty() {
-            let text = if allowed { "Invalid request: an empty batch" } else { "Invalid request: batches are not part of this protocol revision" };
+            let text = if allowed {
+                "Invalid request: an empty batch"
+            } else {
+                "Invalid request: batches are not part of this protocol revision"
+            };
             return self.refuse(None, codes::INVALID_REQUEST, text, None);
         }
         let wants_answer = |part: &Bytes| {
-            !matches!(envelope::from_client(part), Ok(Message::Notification { .. } | Message::Response { .. }))
+            !matches!(
+                envelope::from_client(part),
+                Ok(Message::Notification { .. } | Message::Response { .. })
+            )
         };
         let batch = Arc::new(Batch::new(parts.iter().filter(|part| wants_answer(part)).count()));
         for part in &parts {
@@ -193,7 +206,8 @@ impl Session {
             return self.at_once(id, incoming, Method::Initialize, &answer);
         };
         let revision = Revision::negotiated(&asked);
-        let capabilities = incoming.member("capabilities").map(|span| span.of(incoming.line)).unwrap_or(b"{}");
+        let capabilities =
+            incoming.member("capabilities").map(|span| span.of(incoming.line)).unwrap_or(b"{}");
         let client = incoming
             .member("clientInfo")
             .and_then(|info| json::get(info.of(incoming.line), "name").map(|span| span.shifted(info.start)))
@@ -224,7 +238,10 @@ impl Session {
                 registry.set_level(level);
                 Answer::result("{}")
             }
-            None => Answer::error(codes::INVALID_PARAMS, "`level` must be one of debug, info, notice, warning, error, critical, alert, emergency"),
+            None => Answer::error(
+                codes::INVALID_PARAMS,
+                "`level` must be one of debug, info, notice, warning, error, critical, alert, emergency",
+            ),
         };
         self.at_once(id, incoming, Method::SetLevel, &answer);
     }
@@ -277,12 +294,15 @@ impl Session {
 
     fn tools_call(self: &Arc<Self>, registry: &Registry, id: Id, incoming: Incoming<'_>) {
         let places = CallPlaces::of(&incoming);
-        let Some((span, name)) = places.name.and_then(|span| Some((span, json::string(span.of(incoming.line))?))) else {
+        let Some((span, name)) =
+            places.name.and_then(|span| Some((span, json::string(span.of(incoming.line))?)))
+        else {
             let answer = Answer::error(codes::INVALID_PARAMS, "`name` must be a string");
             return self.at_once(id, &incoming, Method::ToolsCall, &answer);
         };
         if status::is_ours(&name) {
-            let arguments = incoming.member("arguments").map(|span| span.of(incoming.line)).unwrap_or_default();
+            let arguments =
+                incoming.member("arguments").map(|span| span.of(incoming.line)).unwrap_or_default();
             let answer = Answer::result(status::tool_result(registry, arguments));
             return self.at_once(id, &incoming, Method::ToolsCall, &answer);
         }
@@ -294,41 +314,63 @@ impl Session {
         };
         let rewrites = catalog.rewrites_at(target.index);
         let edit = Some((span, target.original_quoted.clone()));
-        let way = Way { method: Method::ToolsCall, backend, label: target.original.clone(), target: edit, rewrites };
+        let way = Way {
+            method: Method::ToolsCall,
+            backend,
+            label: target.original.clone(),
+            target: edit,
+            rewrites,
+        };
         self.forward(id, &incoming, way, places.token_or_ours(&incoming), None);
     }
 
     fn prompts_get(self: &Arc<Self>, registry: &Registry, id: Id, incoming: Incoming<'_>) {
         let places = CallPlaces::of(&incoming);
-        let Some((span, name)) = places.name.and_then(|span| Some((span, json::string(span.of(incoming.line))?))) else {
+        let Some((span, name)) =
+            places.name.and_then(|span| Some((span, json::string(span.of(incoming.line))?)))
+        else {
             let answer = Answer::error(codes::INVALID_PARAMS, "`name` must be a string");
             return self.at_once(id, &incoming, Method::PromptsGet, &answer);
         };
         let catalog = registry.catalog();
-        let found = catalog.prompt(&name).and_then(|target| Some((target, registry.backend_at(target.index)?)));
+        let found =
+            catalog.prompt(&name).and_then(|target| Some((target, registry.backend_at(target.index)?)));
         let Some((target, backend)) = found else {
-            let near: Vec<String> = catalog.nearest_prompts(&name, 3).iter().map(ToString::to_string).collect();
+            let near: Vec<String> =
+                catalog.nearest_prompts(&name, 3).iter().map(ToString::to_string).collect();
             return self.at_once(id, &incoming, Method::PromptsGet, &Answer::unknown("prompt", &name, &near));
         };
         let rewrites = catalog.rewrites_at(target.index);
         let edit = Some((span, target.original_quoted.clone()));
-        let way = Way { method: Method::PromptsGet, backend, label: target.original.clone(), target: edit, rewrites };
+        let way = Way {
+            method: Method::PromptsGet,
+            backend,
+            label: target.original.clone(),
+            target: edit,
+            rewrites,
+        };
         self.forward(id, &incoming, way, places.token(), None);
     }
 
     fn resource(self: &Arc<Self>, registry: &Registry, id: Id, incoming: Incoming<'_>, method: Method) {
-        let Some((span, uri)) = incoming.member("uri").and_then(|span| Some((span, json::string(span.of(incoming.line))?)))
+        let Some((span, uri)) =
+            incoming.member("uri").and_then(|span| Some((span, json::string(span.of(incoming.line))?)))
         else {
             let answer = Answer::error(codes::INVALID_PARAMS, "`uri` must be a string");
             return self.at_once(id, &incoming, method, &answer);
         };
         let catalog = registry.catalog();
-        let found = catalog.route_uri(&uri).and_then(|route| Some((registry.backend_at(route.index)?, route)));
+        let found =
+            catalog.route_uri(&uri).and_then(|route| Some((registry.backend_at(route.index)?, route)));
         let Some((backend, route)) = found else {
             let mut data = br#"{"uri":"#.to_vec();
             json::push_string(&mut data, &uri);
             data.push(b'}');
-            let answer = Answer::error_with(codes::RESOURCE_NOT_FOUND, &format!("Resource not found: {uri}"), Some(&data));
+            let answer = Answer::error_with(
+                codes::RESOURCE_NOT_FOUND,
+                &format!("Resource not found: {uri}"),
+                Some(&data),
+            );
             return self.at_once(id, &incoming, method, &answer);
         };
         let original: &str = &route.original;
@@ -362,7 +404,10 @@ impl Session {
             Some((route.index, span, OriginalName::from(&*route.original), edit))
         });
         let Some((index, span, label, edit)) = found else {
-            let answer = Answer::error(codes::INVALID_PARAMS, "`ref` names no prompt or resource template that is known");
+            let answer = Answer::error(
+                codes::INVALID_PARAMS,
+                "`ref` names no prompt or resource template that is known",
+            );
             return self.at_once(id, &incoming, Method::Complete, &answer);
         };
         let Some(backend) = registry.backend_at(index) else { return };
@@ -371,7 +416,14 @@ impl Session {
         self.forward(id, &incoming, way, CallPlaces::of(&incoming).token(), None);
     }
 
-    fn forward(self: &Arc<Self>, id: Id, incoming: &Incoming<'_>, way: Way<'_>, token: TokenPlace, uri: Option<String>) {
+    fn forward(
+        self: &Arc<Self>,
+        id: Id,
+        incoming: &Incoming<'_>,
+        way: Way<'_>,
+        token: TokenPlace,
+        uri: Option<String>,
+    ) {
         let client_token = match token {
             TokenPlace::Client(span) => Some(Bytes::copy_from_slice(span.of(incoming.line))),
             TokenPlace::None | TokenPlace::Own { .. } => None,
@@ -423,13 +475,20 @@ impl Session {
     /// MCP "Cancellation": unknown and finished requests are ignored, and no answer follows.
     fn cancelled(&self, line: &Bytes, params: Option<Span>) {
         let Some(params) = params.map(|span| span.of(line)) else { return };
-        let Some(id) = json::get(params, "requestId").and_then(|span| Id::new(span.of(params))) else { return };
+        let Some(id) = json::get(params, "requestId").and_then(|span| Id::new(span.of(params))) else {
+            return;
+        };
         let ticket = {
             let state = self.state();
             let ticket = state.requests.ticket(&id);
-            ticket.filter(|ticket| state.requests.get(*ticket).is_some_and(|open| open.method != Method::Initialize))
+            ticket.filter(|ticket| {
+                state.requests.get(*ticket).is_some_and(|open| open.method != Method::Initialize)
+            })
         };
-        let Some((ticket, request)) = ticket.and_then(|ticket| Some((ticket, self.drop_request(ticket)?))) else { return };
+        let Some((ticket, request)) = ticket.and_then(|ticket| Some((ticket, self.drop_request(ticket)?)))
+        else {
+            return;
+        };
         let reason = json::get(params, "reason").and_then(|span| json::string(span.of(params)));
         if let Some(backend) = request.server.and_then(|server| self.registry()?.backend(&server).cloned()) {
             backend.cancel(ticket, reason.as_deref());
@@ -468,7 +527,8 @@ impl CallPlaces {
         }
         places.token = places.meta.and_then(|meta| {
             let span = json::get(meta.of(incoming.line), "progressToken")?.shifted(meta.start);
-            matches!(json::kind(span.of(incoming.line)), json::Kind::String | json::Kind::Number).then_some(span)
+            matches!(json::kind(span.of(incoming.line)), json::Kind::String | json::Kind::Number)
+                .then_some(span)
         });
         places
     }
@@ -501,7 +561,8 @@ fn is_modern(incoming: &Incoming<'_>) -> bool {
 }
 
 fn known_revisions() -> String {
-    let names: Vec<&str> = crate::protocol::revision::REVISIONS.iter().map(|revision| revision.name).collect();
+    let names: Vec<&str> =
+        crate::protocol::revision::REVISIONS.iter().map(|revision| revision.name).collect();
     names.join(", ")
 }
 

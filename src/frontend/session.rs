@@ -182,7 +182,9 @@ impl Session {
 
     fn note_subscription(&self, request: &Request) {
         let (Some(server), Some(uri)) = (&request.server, &request.uri) else { return };
-        if let (Method::Subscribe, Some(backend)) = (request.method, self.registry().and_then(|all| all.backend(server))) {
+        if let (Method::Subscribe, Some(backend)) =
+            (request.method, self.registry().and_then(|all| all.backend(server)))
+        {
             backend.subscribed(uri.clone());
         }
     }
@@ -233,7 +235,9 @@ impl Client for Session {
     fn introduction(&self) -> Introduction {
         match &self.state().greeted {
             Some(greeted) => greeted.introduction.clone(),
-            None => Introduction { revision: Revision::newest_legacy(), capabilities: Bytes::from_static(b"{}") },
+            None => {
+                Introduction { revision: Revision::newest_legacy(), capabilities: Bytes::from_static(b"{}") }
+            }
         }
     }
 
@@ -264,7 +268,9 @@ impl Client for Session {
     }
 
     fn progress(&self, ticket: Ticket, notice: Notice<'_>, token: Span) {
-        let Some(own) = self.state().requests.get(ticket).and_then(|request| request.token.clone()) else { return };
+        let Some(own) = self.state().requests.get(ticket).and_then(|request| request.token.clone()) else {
+            return;
+        };
         self.send_notice("notifications/progress", &notice, &[(token, &own)]);
     }
 
@@ -272,7 +278,8 @@ impl Client for Session {
         let params = notice.params.of(notice.line);
         let level = json::get(params, "level").and_then(|span| json::string(span.of(params)));
         let wanted = self.state().level;
-        let below = |wanted: Level| level.as_deref().and_then(Level::parse).is_some_and(|level| level < wanted);
+        let below =
+            |wanted: Level| level.as_deref().and_then(Level::parse).is_some_and(|level| level < wanted);
         if wanted.is_some_and(below) || self.out.waiting() > CROWDED {
             return;
         }
@@ -280,11 +287,19 @@ impl Client for Session {
         match logger {
             Some((span, Some(logger))) => {
                 let name = json::quote(&format!("{server}/{logger}"));
-                self.send_notice("notifications/message", &notice, &[(span.shifted(notice.params.start), &name)]);
+                self.send_notice(
+                    "notifications/message",
+                    &notice,
+                    &[(span.shifted(notice.params.start), &name)],
+                );
             }
             Some((span, None)) => {
                 let name = json::quote(server.as_str());
-                self.send_notice("notifications/message", &notice, &[(span.shifted(notice.params.start), &name)]);
+                self.send_notice(
+                    "notifications/message",
+                    &notice,
+                    &[(span.shifted(notice.params.start), &name)],
+                );
             }
             None => {
                 let at = notice.params.start + 1;
@@ -303,7 +318,9 @@ impl Client for Session {
             return;
         }
         self.out.push(|out| {
-            out.copy(br#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"warning","logger":"#);
+            out.copy(
+                br#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"warning","logger":"#,
+            );
             out.copy(&json::quote(server.as_str()));
             out.copy(br#","data":"#);
             out.copy(&json::quote(text));

@@ -148,6 +148,10 @@ impl Stdio {
     /// # Errors
     /// None on this system.
     pub fn take() -> io::Result<Stdio> {
-        Ok(Stdio { input: Box::new(tokio::io::stdin()), output: Box::new(tokio::io::stdout()), flags: Vec::new() })
+        Ok(Stdio {
+            input: Box::new(tokio::io::stdin()),
+            output: Box::new(tokio::io::stdout()),
+            flags: Vec::new(),
+        })
     }
 }

@@ -68,7 +68,8 @@ impl Method {
 
 impl ListKind {
     /// All four, in the order in which we ask a server for them.
-    pub const ALL: [ListKind; 4] = [ListKind::Tools, ListKind::Prompts, ListKind::Resources, ListKind::Templates];
+    pub const ALL: [ListKind; 4] =
+        [ListKind::Tools, ListKind::Prompts, ListKind::Resources, ListKind::Templates];
 
     /// The member of the list's result that holds the items.
     pub fn key(self) -> &'static str {

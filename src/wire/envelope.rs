@@ -311,7 +311,11 @@ mod tests {
 
     #[test]
     fn depth_is_a_fault_of_its_own() {
-        let deep = format!(r#"{{"jsonrpc":"2.0","id":4,"method":"x","params":{}{}}}"#, "[".repeat(5000), "]".repeat(5000));
+        let deep = format!(
+            r#"{{"jsonrpc":"2.0","id":4,"method":"x","params":{}{}}}"#,
+            "[".repeat(5000),
+            "]".repeat(5000)
+        );
         assert_eq!(client(&deep), Err(Fault::TooDeep(Id::new(b"4"))));
     }
 
