@@ -92,7 +92,7 @@ impl Store {
 
 /// Readable, and different for every name. Names can be long, file names cannot.
 fn file_stem(server: &ServerName) -> String {
-    let slug = naming::slug(server.as_str());
+    let slug = crate::names::slug(server.as_str());
     format!("{}-{}", &slug[..slug.len().min(40)], naming::hash(server, "", 12))
 }
 
