@@ -40,8 +40,9 @@ pub use state::State;
 
 /// Who wants to know what becomes of a backend.
 pub trait Observer: Send + Sync {
-    /// The server has shown its lists, for the first time or anew.
-    fn offering(&self, server: &ServerName, offering: Offering);
+    /// The server has shown its lists, for the first time or anew. Unless `complete`, some of them could not be
+    /// fetched: they hold what was known before, and are asked for again.
+    fn offering(&self, server: &ServerName, offering: Offering, complete: bool);
 
     /// The backend's [`State`] has changed.
     fn state_changed(&self, server: &ServerName);
@@ -96,7 +97,7 @@ struct Orders {
 struct Pending {
     start: bool,
     restart: bool,
-    refresh: BTreeSet<usize>,
+    refresh: Vec<ListKind>,
 }
 
 impl Orders {
@@ -192,7 +193,9 @@ impl Backend {
     /// Asks the server for this list again, if it is running.
     fn refresh(&self, kind: ListKind) {
         self.orders.give(|pending| {
-            pending.refresh.insert(kind as usize);
+            if !pending.refresh.contains(&kind) {
+                pending.refresh.push(kind);
+            }
         });
     }
 

@@ -113,7 +113,9 @@ impl Registry {
         }
         for backend in &self.backends {
             let offering = self.offering(backend.name()).map(|known| (*known).clone());
-            if offering.is_none() || backend.config().start == Start::Eager {
+            // A server that showed nothing is asked every time: nobody could ever call it awake.
+            let shows_something = offering.as_ref().is_some_and(|known| !known.is_empty());
+            if !shows_something || backend.config().start == Start::Eager {
                 backend.start();
             }
             let observer: Arc<dyn Observer> = Arc::new(Watcher(Arc::downgrade(self)));
@@ -232,7 +234,7 @@ impl Registry {
         }
     }
 
-    fn show(self: &Arc<Self>, server: &ServerName, offering: Offering) {
+    fn show(self: &Arc<Self>, server: &ServerName, offering: Offering, complete: bool) {
         let offering = Arc::new(offering);
         let known = Known { offering: Arc::clone(&offering), live: true };
         let mut shown = self.shown();
@@ -242,7 +244,8 @@ impl Registry {
             shown.catalog = Arc::new(merge(&self.backends, &shown.offerings, &self.own_tools, self.max_name));
         }
         drop(shown);
-        if !same {
+        // What is kept is shown at the next start without asking, so it must not be less than the server has.
+        if !same && complete {
             self.keep(server, offering);
         }
         self.changed();
@@ -334,9 +337,9 @@ impl Rules for OwnersRules<'_> {
 struct Watcher(Weak<Registry>);
 
 impl Observer for Watcher {
-    fn offering(&self, server: &ServerName, offering: Offering) {
+    fn offering(&self, server: &ServerName, offering: Offering, complete: bool) {
         if let Some(registry) = self.0.upgrade() {
-            registry.show(server, offering);
+            registry.show(server, offering, complete);
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{Builder, Rotation};
@@ -18,10 +19,26 @@ const QUEUE: usize = 4096;
 /// Days that are kept.
 const KEEP: usize = 7;
 
+/// How long the last lines may take when we end.
+const LAST_LINES: Duration = Duration::from_millis(100);
+
 /// Keeps the log writers alive; what waits is written when it is dropped.
 #[must_use]
 pub struct Logs {
-    _guards: Vec<WorkerGuard>,
+    guards: Vec<WorkerGuard>,
+}
+
+impl Drop for Logs {
+    /// The guards wait for their writers, and longer than we can afford if nobody reads our stderr.
+    fn drop(&mut self) {
+        let guards = std::mem::take(&mut self.guards);
+        let (done, wait) = std::sync::mpsc::channel();
+        let _ = std::thread::Builder::new().spawn(move || {
+            drop(guards);
+            let _ = done.send(());
+        });
+        let _ = wait.recv_timeout(LAST_LINES);
+    }
 }
 
 /// What to log where.
@@ -54,7 +71,7 @@ pub fn start(options: &LogOptions<'_>) -> Logs {
     });
     // A subscriber may be there already, in tests that run several instances in one process.
     let _ = tracing_subscriber::registry().with(on_stderr).with(in_file).try_init();
-    Logs { _guards: guards }
+    Logs { guards }
 }
 
 /// A bad filter is not worth failing for. The SDK logs whole payloads, so it is kept quiet whatever is asked.

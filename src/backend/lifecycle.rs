@@ -13,8 +13,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::backend::handshake::{self, Greeting};
 use crate::backend::link::{Lost, OUTBOX_LIMIT};
+use crate::backend::listing::{self, Listed};
 use crate::backend::reader::{self, ReadEnd};
-use crate::backend::{Backend, Observer, State, listing, lock, show_duration};
+use crate::backend::{Backend, Observer, State, lock, show_duration};
 use crate::catalog::Offering;
 use crate::config::{Launch, Start, StdioLaunch};
 use crate::failure::{Code, Failure};
@@ -30,6 +31,8 @@ const LAST_LINES: Duration = Duration::from_millis(50);
 const AFTER_CLOSE: Duration = Duration::from_millis(100);
 /// Several notices of changed lists are one when they come within this time.
 const REFRESH_PAUSE: Duration = Duration::from_millis(300);
+/// A list that could not be fetched is asked for again after this pause, which doubles up to a minute.
+const LIST_RETRY: Duration = Duration::from_secs(2);
 /// A server that takes no byte for this long although some wait has stopped reading.
 const WEDGED_AFTER: Duration = Duration::from_secs(10);
 
@@ -55,7 +58,7 @@ enum Event {
     StdoutEnded(ReadEnd),
     Ordered,
     RefreshDue,
-    Listed(Box<Offering>),
+    Listed(Box<Listed>),
     Tick,
     Shutdown,
 }
@@ -80,7 +83,7 @@ struct Run {
     started: Instant,
 }
 
-type Listing = Pin<Box<dyn Future<Output = Offering> + Send>>;
+type Listing = Pin<Box<dyn Future<Output = Listed> + Send>>;
 
 impl Lifecycle {
     /// The task for `backend`; it does nothing until [`run`](Self::run) is spawned.
@@ -310,9 +313,8 @@ impl Lifecycle {
         let backend = Arc::clone(&self.backend);
         let greeting = Arc::new(greeting);
         self.welcome(run, &greeting);
-        let mut listing: Option<Listing> = Some(self.list_everything(&greeting));
-        let mut stale = std::collections::BTreeSet::new();
-        let mut refresh_at: Option<Instant> = None;
+        let mut listing: Option<Listing> = Some(self.list(&greeting, ListKind::ALL.to_vec()));
+        let mut stale = Stale::default();
         let mut stall = Stall::default();
         let tick =
             (backend.config().timeouts.call / 8).clamp(Duration::from_millis(50), Duration::from_secs(5));
@@ -322,8 +324,8 @@ impl Lifecycle {
                 end = &mut run.reader => Event::StdoutEnded(end.unwrap_or(ReadEnd::Closed)),
                 _ = shutdown_ordered(&mut self.shutdown) => Event::Shutdown,
                 () = backend.orders.given() => Event::Ordered,
-                () = due(refresh_at), if listing.is_none() => Event::RefreshDue,
-                offering = listed(&mut listing) => Event::Listed(Box::new(offering)),
+                () = due(stale.due), if listing.is_none() => Event::RefreshDue,
+                lists = listed(&mut listing) => Event::Listed(Box::new(lists)),
                 () = tokio::time::sleep(tick) => Event::Tick,
             };
             match event {
@@ -345,20 +347,15 @@ impl Lifecycle {
                         backend.start();
                         return RunEnd::Rests;
                     }
-                    if !pending.refresh.is_empty() {
-                        stale.extend(pending.refresh);
-                        refresh_at.get_or_insert_with(|| Instant::now() + REFRESH_PAUSE);
-                    }
+                    stale.add(&pending.refresh, REFRESH_PAUSE);
                 }
-                Event::RefreshDue => {
-                    refresh_at = None;
-                    let kinds = std::mem::take(&mut stale);
-                    listing = Some(self.list_again(&greeting, kinds));
-                }
-                Event::Listed(offering) => {
+                Event::RefreshDue => listing = Some(self.list(&greeting, stale.take())),
+                Event::Listed(lists) => {
                     listing = None;
-                    self.offering = Some((*offering).clone());
-                    self.observer.offering(backend.name(), *offering);
+                    let Listed { offering, failed } = *lists;
+                    stale.retry(&failed);
+                    self.offering = Some(offering.clone());
+                    self.observer.offering(backend.name(), offering, failed.is_empty());
                 }
                 Event::Tick => {
                     let now = Instant::now();
@@ -400,33 +397,11 @@ impl Lifecycle {
         });
     }
 
-    fn list_everything(&self, greeting: &Arc<Greeting>) -> Listing {
+    /// Fetches the lists of these kinds and keeps the others.
+    fn list(&self, greeting: &Arc<Greeting>, kinds: Vec<ListKind>) -> Listing {
         let (backend, greeting, known) =
             (Arc::clone(&self.backend), Arc::clone(greeting), self.offering.clone());
-        Box::pin(async move { listing::everything(&backend, &greeting, known.as_ref()).await })
-    }
-
-    /// Fetches the lists of these kinds (indexes into [`ListKind::ALL`]) and keeps the others.
-    fn list_again(&self, greeting: &Arc<Greeting>, kinds: std::collections::BTreeSet<usize>) -> Listing {
-        let Some(mut offering) = self.offering.clone() else { return self.list_everything(greeting) };
-        let backend = Arc::clone(&self.backend);
-        Box::pin(async move {
-            for kind in ListKind::ALL {
-                // One notice stands for resources and templates.
-                let stale = kinds.contains(&(kind as usize))
-                    || (kind == ListKind::Templates && kinds.contains(&(ListKind::Resources as usize)));
-                if !stale {
-                    continue;
-                }
-                match listing::list(&backend, kind).await {
-                    Ok(items) => *offering.list_mut(kind) = items,
-                    Err(failure) => {
-                        tracing::warn!(server = %backend.name(), %failure, "a list could not be fetched again")
-                    }
-                }
-            }
-            offering
-        })
+        Box::pin(async move { listing::fetch(&backend, &greeting, &kinds, known.as_ref()).await })
     }
 
     fn expire_calls(&self, now: Instant) {
@@ -531,6 +506,39 @@ impl Lifecycle {
     }
 }
 
+/// The lists that have to be fetched again, and when.
+#[derive(Default)]
+struct Stale {
+    kinds: Vec<ListKind>,
+    due: Option<Instant>,
+    /// How often in a row something could not be fetched.
+    failures: u32,
+}
+
+impl Stale {
+    fn add(&mut self, kinds: &[ListKind], pause: Duration) {
+        for kind in kinds {
+            if !self.kinds.contains(kind) {
+                self.kinds.push(*kind);
+            }
+        }
+        if !kinds.is_empty() {
+            self.due.get_or_insert_with(|| Instant::now() + pause);
+        }
+    }
+
+    fn take(&mut self) -> Vec<ListKind> {
+        self.due = None;
+        std::mem::take(&mut self.kinds)
+    }
+
+    /// A list that could not be fetched is asked for again, with growing pauses.
+    fn retry(&mut self, failed: &[ListKind]) {
+        self.failures = if failed.is_empty() { 0 } else { (self.failures + 1).min(6) };
+        self.add(failed, LIST_RETRY * 2u32.pow(self.failures.saturating_sub(1)));
+    }
+}
+
 /// Notices that a server takes nothing although something waits for it.
 #[derive(Default)]
 struct Stall {
@@ -585,7 +593,7 @@ async fn due(at: Option<Instant>) {
     }
 }
 
-async fn listed(listing: &mut Option<Listing>) -> Offering {
+async fn listed(listing: &mut Option<Listing>) -> Listed {
     match listing {
         Some(listing) => listing.as_mut().await,
         None => std::future::pending().await,

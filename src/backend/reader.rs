@@ -260,7 +260,11 @@ impl Reader {
             }
             "notifications/tools/list_changed" => self.backend.refresh(ListKind::Tools),
             "notifications/prompts/list_changed" => self.backend.refresh(ListKind::Prompts),
-            "notifications/resources/list_changed" => self.backend.refresh(ListKind::Resources),
+            "notifications/resources/list_changed" => {
+                // One notice stands for both lists.
+                self.backend.refresh(ListKind::Resources);
+                self.backend.refresh(ListKind::Templates);
+            }
             _ => {
                 tracing::debug!(server = %self.backend.name(), method, "an unknown notification was dropped")
             }

@@ -521,7 +521,7 @@ impl CallPlaces {
         for member in json::members(raw) {
             if member.is(raw, "name") {
                 places.name = Some(member.value.shifted(params.start));
-            } else if member.is(raw, "_meta") && json::kind(member.value.of(raw)) == json::Kind::Object {
+            } else if member.is(raw, "_meta") {
                 places.meta = Some(member.value.shifted(params.start));
             }
         }
@@ -541,6 +541,10 @@ impl CallPlaces {
     fn token_or_ours(&self, incoming: &Incoming<'_>) -> TokenPlace {
         match (self.token, self.meta, incoming.params) {
             (Some(span), _, _) => TokenPlace::Client(span),
+            // Whatever that is, it is not ours to mend.
+            (None, Some(meta), _) if json::kind(meta.of(incoming.line)) != json::Kind::Object => {
+                TokenPlace::None
+            }
             (None, Some(meta), _) => {
                 let empty = json::members(meta.of(incoming.line)).next().is_none();
                 let after = if empty { "" } else { "," };
