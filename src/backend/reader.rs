@@ -224,7 +224,8 @@ impl Reader {
             return false;
         }
         self.spread.extend_from_slice(line);
-        self.spread.push(b'\n');
+        // The message goes on as one line. No string in it can hold a line end, so a space means the same.
+        self.spread.push(b' ');
         // Printers put the last brace in the first column; trying only there keeps this linear.
         if !begins && line.trim_ascii_end() == b"}" {
             let whole = Bytes::from(std::mem::take(&mut self.spread));
