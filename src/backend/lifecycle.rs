@@ -277,10 +277,10 @@ impl Lifecycle {
                 Err(failure) => Err(failure),
             },
             exit = run.process.wait() => Ok(exit),
-            end = &mut run.reader => match timeout(AFTER_CLOSE, run.process.wait()).await {
-                Ok(exit) => Ok(exit),
-                Err(_) => Err(reading_ended(end.unwrap_or(ReadEnd::Closed))),
-            },
+            end = &mut run.reader => {
+                let end = end.unwrap_or(ReadEnd::Closed);
+                exit_after(&end, &mut run.process).await.ok_or_else(|| reading_ended(end))
+            }
             _ = shutdown_ordered(&mut self.shutdown) => return Err(RunEnd::Shutdown),
         };
         let failure = early.map_or_else(
@@ -333,9 +333,9 @@ impl Lifecycle {
                     return self.left(run, exit);
                 }
                 Event::StdoutEnded(end) => {
-                    return match timeout(AFTER_CLOSE, run.process.wait()).await {
-                        Ok(exit) => self.left(run, exit),
-                        Err(_) => RunEnd::Fell(self.with_last_words(reading_ended(end).of(backend.name()))),
+                    return match exit_after(&end, &mut run.process).await {
+                        Some(exit) => self.left(run, exit),
+                        None => RunEnd::Fell(self.with_last_words(reading_ended(end).of(backend.name()))),
                     };
                 }
                 Event::Shutdown => return RunEnd::Shutdown,
@@ -560,6 +560,15 @@ fn spawn_plan(backend: &Backend, generation: u64, launch: &StdioLaunch) -> Spawn
         inherit_env: launch.inherit_env.clone(),
         cwd: launch.cwd.clone(),
         redact: launch.env.iter().map(|(_, value)| value.expose().to_owned()).collect(),
+    }
+}
+
+/// How the process ends by itself after its stdout did. Where we closed it, because of a line without end, an exit
+/// would only be the consequence.
+async fn exit_after(end: &ReadEnd, process: &mut Process) -> Option<Exit> {
+    match end {
+        ReadEnd::Closed => timeout(AFTER_CLOSE, process.wait()).await.ok(),
+        ReadEnd::Flood => None,
     }
 }
 
