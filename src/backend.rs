@@ -254,13 +254,9 @@ impl Backend {
         }
     }
 
-    /// Keeps the beginning of a line that was no message, for whoever asks why the server is not well.
-    fn note_noise(&self, line: &[u8]) {
-        let text: String = String::from_utf8_lossy(&line[..line.len().min(800)])
-            .chars()
-            .filter(|char| !char.is_control())
-            .take(200)
-            .collect();
+    /// Keeps a line that was no message, for whoever asks why the server is not well.
+    fn note_noise(&self, text: String) {
+        let text: String = text.chars().take(200).collect();
         tracing::debug!(server = %self.name(), text, "a line on stdout was no protocol message");
         let mut noise = lock(&self.noise);
         if noise.len() == NOISE_KEPT {

@@ -242,7 +242,7 @@ impl Lifecycle {
         };
         let generation = self.backend.link.next_generation();
         let plan = spawn_plan(&self.backend, generation, launch);
-        let Child { mut stdin, stdout, process } = self.supervisor.spawn(plan).await?;
+        let Child { mut stdin, stdout, noise, process } = self.supervisor.spawn(plan).await?;
         *lock(&self.backend.stderr) = Some(process.stderr());
         let outbox = Arc::new(Outbox::new(OUTBOX_LIMIT));
         self.backend.link.attach(generation, Arc::clone(&outbox));
@@ -255,7 +255,7 @@ impl Lifecycle {
                 }
             }
         });
-        let reader = tokio::spawn(reader::read(Arc::clone(&self.backend), generation, stdout));
+        let reader = tokio::spawn(reader::read(Arc::clone(&self.backend), generation, stdout, noise));
         Ok(Run { generation, process, outbox, reader, writer, started: Instant::now() })
     }
 
