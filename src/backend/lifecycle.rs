@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -28,6 +28,8 @@ use crate::wire::Outbox;
 const LAST_LINES: Duration = Duration::from_millis(50);
 /// A process whose stdout ends gets this long to exit by itself.
 const AFTER_CLOSE: Duration = Duration::from_millis(100);
+/// A server that takes longer to start no longer counts among those that may start at once.
+const SLOW_START: Duration = Duration::from_secs(3);
 /// Several notices of changed lists are one when they come within this time.
 const REFRESH_PAUSE: Duration = Duration::from_millis(300);
 /// A server that takes no byte for this long although some wait has stopped reading.
@@ -197,9 +199,8 @@ impl Lifecycle {
     }
 
     async fn one_run(&mut self) -> RunEnd {
-        let starts = Arc::clone(&self.starts);
         let permit = tokio::select! {
-            permit = starts.acquire() => permit,
+            permit = Arc::clone(&self.starts).acquire_owned() => permit.ok(),
             _ = shutdown_ordered(&mut self.shutdown) => return RunEnd::Shutdown,
         };
         self.policy.started(std::time::Instant::now());
@@ -209,11 +210,8 @@ impl Lifecycle {
             Ok(run) => run,
             Err(failure) => return self.never_greeted(RunEnd::Fell(failure)),
         };
-        let end = match self.greet(&mut run).await {
-            Ok(greeting) => {
-                drop(permit);
-                self.serve(&mut run, greeting).await
-            }
+        let end = match self.greet_holding(permit, &mut run).await {
+            Ok(greeting) => self.serve(&mut run, greeting).await,
             Err(end) => self.never_greeted(end),
         };
         self.finish(run, end).await
@@ -257,6 +255,22 @@ impl Lifecycle {
         });
         let reader = tokio::spawn(reader::read(Arc::clone(&self.backend), generation, stdout, noise));
         Ok(Run { generation, process, outbox, reader, writer, started: Instant::now() })
+    }
+
+    /// Greets the server and holds the permit as long as starting may cost the machine something: servers that hang
+    /// in their start must not keep all others from theirs.
+    async fn greet_holding(
+        &mut self,
+        permit: Option<OwnedSemaphorePermit>,
+        run: &mut Run,
+    ) -> Result<Greeting, RunEnd> {
+        let greeting = self.greet(run);
+        tokio::pin!(greeting);
+        if let Ok(greeting) = timeout(SLOW_START, &mut greeting).await {
+            return greeting;
+        }
+        drop(permit);
+        greeting.await
     }
 
     async fn greet(&mut self, run: &mut Run) -> Result<Greeting, RunEnd> {
