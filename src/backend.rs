@@ -61,6 +61,9 @@ pub struct Backend {
     stderr: Mutex<Option<StderrTail>>,
 }
 
+/// What a failed start has to tell its callers why, before their own patience ends.
+const LEEWAY: Duration = Duration::from_millis(250);
+
 /// How many lines of noise are kept.
 const NOISE_KEPT: usize = 5;
 
@@ -158,16 +161,40 @@ impl Backend {
     }
 
     /// Hands a call to the server, starting it if need be. The answer, or the failure, reaches the call's client.
-    pub fn call(&self, call: Call) {
+    /// Must be called inside a runtime.
+    pub fn call(self: &Arc<Self>, call: Call) {
         self.tally(|tallies| tallies.calls += 1);
+        let ticket = call.ticket;
         match self.link.submit(call) {
             Submitted::Sent => {}
-            Submitted::Waits => self.start(),
+            Submitted::Waits => {
+                self.start();
+                tokio::spawn(Arc::clone(self).give_up_waiting(ticket));
+            }
             Submitted::Refused(call, failure) => {
                 self.tally(|tallies| tallies.failures += 1);
                 call.client.fail(call.ticket, failure);
             }
         }
+    }
+
+    /// Fails a call that waited for its server too long: behind other starts, or through the pauses of a server that
+    /// falls again and again. A start that takes too long tells its callers itself, with the reason, a moment before.
+    async fn give_up_waiting(self: Arc<Self>, ticket: Ticket) {
+        let patience = self.config.timeouts.start;
+        tokio::time::sleep(patience + LEEWAY).await;
+        let Some(call) = self.link.take_waiting_call(ticket) else { return };
+        let cause = match self.state().failure() {
+            Some(failure) => {
+                format!("it was not ready within {}: {}", show_duration(patience), failure.cause)
+            }
+            None => format!("it was not ready within {}", show_duration(patience)),
+        };
+        let failure = Failure::new(Code::CallUnavailable, cause).of(self.name());
+        self.fail_all(
+            vec![call],
+            &failure.remedy("It did not run; call `switchboard__status` for the details"),
+        );
     }
 
     /// The client no longer wants the answer; the server is told, if it has been sent the call.
@@ -257,13 +284,9 @@ impl Backend {
         }
     }
 
-    /// Keeps the beginning of a line that was no message, for whoever asks why the server is not well.
-    fn note_noise(&self, line: &[u8]) {
-        let text: String = String::from_utf8_lossy(&line[..line.len().min(800)])
-            .chars()
-            .filter(|char| !char.is_control())
-            .take(200)
-            .collect();
+    /// Keeps a line that was no message, for whoever asks why the server is not well.
+    fn note_noise(&self, text: String) {
+        let text: String = text.chars().take(200).collect();
         tracing::debug!(server = %self.name(), text, "a line on stdout was no protocol message");
         let mut noise = lock(&self.noise);
         if noise.len() == NOISE_KEPT {

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -29,6 +29,8 @@ use crate::wire::Outbox;
 const LAST_LINES: Duration = Duration::from_millis(50);
 /// A process whose stdout ends gets this long to exit by itself.
 const AFTER_CLOSE: Duration = Duration::from_millis(100);
+/// A server that takes longer to start no longer counts among those that may start at once.
+const SLOW_START: Duration = Duration::from_secs(3);
 /// Several notices of changed lists are one when they come within this time.
 const REFRESH_PAUSE: Duration = Duration::from_millis(300);
 /// A list that could not be fetched is asked for again after this pause, which doubles up to a minute.
@@ -200,9 +202,8 @@ impl Lifecycle {
     }
 
     async fn one_run(&mut self) -> RunEnd {
-        let starts = Arc::clone(&self.starts);
         let permit = tokio::select! {
-            permit = starts.acquire() => permit,
+            permit = Arc::clone(&self.starts).acquire_owned() => permit.ok(),
             _ = shutdown_ordered(&mut self.shutdown) => return RunEnd::Shutdown,
         };
         self.policy.started(std::time::Instant::now());
@@ -212,11 +213,8 @@ impl Lifecycle {
             Ok(run) => run,
             Err(failure) => return self.never_greeted(RunEnd::Fell(failure)),
         };
-        let end = match self.greet(&mut run).await {
-            Ok(greeting) => {
-                drop(permit);
-                self.serve(&mut run, greeting).await
-            }
+        let end = match self.greet_holding(permit, &mut run).await {
+            Ok(greeting) => self.serve(&mut run, greeting).await,
             Err(end) => self.never_greeted(end),
         };
         self.finish(run, end).await
@@ -245,7 +243,7 @@ impl Lifecycle {
         };
         let generation = self.backend.link.next_generation();
         let plan = spawn_plan(&self.backend, generation, launch);
-        let Child { mut stdin, stdout, process } = self.supervisor.spawn(plan).await?;
+        let Child { mut stdin, stdout, noise, process } = self.supervisor.spawn(plan).await?;
         *lock(&self.backend.stderr) = Some(process.stderr());
         let outbox = Arc::new(Outbox::new(OUTBOX_LIMIT));
         self.backend.link.attach(generation, Arc::clone(&outbox));
@@ -258,8 +256,24 @@ impl Lifecycle {
                 }
             }
         });
-        let reader = tokio::spawn(reader::read(Arc::clone(&self.backend), generation, stdout));
+        let reader = tokio::spawn(reader::read(Arc::clone(&self.backend), generation, stdout, noise));
         Ok(Run { generation, process, outbox, reader, writer, started: Instant::now() })
+    }
+
+    /// Greets the server and holds the permit as long as starting may cost the machine something: servers that hang
+    /// in their start must not keep all others from theirs.
+    async fn greet_holding(
+        &mut self,
+        permit: Option<OwnedSemaphorePermit>,
+        run: &mut Run,
+    ) -> Result<Greeting, RunEnd> {
+        let greeting = self.greet(run);
+        tokio::pin!(greeting);
+        if let Ok(greeting) = timeout(SLOW_START, &mut greeting).await {
+            return greeting;
+        }
+        drop(permit);
+        greeting.await
     }
 
     async fn greet(&mut self, run: &mut Run) -> Result<Greeting, RunEnd> {
@@ -280,10 +294,10 @@ impl Lifecycle {
                 Err(failure) => Err(failure),
             },
             exit = run.process.wait() => Ok(exit),
-            end = &mut run.reader => match timeout(AFTER_CLOSE, run.process.wait()).await {
-                Ok(exit) => Ok(exit),
-                Err(_) => Err(reading_ended(end.unwrap_or(ReadEnd::Closed))),
-            },
+            end = &mut run.reader => {
+                let end = end.unwrap_or(ReadEnd::Closed);
+                exit_after(&end, &mut run.process).await.ok_or_else(|| reading_ended(end))
+            }
             _ = shutdown_ordered(&mut self.shutdown) => return Err(RunEnd::Shutdown),
         };
         let failure = early.map_or_else(
@@ -335,9 +349,9 @@ impl Lifecycle {
                     return self.left(run, exit);
                 }
                 Event::StdoutEnded(end) => {
-                    return match timeout(AFTER_CLOSE, run.process.wait()).await {
-                        Ok(exit) => self.left(run, exit),
-                        Err(_) => RunEnd::Fell(self.with_last_words(reading_ended(end).of(backend.name()))),
+                    return match exit_after(&end, &mut run.process).await {
+                        Some(exit) => self.left(run, exit),
+                        None => RunEnd::Fell(self.with_last_words(reading_ended(end).of(backend.name()))),
                     };
                 }
                 Event::Shutdown => return RunEnd::Shutdown,
@@ -568,6 +582,15 @@ fn spawn_plan(backend: &Backend, generation: u64, launch: &StdioLaunch) -> Spawn
         inherit_env: launch.inherit_env.clone(),
         cwd: launch.cwd.clone(),
         redact: launch.env.iter().map(|(_, value)| value.expose().to_owned()).collect(),
+    }
+}
+
+/// How the process ends by itself after its stdout did. Where we closed it, because of a line without end, an exit
+/// would only be the consequence.
+async fn exit_after(end: &ReadEnd, process: &mut Process) -> Option<Exit> {
+    match end {
+        ReadEnd::Closed => timeout(AFTER_CLOSE, process.wait()).await.ok(),
+        ReadEnd::Flood => None,
     }
 }
 

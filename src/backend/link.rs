@@ -238,6 +238,13 @@ impl Link {
         self.lock().waiting.drain(..).collect()
     }
 
+    /// Takes one of them, if it still waits.
+    pub(super) fn take_waiting_call(&self, ticket: Ticket) -> Option<Call> {
+        let waiting = &mut self.lock().waiting;
+        let place = waiting.iter().position(|call| call.ticket == ticket)?;
+        waiting.remove(place)
+    }
+
     pub(super) fn has_waiting(&self) -> bool {
         !self.lock().waiting.is_empty()
     }

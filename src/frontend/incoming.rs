@@ -262,8 +262,7 @@ impl Session {
             },
         };
         let Some(ticket) = self.local(id, incoming, method) else { return };
-        let deadline = self.state().greeted.as_ref().map(|greeted| greeted.patience);
-        match deadline.filter(|deadline| Instant::now() < *deadline && !registry.is_complete()) {
+        match self.patience(registry) {
             None => self.page(registry, ticket, kind, cursor.as_deref()),
             Some(deadline) => {
                 let (session, registry) = (Arc::clone(self), Arc::clone(registry));
@@ -290,9 +289,43 @@ impl Session {
         self.answer(ticket, &answer);
     }
 
+    /// Until when requests wait for servers that have never shown what they have; `None` if there is no need to.
+    fn patience(&self, registry: &Registry) -> Option<Instant> {
+        let deadline = self.state().greeted.as_ref().map(|greeted| greeted.patience)?;
+        (Instant::now() < deadline && !registry.is_complete() && !self.ended.is_cancelled())
+            .then_some(deadline)
+    }
+
+    /// What nobody has may belong to a server that has not shown anything yet: a client that remembers an earlier
+    /// conversation calls without listing first. Such a request waits as a first list does, in a task of its own, and
+    /// is then looked at anew. Whether it waits.
+    fn waits(
+        self: &Arc<Self>,
+        registry: &Arc<Registry>,
+        id: &Id,
+        incoming: &Incoming<'_>,
+        method: Method,
+    ) -> bool {
+        let Some(deadline) = self.patience(registry) else { return false };
+        let Some(ticket) = self.local(id.clone(), incoming, method) else { return true };
+        let (session, registry) = (Arc::clone(self), Arc::clone(registry));
+        let (line, batch) = (incoming.line.clone(), incoming.batch.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = registry.complete_by(deadline) => {}
+                () = session.ended.cancelled() => {}
+            }
+            // Unless it was cancelled meanwhile.
+            if session.close(ticket).is_some() {
+                session.whole(&line, batch.as_ref());
+            }
+        });
+        true
+    }
+
     // === what goes to a server ===
 
-    fn tools_call(self: &Arc<Self>, registry: &Registry, id: Id, incoming: Incoming<'_>) {
+    fn tools_call(self: &Arc<Self>, registry: &Arc<Registry>, id: Id, incoming: Incoming<'_>) {
         let places = CallPlaces::of(&incoming);
         let Some((span, name)) =
             places.name.and_then(|span| Some((span, json::string(span.of(incoming.line))?)))
@@ -309,6 +342,9 @@ impl Session {
         let catalog = registry.catalog();
         let found = catalog.tool(&name).and_then(|target| Some((target, registry.backend_at(target.index)?)));
         let Some((target, backend)) = found else {
+            if self.waits(registry, &id, &incoming, Method::ToolsCall) {
+                return;
+            }
             let near: Vec<String> = catalog.nearest_tools(&name, 3).iter().map(ToString::to_string).collect();
             return self.at_once(id, &incoming, Method::ToolsCall, &Answer::unknown("tool", &name, &near));
         };
@@ -324,7 +360,7 @@ impl Session {
         self.forward(id, &incoming, way, places.token_or_ours(&incoming), None);
     }
 
-    fn prompts_get(self: &Arc<Self>, registry: &Registry, id: Id, incoming: Incoming<'_>) {
+    fn prompts_get(self: &Arc<Self>, registry: &Arc<Registry>, id: Id, incoming: Incoming<'_>) {
         let places = CallPlaces::of(&incoming);
         let Some((span, name)) =
             places.name.and_then(|span| Some((span, json::string(span.of(incoming.line))?)))
@@ -336,6 +372,9 @@ impl Session {
         let found =
             catalog.prompt(&name).and_then(|target| Some((target, registry.backend_at(target.index)?)));
         let Some((target, backend)) = found else {
+            if self.waits(registry, &id, &incoming, Method::PromptsGet) {
+                return;
+            }
             let near: Vec<String> =
                 catalog.nearest_prompts(&name, 3).iter().map(ToString::to_string).collect();
             return self.at_once(id, &incoming, Method::PromptsGet, &Answer::unknown("prompt", &name, &near));
@@ -352,7 +391,7 @@ impl Session {
         self.forward(id, &incoming, way, places.token(), None);
     }
 
-    fn resource(self: &Arc<Self>, registry: &Registry, id: Id, incoming: Incoming<'_>, method: Method) {
+    fn resource(self: &Arc<Self>, registry: &Arc<Registry>, id: Id, incoming: Incoming<'_>, method: Method) {
         let Some((span, uri)) =
             incoming.member("uri").and_then(|span| Some((span, json::string(span.of(incoming.line))?)))
         else {
@@ -363,6 +402,9 @@ impl Session {
         let found =
             catalog.route_uri(&uri).and_then(|route| Some((registry.backend_at(route.index)?, route)));
         let Some((backend, route)) = found else {
+            if self.waits(registry, &id, &incoming, method) {
+                return;
+            }
             let mut data = br#"{"uri":"#.to_vec();
             json::push_string(&mut data, &uri);
             data.push(b'}');
@@ -385,7 +427,7 @@ impl Session {
     }
 
     /// A completion goes where its prompt or template is (MCP "Completion").
-    fn complete(self: &Arc<Self>, registry: &Registry, id: Id, incoming: Incoming<'_>) {
+    fn complete(self: &Arc<Self>, registry: &Arc<Registry>, id: Id, incoming: Incoming<'_>) {
         let catalog = registry.catalog();
         let place = incoming.member("ref");
         let part = |name| {
@@ -404,6 +446,9 @@ impl Session {
             Some((route.index, span, OriginalName::from(&*route.original), edit))
         });
         let Some((index, span, label, edit)) = found else {
+            if self.waits(registry, &id, &incoming, Method::Complete) {
+                return;
+            }
             let answer = Answer::error(
                 codes::INVALID_PARAMS,
                 "`ref` names no prompt or resource template that is known",
