@@ -270,7 +270,11 @@ impl Message {
 }
 
 fn shorten(text: &str) -> String {
-    if text.len() <= 600 { text.to_owned() } else { format!("{}…", String::from_utf8_lossy(&text.as_bytes()[..600])) }
+    if text.len() <= 600 {
+        text.to_owned()
+    } else {
+        format!("{}…", String::from_utf8_lossy(&text.as_bytes()[..600]))
+    }
 }
 
 // === the client ===
@@ -480,11 +484,12 @@ impl Board {
     }
 
     /// Sends a ping and waits for its answer: whatever Switchboard had to say before is now read. Gives everything
-    /// that nobody has taken yet.
-    pub fn settled(&mut self) -> &[Message] {
+    /// that nobody has taken yet, but for `list_changed`, which comes in its own time.
+    pub fn settled(&mut self) -> Vec<&Message> {
         let answer = self.call("ping", "");
         assert_eq!(answer.result.as_deref(), Some("{}"));
-        &self.unread
+        let is_change = |message: &&Message| !message.raw.contains("/list_changed");
+        self.unread.iter().filter(is_change).collect()
     }
 
     /// What came and was not taken, among the lines read so far.
@@ -547,10 +552,13 @@ impl Board {
     pub fn children(&self) -> Vec<u32> {
         let mut children = Vec::new();
         for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+                continue;
+            };
             let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
             // The name in parentheses may hold anything; the state and the parent follow it.
-            let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
+            let parent =
+                stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
             if parent == Some(self.pid()) {
                 children.push(pid);
             }
@@ -571,7 +579,10 @@ impl Board {
         for (id, count) in &self.sent {
             let answers = self.answered.get(id).copied().unwrap_or(0);
             let least = if self.cancelled.contains(id) { 0 } else { *count };
-            assert!((least..=*count).contains(&answers), "request {id} was sent {count} times and got {answers} answers");
+            assert!(
+                (least..=*count).contains(&answers),
+                "request {id} was sent {count} times and got {answers} answers"
+            );
         }
         std::mem::take(&mut self.unread)
     }
