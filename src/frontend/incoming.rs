@@ -17,6 +17,7 @@ use crate::names::OriginalName;
 use crate::protocol::{IMPLEMENTATION, Level, ListKind, MODERN_META, Method, Revision, VERSION, codes};
 use crate::registry::{Registry, digests};
 use crate::status;
+use crate::wire::outbox::render;
 use crate::wire::{Fault, Id, Line, Message, Span, envelope, json};
 
 /// How long a first list waits for servers that have never shown what they have.
@@ -93,13 +94,7 @@ impl Session {
         let id = id.map_or(&b"null"[..], Id::as_bytes);
         match batch {
             None => self.out.push(|line| answer.write(line, id)),
-            Some(batch) => {
-                if let Some(array) =
-                    batch.add(Some(&crate::wire::outbox::render(|line| answer.write(line, id))))
-                {
-                    self.out.push(|line| line.copy(&array));
-                }
-            }
+            Some(batch) => self.gather(batch, Some(&render(|line| answer.write(line, id)))),
         }
     }
 
@@ -156,6 +151,10 @@ impl Session {
             }
             _ => {}
         }
+        self.dispatch(id, incoming, method);
+    }
+
+    fn dispatch(self: &Arc<Self>, id: Id, incoming: Incoming<'_>, method: Method) {
         let Some(registry) = self.registry().cloned() else { return };
         match method {
             Method::ToolsCall => self.tools_call(&registry, id, incoming),
@@ -192,6 +191,34 @@ impl Session {
             uri: None,
             batch: incoming.batch.clone(),
         })
+    }
+
+    /// Answers a request for something that nobody has. As long as first lists wait for new servers it waits too: one
+    /// of them may show it.
+    fn nobody_has(self: &Arc<Self>, id: Id, incoming: &Incoming<'_>, method: Method, answer: &Answer) {
+        let Some((registry, deadline)) = self.waits_for_servers() else {
+            return self.at_once(id, incoming, method, answer);
+        };
+        let Some(ticket) = self.local(id.clone(), incoming, method) else { return };
+        let (session, line) = (Arc::clone(self), incoming.line.clone());
+        let (place, params, batch) = (incoming.id, incoming.params, incoming.batch.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = registry.complete_by(deadline) => {}
+                () = session.ended.cancelled() => {}
+            }
+            // Cancelled meanwhile, or opened anew without anybody noticing.
+            if session.state().requests.close(ticket).is_some() {
+                session.dispatch(id, Incoming { line: &line, id: place, params, batch }, method);
+            }
+        });
+    }
+
+    /// Until when first lists wait for servers that have not shown anything; `None` if they do not.
+    fn waits_for_servers(&self) -> Option<(Arc<Registry>, Instant)> {
+        let deadline = self.state().greeted.as_ref().map(|greeted| greeted.patience)?;
+        let registry = self.registry().filter(|registry| !registry.is_complete())?;
+        (Instant::now() < deadline && !self.ended.is_cancelled()).then(|| (Arc::clone(registry), deadline))
     }
 
     fn at_once(&self, id: Id, incoming: &Incoming<'_>, method: Method, answer: &Answer) {
@@ -262,11 +289,10 @@ impl Session {
             },
         };
         let Some(ticket) = self.local(id, incoming, method) else { return };
-        let deadline = self.state().greeted.as_ref().map(|greeted| greeted.patience);
-        match deadline.filter(|deadline| Instant::now() < *deadline && !registry.is_complete()) {
+        match self.waits_for_servers() {
             None => self.page(registry, ticket, kind, cursor.as_deref()),
-            Some(deadline) => {
-                let (session, registry) = (Arc::clone(self), Arc::clone(registry));
+            Some((registry, deadline)) => {
+                let session = Arc::clone(self);
                 self.tasks.spawn(async move {
                     tokio::select! {
                         () = registry.complete_by(deadline) => {}
@@ -310,7 +336,7 @@ impl Session {
         let found = catalog.tool(&name).and_then(|target| Some((target, registry.backend_at(target.index)?)));
         let Some((target, backend)) = found else {
             let near: Vec<String> = catalog.nearest_tools(&name, 3).iter().map(ToString::to_string).collect();
-            return self.at_once(id, &incoming, Method::ToolsCall, &Answer::unknown("tool", &name, &near));
+            return self.nobody_has(id, &incoming, Method::ToolsCall, &Answer::unknown("tool", &name, &near));
         };
         let rewrites = catalog.rewrites_at(target.index);
         let edit = Some((span, target.original_quoted.clone()));
@@ -338,7 +364,12 @@ impl Session {
         let Some((target, backend)) = found else {
             let near: Vec<String> =
                 catalog.nearest_prompts(&name, 3).iter().map(ToString::to_string).collect();
-            return self.at_once(id, &incoming, Method::PromptsGet, &Answer::unknown("prompt", &name, &near));
+            return self.nobody_has(
+                id,
+                &incoming,
+                Method::PromptsGet,
+                &Answer::unknown("prompt", &name, &near),
+            );
         };
         let rewrites = catalog.rewrites_at(target.index);
         let edit = Some((span, target.original_quoted.clone()));
@@ -371,7 +402,7 @@ impl Session {
                 &format!("Resource not found: {uri}"),
                 Some(&data),
             );
-            return self.at_once(id, &incoming, method, &answer);
+            return self.nobody_has(id, &incoming, method, &answer);
         };
         let original: &str = &route.original;
         let edit = (original != uri).then(|| (span, Bytes::from(json::quote(original))));
@@ -408,7 +439,7 @@ impl Session {
                 codes::INVALID_PARAMS,
                 "`ref` names no prompt or resource template that is known",
             );
-            return self.at_once(id, &incoming, Method::Complete, &answer);
+            return self.nobody_has(id, &incoming, Method::Complete, &answer);
         };
         let Some(backend) = registry.backend_at(index) else { return };
         let target = edit.map(|text| (span, text));
