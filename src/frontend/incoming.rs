@@ -380,7 +380,7 @@ impl Session {
             target: edit,
             rewrites,
         };
-        self.forward(id, &incoming, way, places.token(), None);
+        self.forward(id, &incoming, way, places.token(&incoming), None);
     }
 
     fn resource(self: &Arc<Self>, registry: &Registry, id: Id, incoming: Incoming<'_>, method: Method) {
@@ -412,7 +412,7 @@ impl Session {
         let subscription = (method == Method::Subscribe).then(|| original.to_owned());
         let rewrites = catalog.rewrites_at(route.index);
         let way = Way { method, backend, label: original.into(), target: edit, rewrites };
-        self.forward(id, &incoming, way, CallPlaces::of(&incoming).token(), subscription);
+        self.forward(id, &incoming, way, CallPlaces::of(&incoming).token(&incoming), subscription);
     }
 
     /// A completion goes where its prompt or template is (MCP "Completion").
@@ -444,7 +444,7 @@ impl Session {
         let Some(backend) = registry.backend_at(index) else { return };
         let target = edit.map(|text| (span, text));
         let way = Way { method: Method::Complete, backend, label, target, rewrites: false };
-        self.forward(id, &incoming, way, CallPlaces::of(&incoming).token(), None);
+        self.forward(id, &incoming, way, CallPlaces::of(&incoming).token(&incoming), None);
     }
 
     fn forward(
@@ -536,7 +536,7 @@ struct Way<'a> {
     rewrites: bool,
 }
 
-/// The members of a call's parameters that we look at, found in one walk.
+/// The members of a call's parameters that we look at, found in one walk. They may be of any kind.
 #[derive(Default)]
 struct CallPlaces {
     name: Option<Span>,
@@ -552,27 +552,29 @@ impl CallPlaces {
         for member in json::members(raw) {
             if member.is(raw, "name") {
                 places.name = Some(member.value.shifted(params.start));
-            } else if member.is(raw, "_meta") && json::kind(member.value.of(raw)) == json::Kind::Object {
+            } else if member.is(raw, "_meta") {
                 places.meta = Some(member.value.shifted(params.start));
             }
         }
-        places.token = places.meta.and_then(|meta| {
-            let span = json::get(meta.of(incoming.line), "progressToken")?.shifted(meta.start);
-            matches!(json::kind(span.of(incoming.line)), json::Kind::String | json::Kind::Number)
-                .then_some(span)
-        });
+        places.token = places
+            .meta
+            .and_then(|meta| Some(json::get(meta.of(incoming.line), "progressToken")?.shifted(meta.start)));
         places
     }
 
-    fn token(&self) -> TokenPlace {
-        self.token.map_or(TokenPlace::None, TokenPlace::Client)
+    /// The client's token, if it gave a proper one.
+    fn token(&self, incoming: &Incoming<'_>) -> TokenPlace {
+        let kind = |span: &Span| json::kind(span.of(incoming.line));
+        let proper = self.token.filter(|span| matches!(kind(span), json::Kind::String | json::Kind::Number));
+        proper.map_or(TokenPlace::None, TokenPlace::Client)
     }
 
-    /// The client's token, or else a place for one of ours.
+    /// The client's token, or else a place for one of ours. Where something stands that is no token, or no `_meta`
+    /// object, it stays alone: beside it ours would be a doubled key.
     fn token_or_ours(&self, incoming: &Incoming<'_>) -> TokenPlace {
         match (self.token, self.meta, incoming.params) {
-            (Some(span), _, _) => TokenPlace::Client(span),
-            (None, Some(meta), _) => {
+            (Some(_), _, _) => self.token(incoming),
+            (None, Some(meta), _) if json::kind(meta.of(incoming.line)) == json::Kind::Object => {
                 let empty = json::members(meta.of(incoming.line)).next().is_none();
                 let after = if empty { "" } else { "," };
                 TokenPlace::Own { at: meta.start + 1, before: r#""progressToken":"#, after }
@@ -581,7 +583,7 @@ impl CallPlaces {
             (None, None, Some(params)) => {
                 TokenPlace::Own { at: params.end - 1, before: r#","_meta":{"progressToken":"#, after: "}" }
             }
-            (None, None, None) => TokenPlace::None,
+            (None, Some(_), _) | (None, None, None) => TokenPlace::None,
         }
     }
 }
