@@ -191,8 +191,16 @@ impl Session {
         }
     }
 
-    /// Writes a notification whose parameters are `text` with some parts replaced.
+    /// Writes a notification whose parameters are `text` with some parts replaced. One that clients could not read is
+    /// dropped.
     pub(super) fn send_notice(&self, method: &str, notice: &Notice<'_>, edits: &[(Span, &[u8])]) {
+        if !fits(notice.params) {
+            return tracing::warn!(
+                method,
+                size = notice.params.len(),
+                "a notification over the limit was dropped"
+            );
+        }
         self.out.push(|out| {
             out.copy(br#"{"jsonrpc":"2.0","method":""#);
             out.copy(method.as_bytes());
@@ -230,8 +238,13 @@ fn too_large(server: Option<&ServerName>, size: usize) -> Failure {
     }
 }
 
-/// What the envelope around a payload may add to a message.
-const ENVELOPE: usize = 2048;
+/// What the envelope around a payload, and our edits in it, may add to a message.
+const ENVELOPE: usize = 4096;
+
+/// Whether clients can read a message with this payload.
+pub(super) fn fits(payload: Span) -> bool {
+    payload.len() <= MAX_MESSAGE - ENVELOPE
+}
 
 impl Client for Session {
     fn introduction(&self) -> Introduction {
