@@ -6,8 +6,9 @@
 use bytes::Bytes;
 
 use crate::call::{Ask, AskKey, AskKind};
+use crate::frontend::MAX_MESSAGE;
 use crate::frontend::pending::Question;
-use crate::frontend::session::{Session, write_edited};
+use crate::frontend::session::{Session, fits, write_edited};
 use crate::wire::{Body, Span, envelope, json};
 
 /// More open questions than this are refused.
@@ -17,6 +18,9 @@ impl Session {
     /// Puts a question to the client.
     pub(super) fn put(&self, ask: Ask<'_>) -> Result<(), String> {
         self.check_declared(&ask)?;
+        if ask.params.is_some_and(|params| !fits(params)) {
+            return Err(format!("the question has more than {} MiB", MAX_MESSAGE >> 20));
+        }
         let edits = Edits::of(&ask);
         let number = {
             let mut state = self.state();
@@ -110,10 +114,13 @@ impl Session {
 fn check_elicitation(ask: &Ask<'_>, declared: &[u8]) -> Result<(), String> {
     let params = ask.params.map(|span| span.of(ask.line)).unwrap_or_default();
     let member = |name| json::get(params, name).and_then(|span| json::string(span.of(params)));
+    let declares = |mode| json::get(declared, mode).is_some();
     if member("mode").as_deref() != Some("url") {
-        return Ok(());
+        // Naming no mode means forms (2025-11-25, "Elicitation", Capabilities).
+        let takes_forms = declares("form") || !declares("url");
+        return if takes_forms { Ok(()) } else { Err("the client takes elicitation by URL only".to_owned()) };
     }
-    if json::get(declared, "url").is_none() {
+    if !declares("url") {
         return Err("the client does not support elicitation by URL".to_owned());
     }
     let url = member("url").unwrap_or_default().to_ascii_lowercase();

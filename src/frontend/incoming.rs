@@ -17,6 +17,7 @@ use crate::names::OriginalName;
 use crate::protocol::{IMPLEMENTATION, Level, ListKind, MODERN_META, Method, Revision, VERSION, codes};
 use crate::registry::{Registry, digests};
 use crate::status;
+use crate::wire::outbox::render;
 use crate::wire::{Fault, Id, Line, Message, Span, envelope, json};
 
 /// How long a first list waits for servers that have never shown what they have.
@@ -93,13 +94,7 @@ impl Session {
         let id = id.map_or(&b"null"[..], Id::as_bytes);
         match batch {
             None => self.out.push(|line| answer.write(line, id)),
-            Some(batch) => {
-                if let Some(array) =
-                    batch.add(Some(&crate::wire::outbox::render(|line| answer.write(line, id))))
-                {
-                    self.out.push(|line| line.copy(&array));
-                }
-            }
+            Some(batch) => self.gather(batch, Some(&render(|line| answer.write(line, id)))),
         }
     }
 
@@ -156,6 +151,10 @@ impl Session {
             }
             _ => {}
         }
+        self.dispatch(id, incoming, method);
+    }
+
+    fn dispatch(self: &Arc<Self>, id: Id, incoming: Incoming<'_>, method: Method) {
         let Some(registry) = self.registry().cloned() else { return };
         match method {
             Method::ToolsCall => self.tools_call(&registry, id, incoming),
@@ -192,6 +191,34 @@ impl Session {
             uri: None,
             batch: incoming.batch.clone(),
         })
+    }
+
+    /// Answers a request for something that nobody has. As long as first lists wait for new servers it waits too: one
+    /// of them may show it.
+    fn nobody_has(self: &Arc<Self>, id: Id, incoming: &Incoming<'_>, method: Method, answer: &Answer) {
+        let Some((registry, deadline)) = self.waits_for_servers() else {
+            return self.at_once(id, incoming, method, answer);
+        };
+        let Some(ticket) = self.local(id.clone(), incoming, method) else { return };
+        let (session, line) = (Arc::clone(self), incoming.line.clone());
+        let (place, params, batch) = (incoming.id, incoming.params, incoming.batch.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = registry.complete_by(deadline) => {}
+                () = session.ended.cancelled() => {}
+            }
+            // Cancelled meanwhile, or opened anew without anybody noticing.
+            if session.state().requests.close(ticket).is_some() {
+                session.dispatch(id, Incoming { line: &line, id: place, params, batch }, method);
+            }
+        });
+    }
+
+    /// Until when first lists wait for servers that have not shown anything; `None` if they do not.
+    fn waits_for_servers(&self) -> Option<(Arc<Registry>, Instant)> {
+        let deadline = self.state().greeted.as_ref().map(|greeted| greeted.patience)?;
+        let registry = self.registry().filter(|registry| !registry.is_complete())?;
+        (Instant::now() < deadline && !self.ended.is_cancelled()).then(|| (Arc::clone(registry), deadline))
     }
 
     fn at_once(&self, id: Id, incoming: &Incoming<'_>, method: Method, answer: &Answer) {
@@ -262,10 +289,10 @@ impl Session {
             },
         };
         let Some(ticket) = self.local(id, incoming, method) else { return };
-        match self.patience(registry) {
+        match self.waits_for_servers() {
             None => self.page(registry, ticket, kind, cursor.as_deref()),
-            Some(deadline) => {
-                let (session, registry) = (Arc::clone(self), Arc::clone(registry));
+            Some((registry, deadline)) => {
+                let session = Arc::clone(self);
                 self.tasks.spawn(async move {
                     tokio::select! {
                         () = registry.complete_by(deadline) => {}
@@ -289,43 +316,9 @@ impl Session {
         self.answer(ticket, &answer);
     }
 
-    /// Until when requests wait for servers that have never shown what they have; `None` if there is no need to.
-    fn patience(&self, registry: &Registry) -> Option<Instant> {
-        let deadline = self.state().greeted.as_ref().map(|greeted| greeted.patience)?;
-        (Instant::now() < deadline && !registry.is_complete() && !self.ended.is_cancelled())
-            .then_some(deadline)
-    }
-
-    /// What nobody has may belong to a server that has not shown anything yet: a client that remembers an earlier
-    /// conversation calls without listing first. Such a request waits as a first list does, in a task of its own, and
-    /// is then looked at anew. Whether it waits.
-    fn waits(
-        self: &Arc<Self>,
-        registry: &Arc<Registry>,
-        id: &Id,
-        incoming: &Incoming<'_>,
-        method: Method,
-    ) -> bool {
-        let Some(deadline) = self.patience(registry) else { return false };
-        let Some(ticket) = self.local(id.clone(), incoming, method) else { return true };
-        let (session, registry) = (Arc::clone(self), Arc::clone(registry));
-        let (line, batch) = (incoming.line.clone(), incoming.batch.clone());
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = registry.complete_by(deadline) => {}
-                () = session.ended.cancelled() => {}
-            }
-            // Unless it was cancelled meanwhile.
-            if session.close(ticket).is_some() {
-                session.whole(&line, batch.as_ref());
-            }
-        });
-        true
-    }
-
     // === what goes to a server ===
 
-    fn tools_call(self: &Arc<Self>, registry: &Arc<Registry>, id: Id, incoming: Incoming<'_>) {
+    fn tools_call(self: &Arc<Self>, registry: &Registry, id: Id, incoming: Incoming<'_>) {
         let places = CallPlaces::of(&incoming);
         let Some((span, name)) =
             places.name.and_then(|span| Some((span, json::string(span.of(incoming.line))?)))
@@ -342,11 +335,8 @@ impl Session {
         let catalog = registry.catalog();
         let found = catalog.tool(&name).and_then(|target| Some((target, registry.backend_at(target.index)?)));
         let Some((target, backend)) = found else {
-            if self.waits(registry, &id, &incoming, Method::ToolsCall) {
-                return;
-            }
             let near: Vec<String> = catalog.nearest_tools(&name, 3).iter().map(ToString::to_string).collect();
-            return self.at_once(id, &incoming, Method::ToolsCall, &Answer::unknown("tool", &name, &near));
+            return self.nobody_has(id, &incoming, Method::ToolsCall, &Answer::unknown("tool", &name, &near));
         };
         let rewrites = catalog.rewrites_at(target.index);
         let edit = Some((span, target.original_quoted.clone()));
@@ -360,7 +350,7 @@ impl Session {
         self.forward(id, &incoming, way, places.token_or_ours(&incoming), None);
     }
 
-    fn prompts_get(self: &Arc<Self>, registry: &Arc<Registry>, id: Id, incoming: Incoming<'_>) {
+    fn prompts_get(self: &Arc<Self>, registry: &Registry, id: Id, incoming: Incoming<'_>) {
         let places = CallPlaces::of(&incoming);
         let Some((span, name)) =
             places.name.and_then(|span| Some((span, json::string(span.of(incoming.line))?)))
@@ -372,12 +362,14 @@ impl Session {
         let found =
             catalog.prompt(&name).and_then(|target| Some((target, registry.backend_at(target.index)?)));
         let Some((target, backend)) = found else {
-            if self.waits(registry, &id, &incoming, Method::PromptsGet) {
-                return;
-            }
             let near: Vec<String> =
                 catalog.nearest_prompts(&name, 3).iter().map(ToString::to_string).collect();
-            return self.at_once(id, &incoming, Method::PromptsGet, &Answer::unknown("prompt", &name, &near));
+            return self.nobody_has(
+                id,
+                &incoming,
+                Method::PromptsGet,
+                &Answer::unknown("prompt", &name, &near),
+            );
         };
         let rewrites = catalog.rewrites_at(target.index);
         let edit = Some((span, target.original_quoted.clone()));
@@ -388,10 +380,10 @@ impl Session {
             target: edit,
             rewrites,
         };
-        self.forward(id, &incoming, way, places.token(), None);
+        self.forward(id, &incoming, way, places.token(&incoming), None);
     }
 
-    fn resource(self: &Arc<Self>, registry: &Arc<Registry>, id: Id, incoming: Incoming<'_>, method: Method) {
+    fn resource(self: &Arc<Self>, registry: &Registry, id: Id, incoming: Incoming<'_>, method: Method) {
         let Some((span, uri)) =
             incoming.member("uri").and_then(|span| Some((span, json::string(span.of(incoming.line))?)))
         else {
@@ -402,9 +394,6 @@ impl Session {
         let found =
             catalog.route_uri(&uri).and_then(|route| Some((registry.backend_at(route.index)?, route)));
         let Some((backend, route)) = found else {
-            if self.waits(registry, &id, &incoming, method) {
-                return;
-            }
             let mut data = br#"{"uri":"#.to_vec();
             json::push_string(&mut data, &uri);
             data.push(b'}');
@@ -413,7 +402,7 @@ impl Session {
                 &format!("Resource not found: {uri}"),
                 Some(&data),
             );
-            return self.at_once(id, &incoming, method, &answer);
+            return self.nobody_has(id, &incoming, method, &answer);
         };
         let original: &str = &route.original;
         let edit = (original != uri).then(|| (span, Bytes::from(json::quote(original))));
@@ -423,11 +412,11 @@ impl Session {
         let subscription = (method == Method::Subscribe).then(|| original.to_owned());
         let rewrites = catalog.rewrites_at(route.index);
         let way = Way { method, backend, label: original.into(), target: edit, rewrites };
-        self.forward(id, &incoming, way, CallPlaces::of(&incoming).token(), subscription);
+        self.forward(id, &incoming, way, CallPlaces::of(&incoming).token(&incoming), subscription);
     }
 
     /// A completion goes where its prompt or template is (MCP "Completion").
-    fn complete(self: &Arc<Self>, registry: &Arc<Registry>, id: Id, incoming: Incoming<'_>) {
+    fn complete(self: &Arc<Self>, registry: &Registry, id: Id, incoming: Incoming<'_>) {
         let catalog = registry.catalog();
         let place = incoming.member("ref");
         let part = |name| {
@@ -446,19 +435,16 @@ impl Session {
             Some((route.index, span, OriginalName::from(&*route.original), edit))
         });
         let Some((index, span, label, edit)) = found else {
-            if self.waits(registry, &id, &incoming, Method::Complete) {
-                return;
-            }
             let answer = Answer::error(
                 codes::INVALID_PARAMS,
                 "`ref` names no prompt or resource template that is known",
             );
-            return self.at_once(id, &incoming, Method::Complete, &answer);
+            return self.nobody_has(id, &incoming, Method::Complete, &answer);
         };
         let Some(backend) = registry.backend_at(index) else { return };
         let target = edit.map(|text| (span, text));
         let way = Way { method: Method::Complete, backend, label, target, rewrites: false };
-        self.forward(id, &incoming, way, CallPlaces::of(&incoming).token(), None);
+        self.forward(id, &incoming, way, CallPlaces::of(&incoming).token(&incoming), None);
     }
 
     fn forward(
@@ -550,7 +536,7 @@ struct Way<'a> {
     rewrites: bool,
 }
 
-/// The members of a call's parameters that we look at, found in one walk.
+/// The members of a call's parameters that we look at, found in one walk. They may be of any kind.
 #[derive(Default)]
 struct CallPlaces {
     name: Option<Span>,
@@ -570,27 +556,25 @@ impl CallPlaces {
                 places.meta = Some(member.value.shifted(params.start));
             }
         }
-        places.token = places.meta.and_then(|meta| {
-            let span = json::get(meta.of(incoming.line), "progressToken")?.shifted(meta.start);
-            matches!(json::kind(span.of(incoming.line)), json::Kind::String | json::Kind::Number)
-                .then_some(span)
-        });
+        places.token = places
+            .meta
+            .and_then(|meta| Some(json::get(meta.of(incoming.line), "progressToken")?.shifted(meta.start)));
         places
     }
 
-    fn token(&self) -> TokenPlace {
-        self.token.map_or(TokenPlace::None, TokenPlace::Client)
+    /// The client's token, if it gave a proper one.
+    fn token(&self, incoming: &Incoming<'_>) -> TokenPlace {
+        let kind = |span: &Span| json::kind(span.of(incoming.line));
+        let proper = self.token.filter(|span| matches!(kind(span), json::Kind::String | json::Kind::Number));
+        proper.map_or(TokenPlace::None, TokenPlace::Client)
     }
 
-    /// The client's token, or else a place for one of ours.
+    /// The client's token, or else a place for one of ours. Where something stands that is no token, or no `_meta`
+    /// object, it stays alone: beside it ours would be a doubled key.
     fn token_or_ours(&self, incoming: &Incoming<'_>) -> TokenPlace {
         match (self.token, self.meta, incoming.params) {
-            (Some(span), _, _) => TokenPlace::Client(span),
-            // Whatever that is, it is not ours to mend.
-            (None, Some(meta), _) if json::kind(meta.of(incoming.line)) != json::Kind::Object => {
-                TokenPlace::None
-            }
-            (None, Some(meta), _) => {
+            (Some(_), _, _) => self.token(incoming),
+            (None, Some(meta), _) if json::kind(meta.of(incoming.line)) == json::Kind::Object => {
                 let empty = json::members(meta.of(incoming.line)).next().is_none();
                 let after = if empty { "" } else { "," };
                 TokenPlace::Own { at: meta.start + 1, before: r#""progressToken":"#, after }
@@ -599,7 +583,7 @@ impl CallPlaces {
             (None, None, Some(params)) => {
                 TokenPlace::Own { at: params.end - 1, before: r#","_meta":{"progressToken":"#, after: "}" }
             }
-            (None, None, None) => TokenPlace::None,
+            (None, Some(_), _) | (None, None, None) => TokenPlace::None,
         }
     }
 }

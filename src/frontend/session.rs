@@ -15,6 +15,7 @@ use crate::catalog::Catalog;
 use crate::failure::{Code, Failure};
 use crate::frontend::MAX_MESSAGE;
 use crate::frontend::answer::Answer;
+use crate::frontend::batch::Batch;
 use crate::frontend::pending::{Question, Request, Requests};
 use crate::names::ServerName;
 use crate::protocol::{Level, Method, Revision};
@@ -143,19 +144,20 @@ impl Session {
     fn deliver(&self, request: &Request, write: impl FnOnce(&mut LineWriter<'_>)) {
         match &request.batch {
             None => self.out.push(write),
-            Some(batch) => {
-                if let Some(array) = batch.add(Some(&render(write))) {
-                    self.out.push(|line| line.copy(&array));
-                }
-            }
+            Some(batch) => self.gather(batch, Some(&render(write))),
         }
+    }
+
+    /// Adds an answer to its batch, or notes that there is none.
+    pub(super) fn gather(&self, batch: &Batch, answer: Option<&[u8]>) {
+        batch.add(answer, |array| self.out.push(|line| line.copy(&array)));
     }
 
     /// Forgets a request that the client has cancelled: it gets no answer.
     pub(super) fn drop_request(&self, ticket: Ticket) -> Option<Request> {
         let request = self.close(ticket)?;
-        if let Some(array) = request.batch.as_ref().and_then(|batch| batch.add(None)) {
-            self.out.push(|line| line.copy(&array));
+        if let Some(batch) = &request.batch {
+            self.gather(batch, None);
         }
         Some(request)
     }
@@ -189,8 +191,16 @@ impl Session {
         }
     }
 
-    /// Writes a notification whose parameters are `text` with some parts replaced.
+    /// Writes a notification whose parameters are `text` with some parts replaced. One that clients could not read is
+    /// dropped.
     pub(super) fn send_notice(&self, method: &str, notice: &Notice<'_>, edits: &[(Span, &[u8])]) {
+        if !fits(notice.params) {
+            return tracing::warn!(
+                method,
+                size = notice.params.len(),
+                "a notification over the limit was dropped"
+            );
+        }
         self.out.push(|out| {
             out.copy(br#"{"jsonrpc":"2.0","method":""#);
             out.copy(method.as_bytes());
@@ -228,8 +238,13 @@ fn too_large(server: Option<&ServerName>, size: usize) -> Failure {
     }
 }
 
-/// What the envelope around a payload may add to a message.
-const ENVELOPE: usize = 2048;
+/// What the envelope around a payload, and our edits in it, may add to a message.
+const ENVELOPE: usize = 4096;
+
+/// Whether clients can read a message with this payload.
+pub(super) fn fits(payload: Span) -> bool {
+    payload.len() <= MAX_MESSAGE - ENVELOPE
+}
 
 impl Client for Session {
     fn introduction(&self) -> Introduction {
