@@ -1,0 +1,207 @@
+//! A Switchboard with all servers behind it, and the taps that show what each server was sent.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use crate::cases;
+use crate::scenes;
+use crate::servers::{self, Server};
+use crate::side::{REVISION, Side, Way, all_pages, capabilities, script};
+use crate::support::raw::Client;
+use crate::support::real;
+use crate::support::same::{Mapping, difference};
+use crate::world::World;
+
+/// How long the servers together may take to start, on a small machine that does more than this.
+const START: Duration = Duration::from_secs(120);
+
+/// The command that serves a config with these servers. `SWITCHBOARD_TEST_PROGRAM` puts another program in
+/// Switchboard's place, to try the tests themselves or to compare versions.
+pub(crate) fn command(world: &World, servers: &[Server]) -> Command {
+    let home = world.path("switchboard");
+    let _ = fs::remove_dir_all(&home);
+    fs::create_dir_all(&home).unwrap();
+    let entries: Map<String, Value> =
+        servers.iter().map(|server| (server.name.to_owned(), server.entry(world))).collect();
+    let config = home.join("switchboard.json");
+    fs::write(&config, json!({ "servers": entries }).to_string()).unwrap();
+
+    let program = std::env::var_os("SWITCHBOARD_TEST_PROGRAM")
+        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_switchboard")), PathBuf::from);
+    let mut command = Command::new(program);
+    command.args(["serve", "--config"]).arg(config);
+    command.env_clear().envs(servers::base_variables(world)).env("SWITCHBOARD_HOME", &home);
+    command.env("CANARY_TOKEN", "must-not-reach-a-server");
+    command
+}
+
+/// Starts Switchboard and waits until every server's tools are listed.
+pub(crate) fn connect(world: &World, servers: &[Server]) -> Client {
+    let client = Client::spawn(&mut command(world, servers));
+    client.answer_with(script(world));
+    client.initialize(REVISION, capabilities());
+    wait_until_complete(&client, servers);
+    client
+}
+
+fn wait_until_complete(client: &Client, servers: &[Server]) {
+    let end = Instant::now() + START;
+    loop {
+        let mark = client.mark();
+        let tools = all_pages(client, "tools/list", "tools");
+        let shows = |server: &&Server| {
+            let prefix = Mapping::new(server.name).prefix();
+            tools.iter().any(|tool| tool["name"].as_str().unwrap().starts_with(&prefix))
+        };
+        let missing: Vec<_> =
+            servers.iter().filter(|server| !shows(server)).map(|server| server.name).collect();
+        if missing.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < end, "never listed: {missing:?}\n{}", client.transcript());
+        // A changed list is announced; asking again after a while helps where a server is only slow.
+        client.try_wait_for(mark, Duration::from_millis(500), |message| {
+            message.method() == Some("notifications/tools/list_changed")
+        });
+    }
+}
+
+/// What a server was sent, line by line.
+pub(crate) struct Tap {
+    path: PathBuf,
+}
+
+impl Tap {
+    /// The tap of a server in the config.
+    pub(crate) fn of(server: &Server, world: &World) -> Self {
+        Self { path: server.tap(world) }
+    }
+
+    /// Every message so far that has this method.
+    pub(crate) fn received(&self, method: &str) -> Vec<Value> {
+        let text = fs::read_to_string(&self.path).unwrap_or_default();
+        let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        messages.filter(|message| message["method"] == method).collect()
+    }
+
+    /// Waits until the last message with this method satisfies `fits`.
+    pub(crate) fn wait_for(&self, method: &str, fits: impl Fn(&Value) -> bool) -> Option<Value> {
+        let end = Instant::now() + Duration::from_secs(5);
+        loop {
+            let last = self.received(method).pop();
+            if last.as_ref().is_some_and(&fits) || Instant::now() >= end {
+                return last.filter(fits);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The server got the client's params as the client said them, but for its own name of the tool and
+    /// for the progress token, which is each hop's own.
+    pub(crate) fn assert_received(&self, what: &str, method: &str, params: &Value) {
+        let wanted = without_token(params);
+        let fits = |message: &Value| difference(&wanted, &without_token(&message["params"])).is_none();
+        if self.wait_for(method, fits).is_none() {
+            let last = self.received(method).pop();
+            panic!("{what}: the server should have got {wanted}, the last it got was {last:?}");
+        }
+    }
+}
+
+/// Params without the progress token, and without a `_meta` that held nothing else.
+fn without_token(params: &Value) -> Value {
+    let mut params = params.clone();
+    if let Some(map) = params.as_object_mut() {
+        if let Some(meta) = map.get_mut("_meta").and_then(Value::as_object_mut) {
+            meta.shift_remove("progressToken");
+        }
+        if map.get("_meta") == Some(&json!({})) {
+            map.shift_remove("_meta");
+        }
+    }
+    params
+}
+
+/// Runs a server's table and scenes directly and through Switchboard, and compares.
+fn equal_to_direct(name: &str) {
+    if real::skipped() {
+        return;
+    }
+    let world = World::new();
+    let all = servers::all(&world);
+    let server = servers::named(&world, name);
+    let direct = crate::direct::outcomes(&world, &server);
+
+    world.reset();
+    let client = connect(&world, &all);
+    let side = Side { client: &client, server: &server, way: Way::Through(Tap::of(&server, &world)) };
+    let through = cases::outcomes(&world, &side);
+    cases::assert_all_same(&direct, &through);
+}
+
+#[test]
+fn everything_is_equal() {
+    equal_to_direct("everything");
+}
+
+#[test]
+fn filesystem_is_equal() {
+    equal_to_direct("filesystem");
+}
+
+#[test]
+fn memory_is_equal() {
+    equal_to_direct("memory");
+}
+
+#[test]
+fn time_is_equal() {
+    equal_to_direct("time");
+}
+
+#[test]
+fn git_is_equal() {
+    equal_to_direct("git");
+}
+
+#[test]
+fn old_everything_is_equal() {
+    equal_to_direct("everything-old");
+}
+
+#[test]
+fn old_time_is_equal() {
+    equal_to_direct("time-old");
+}
+
+/// The merged lists are the servers' lists one after the other in config order; only tools of Switchboard's own
+/// stand among them.
+#[test]
+fn lists_are_the_servers_lists_in_config_order() {
+    if real::skipped() {
+        return;
+    }
+    let world = World::new();
+    let all = servers::all(&world);
+    let client = connect(&world, &all);
+    for (method, key) in scenes::LISTS {
+        let mut wanted = Vec::new();
+        for server in &all {
+            let direct = crate::direct::connect(&world, server);
+            wanted.extend(Side { client: &direct, server, way: Way::Direct }.list(method, key));
+        }
+        let own = |item: &Value| item["name"].as_str().is_some_and(|name| name.starts_with("switchboard__"));
+        let mut shown = all_pages(&client, method, key);
+        if method == "tools/list" {
+            assert!(shown.iter().any(|tool| tool["name"] == "switchboard__status"), "no switchboard__status");
+        }
+        shown.retain(|item| !own(item));
+        if let Some(found) = difference(&json!(wanted), &json!(shown)) {
+            panic!("{method}: {found}");
+        }
+    }
+}
