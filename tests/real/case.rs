@@ -17,6 +17,8 @@ pub(crate) struct Case {
     pub(crate) watch: &'static [&'static str],
     /// Makes the outcome comparable.
     pub(crate) blur: Blur,
+    /// Typed clients do not send it, or answer it themselves in words that hold the exposed name.
+    pub(crate) raw_only: bool,
     /// Switchboard refuses this itself, so only *that* it is refused is compared.
     pub(crate) refused_here: bool,
 }
@@ -24,7 +26,7 @@ pub(crate) struct Case {
 /// A request with these params.
 pub(crate) fn ask(name: &str, method: &'static str, params: Value) -> Case {
     let name = format!("{method}: {name}");
-    Case { name, method, params, watch: &[], blur: blur::nothing, refused_here: false }
+    Case { name, method, params, watch: &[], blur: blur::nothing, raw_only: false, refused_here: false }
 }
 
 /// A tool call; its name in failures is the tool's.
@@ -64,6 +66,12 @@ impl Case {
     /// Makes the outcome comparable.
     pub(crate) fn blurred(mut self, blur: Blur) -> Self {
         self.blur = blur;
+        self
+    }
+
+    /// Leaves the case out where typed clients run the table.
+    pub(crate) fn raw_only(mut self) -> Self {
+        self.raw_only = true;
         self
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::case::Case;
+use crate::case::{Case, ask, call};
 use crate::scenes;
 use crate::side::Side;
 use crate::support::same::difference;
@@ -26,6 +26,24 @@ pub(crate) fn of(server: &str, world: &World) -> Vec<Case> {
         "time" | "time-old" => time::cases(),
         other => panic!("no table for {other}"),
     }
+}
+
+/// A long call that the client cancels after its first progress.
+pub(crate) fn cancelled(tool: &str) -> Case {
+    call(tool, json!({ "duration": 1.5, "steps": 3 })).with("cancelled").meta(json!({ "progressToken": 1 }))
+}
+
+/// Subscribes to the memory server's graph, changes it, and unsubscribes.
+pub(crate) fn graph_subscription() -> Vec<Case> {
+    let uri = json!({ "uri": "memory://knowledge-graph" });
+    let entity =
+        |name: &str| json!({ "entities": [{ "name": name, "entityType": "thing", "observations": [] }] });
+    vec![
+        ask("graph", "resources/subscribe", uri.clone()),
+        call("create_entities", entity("meanwhile")).with("subscribed"),
+        ask("graph", "resources/unsubscribe", uri),
+        call("create_entities", entity("after")).with("unsubscribed"),
+    ]
 }
 
 /// Runs the lists, the table and the scenes of the side's server; outcomes by name.

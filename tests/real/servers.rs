@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::real;
+use crate::support::same::Mapping;
 use crate::world::World;
 
 /// One server of the config.
@@ -17,7 +18,7 @@ pub(crate) struct Server {
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
     /// With what the URIs of its resources start. No two servers here share a beginning.
-    pub(crate) uris: &'static str,
+    uris: &'static str,
 }
 
 impl Server {
@@ -55,13 +56,22 @@ impl Server {
         })
     }
 
+    /// Whether an item of a merged list is this server's: by its URI, else by its name.
+    pub(crate) fn owns(&self, item: &Value) -> bool {
+        let uri = item.get("uri").or_else(|| item.get("uriTemplate")).and_then(Value::as_str);
+        let name =
+            || item["name"].as_str().is_some_and(|name| name.starts_with(&Mapping::new(self.name).prefix()));
+        uri.map_or_else(name, |uri| uri.starts_with(self.uris))
+    }
+
     /// The file that holds every line this server was sent through Switchboard.
     pub(crate) fn tap(&self, world: &World) -> PathBuf {
         world.path("taps").join(self.name)
     }
 }
 
-fn object(variables: Vec<(String, String)>) -> Value {
+/// Variables as a JSON object.
+pub(crate) fn object(variables: Vec<(String, String)>) -> Value {
     variables.into_iter().map(|(name, value)| (name, json!(value))).collect()
 }
 

@@ -67,7 +67,7 @@ impl Side<'_> {
         let items = all_pages(self.client, method, key);
         match &self.way {
             Way::Direct => self.mapping().items(method, &items),
-            Way::Through(_) => items.into_iter().filter(|item| self.owns(item)).collect(),
+            Way::Through(_) => items.into_iter().filter(|item| self.server.owns(item)).collect(),
         }
     }
 
@@ -117,15 +117,6 @@ impl Side<'_> {
 
     fn mapping(&self) -> Mapping {
         Mapping::new(self.server.name)
-    }
-
-    /// Whether an item of a merged list is the server's: by its URI, else by its name.
-    fn owns(&self, item: &Value) -> bool {
-        let uri = item.get("uri").or_else(|| item.get("uriTemplate")).and_then(Value::as_str);
-        match uri {
-            Some(uri) => uri.starts_with(self.server.uris),
-            None => item["name"].as_str().is_some_and(|name| name.starts_with(&self.mapping().prefix())),
-        }
     }
 }
 

@@ -39,6 +39,19 @@ pub(crate) fn command(world: &World, servers: &[Server]) -> Command {
     command
 }
 
+/// The same command as clients' scenario files have it.
+pub(crate) fn scenario_command(world: &World, servers: &[Server]) -> Value {
+    let command = command(world, servers);
+    let text = |text: &std::ffi::OsStr| text.to_str().unwrap().to_owned();
+    let variables = command.get_envs().map(|(name, value)| (text(name), text(value.unwrap()))).collect();
+    json!({
+        "command": text(command.get_program()),
+        "args": command.get_args().map(text).collect::<Vec<_>>(),
+        "env": servers::object(variables),
+        "cwd": world.path("home"),
+    })
+}
+
 /// Starts Switchboard and waits until every server's tools are listed.
 pub(crate) fn connect(world: &World, servers: &[Server]) -> Client {
     let client = Client::spawn(&mut command(world, servers));

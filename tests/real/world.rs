@@ -8,7 +8,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// The date of every commit, so that hashes are the same in every run.
-const COMMIT_DATE: &str = "2026-01-02T03:04:05+00:00";
+const COMMIT_DATE: &str = "1767323045 +0000";
 
 /// A PNG of one pixel.
 const PIXEL: &[u8] = &[
