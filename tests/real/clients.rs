@@ -14,7 +14,7 @@ use crate::case::Case;
 use crate::cases;
 use crate::scenes::LISTS;
 use crate::servers::{self, Server};
-use crate::side::roots;
+use crate::side::{REVISION, roots};
 use crate::support::real;
 use crate::support::same::{Mapping, difference};
 use crate::through;
@@ -232,7 +232,8 @@ fn inspector_lists_and_calls() {
 
     let listed = inspect(&world, &direct, &["--method", "tools/list"]);
     let wanted = mapping.items("tools/list", listed["tools"].as_array().unwrap());
-    // The Inspector asks once, right after the handshake; the first list is complete or it is late.
+    // The Inspector asks once, right after the handshake. A client that came before has filled the catalogue.
+    drop(through::connect(&world, std::slice::from_ref(&memory), REVISION));
     let mut shown =
         inspect(&world, &through, &["--method", "tools/list"])["tools"].as_array().unwrap().clone();
     shown.retain(|tool| memory.owns(tool));

@@ -13,8 +13,11 @@ use crate::support::same::{Mapping, content, outcome};
 use crate::through::Tap;
 use crate::world::{World, file_uri};
 
-/// The revision that the raw client offers.
+/// The revision that the raw client offers where a test does not say another.
 pub(crate) const REVISION: &str = "2025-11-25";
+
+/// The revisions with a handshake that came before.
+pub(crate) const OLDER_REVISIONS: [&str; 3] = ["2024-11-05", "2025-03-26", "2025-06-18"];
 
 /// A conversation, and which server's part of it is looked at.
 pub(crate) struct Side<'a> {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::cases;
 use crate::scenes;
 use crate::servers::{self, Server};
-use crate::side::{REVISION, Side, Way, all_pages, capabilities, script};
+use crate::side::{OLDER_REVISIONS, REVISION, Side, Way, all_pages, capabilities, script};
 use crate::support::raw::Client;
 use crate::support::real;
 use crate::support::same::{Mapping, difference};
@@ -23,8 +23,6 @@ const START: Duration = Duration::from_secs(120);
 /// Switchboard's place, to try the tests themselves or to compare versions.
 pub(crate) fn command(world: &World, servers: &[Server]) -> Command {
     let home = world.path("switchboard");
-    let _ = fs::remove_dir_all(&home);
-    fs::create_dir_all(&home).unwrap();
     let entries: Map<String, Value> =
         servers.iter().map(|server| (server.name.to_owned(), server.entry(world))).collect();
     let config = home.join("switchboard.json");
@@ -53,10 +51,10 @@ pub(crate) fn scenario_command(world: &World, servers: &[Server]) -> Value {
 }
 
 /// Starts Switchboard and waits until every server's tools are listed.
-pub(crate) fn connect(world: &World, servers: &[Server]) -> Client {
+pub(crate) fn connect(world: &World, servers: &[Server], revision: &str) -> Client {
     let client = Client::spawn(&mut command(world, servers));
     client.answer_with(script(world));
-    client.initialize(REVISION, capabilities());
+    client.initialize(revision, capabilities());
     wait_until_complete(&client, servers);
     client
 }
@@ -139,21 +137,37 @@ fn without_token(params: &Value) -> Value {
     params
 }
 
-/// Runs a server's table and scenes directly and through Switchboard, and compares.
+/// Runs a server's table and scenes directly and through a Switchboard with all servers, and compares.
 fn equal_to_direct(name: &str) {
     if real::skipped() {
         return;
     }
     let world = World::new();
-    let all = servers::all(&world);
-    let server = servers::named(&world, name);
-    let direct = crate::direct::outcomes(&world, &server);
+    compare(&world, &servers::all(&world), name, REVISION);
+}
+
+fn compare(world: &World, behind: &[Server], name: &str, revision: &str) {
+    let server = servers::named(world, name);
+    let direct = crate::direct::outcomes(world, &server, revision);
 
     world.reset();
-    let client = connect(&world, &all);
-    let side = Side { client: &client, server: &server, way: Way::Through(Tap::of(&server, &world)) };
-    let through = cases::outcomes(&world, &side);
-    cases::assert_all_same(&direct, &through);
+    let client = connect(world, behind, revision);
+    let side = Side { client: &client, server: &server, way: Way::Through(Tap::of(&server, world)) };
+    cases::assert_all_same(&direct, &cases::outcomes(world, &side));
+}
+
+/// Servers say the same to clients of every revision, so a client of an older one loses and gains nothing either.
+#[test]
+fn older_clients_see_the_same() {
+    if real::skipped() {
+        return;
+    }
+    let world = World::new();
+    for revision in OLDER_REVISIONS {
+        for name in ["everything", "time"] {
+            compare(&world, &[servers::named(&world, name)], name, revision);
+        }
+    }
 }
 
 #[test]
@@ -191,6 +205,21 @@ fn old_time_is_equal() {
     equal_to_direct("time-old");
 }
 
+/// A server gets its own variables and a few of everybody's, not what else stands in Switchboard's environment.
+#[test]
+fn a_server_does_not_get_the_environment() {
+    if real::skipped() {
+        return;
+    }
+    let world = World::new();
+    let everything = servers::named(&world, "everything");
+    let client = connect(&world, std::slice::from_ref(&everything), REVISION);
+    let side = Side { client: &client, server: &everything, way: Way::Through(Tap::of(&everything, &world)) };
+    let answer = side.call("get-env", json!({})).to_string();
+    assert!(answer.contains("DEMO_SETTING"), "{answer}");
+    assert!(!answer.contains("CANARY_TOKEN"), "{answer}");
+}
+
 /// The merged lists are the servers' lists one after the other in config order; only tools of Switchboard's own
 /// stand among them.
 #[test]
@@ -200,11 +229,11 @@ fn lists_are_the_servers_lists_in_config_order() {
     }
     let world = World::new();
     let all = servers::all(&world);
-    let client = connect(&world, &all);
+    let client = connect(&world, &all, REVISION);
     for (method, key) in scenes::LISTS {
         let mut wanted = Vec::new();
         for server in &all {
-            let direct = crate::direct::connect(&world, server);
+            let direct = crate::direct::connect(&world, server, REVISION);
             wanted.extend(Side { client: &direct, server, way: Way::Direct }.list(method, key));
         }
         let own = |item: &Value| item["name"].as_str().is_some_and(|name| name.starts_with("switchboard__"));

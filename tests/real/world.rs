@@ -31,7 +31,7 @@ impl World {
 
     /// Makes everything as it was in the beginning.
     pub(crate) fn reset(&self) {
-        for part in ["files", "repository", "home", "taps"] {
+        for part in ["files", "repository", "home", "taps", "switchboard"] {
             let folder = self.path(part);
             let _ = fs::remove_dir_all(&folder);
             fs::create_dir_all(&folder).unwrap();

@@ -133,7 +133,7 @@ pub(crate) fn assert_same(what: &str, direct: &Value, through: &Value) {
 
 /// The first place where two values differ as text, with both sides; `None` when they are the same.
 pub(crate) fn difference(direct: &Value, through: &Value) -> Option<String> {
-    if direct.to_string() == through.to_string() {
+    if same_text(direct, through) {
         return None;
     }
     Some(first_difference("", direct, through).unwrap_or_else(|| "differs in a way not found".to_owned()))
@@ -157,9 +157,15 @@ fn first_difference(path: &str, direct: &Value, through: &Value) -> Option<Strin
             let lengths = || format!("at `{path}`: {} items became {}", left.len(), right.len());
             inner.or_else(|| (left.len() != right.len()).then(lengths))
         }
-        _ => (direct.to_string() != through.to_string())
+        _ => (!same_text(direct, through))
             .then(|| format!("at `{path}`:\n  direct:  {}\n  through: {}", short(direct), short(through))),
     }
+}
+
+/// Comparing the values would not do: objects are equal whatever the order of their keys.
+fn same_text(direct: &Value, through: &Value) -> bool {
+    let (direct, through) = (direct.to_string(), through.to_string());
+    direct == through
 }
 
 fn short(value: &Value) -> String {

@@ -3,6 +3,7 @@
 import os
 from contextlib import asynccontextmanager
 
+from anyio import BrokenResourceError
 from mcp import ClientSession, StdioServerParameters, stdio_client, types
 from pydantic import AnyUrl
 
@@ -63,17 +64,21 @@ async def connect(scenario, told):
             told(root.method, plain(root.params))
 
     server = StdioServerParameters(**scenario["server"])
-    with open(os.devnull, "w", encoding="utf-8") as nowhere:
-        async with stdio_client(server, errlog=nowhere) as (reading, writing):
-            async with ClientSession(
-                reading,
-                writing,
-                sampling_callback=sampling,
-                elicitation_callback=elicitation,
-                list_roots_callback=roots,
-                message_handler=message,
-            ) as session:
-                yield Session(session, await session.initialize())
+    # Closing while the server is still writing (the cancelled call reports progress) breaks a stream of the SDK.
+    try:
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:
+            async with stdio_client(server, errlog=nowhere) as (reading, writing):
+                async with ClientSession(
+                    reading,
+                    writing,
+                    sampling_callback=sampling,
+                    elicitation_callback=elicitation,
+                    list_roots_callback=roots,
+                    message_handler=message,
+                ) as session:
+                    yield Session(session, await session.initialize())
+    except* BrokenResourceError:
+        pass
 
 
 run(connect)

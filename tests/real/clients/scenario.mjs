@@ -7,6 +7,9 @@
 
 import { readFileSync } from "node:fs";
 
+// Stdout is for the one document; an SDK may say something on the console.
+console.log = console.info = console.debug = console.error;
+
 const scenario = JSON.parse(readFileSync(process.argv[2], "utf8"));
 
 export async function run(sdk) {
@@ -81,7 +84,8 @@ function callTool(sdk, params, cancel, seen) {
     params = withoutToken(params);
     options.onprogress = (progress) => {
       if (cancel) stop.abort("changed my mind");
-      else seen.push({ method: "notifications/progress", params: progress });
+      // The last progress comes right before the answer; in one read with it, the SDK 1.x drops it.
+      else if (progress.progress !== progress.total) seen.push({ method: "notifications/progress", params: progress });
     };
   }
   return sdk.callTool(params, options);
