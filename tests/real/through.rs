@@ -230,11 +230,12 @@ fn lists_are_the_servers_lists_in_config_order() {
     let world = World::new();
     let all = servers::all(&world);
     let client = connect(&world, &all, REVISION);
+    let direct: Vec<Client> =
+        all.iter().map(|server| crate::direct::connect(&world, server, REVISION)).collect();
     for (method, key) in scenes::LISTS {
         let mut wanted = Vec::new();
-        for server in &all {
-            let direct = crate::direct::connect(&world, server, REVISION);
-            wanted.extend(Side { client: &direct, server, way: Way::Direct }.list(method, key));
+        for (server, client) in all.iter().zip(&direct) {
+            wanted.extend(Side { client, server, way: Way::Direct }.list(method, key));
         }
         let own = |item: &Value| item["name"].as_str().is_some_and(|name| name.starts_with("switchboard__"));
         let mut shown = all_pages(&client, method, key);
