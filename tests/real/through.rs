@@ -220,6 +220,27 @@ fn a_server_does_not_get_the_environment() {
     assert!(!answer.contains("CANARY_TOKEN"), "{answer}");
 }
 
+/// When the client goes, Switchboard ends in time and takes every server along, also the one that does not mind
+/// the end of its stdin (`server-everything` 0.6.2).
+#[test]
+fn no_server_outlives_switchboard() {
+    if real::skipped() {
+        return;
+    }
+    let world = World::new();
+    let client = connect(&world, &servers::all(&world), REVISION);
+    let processes = client.pid().descendants();
+    assert!(processes.len() >= 7, "only {processes:?}");
+    client.close_stdin();
+    let status = client.wait_exit(Duration::from_millis(1800));
+    assert!(status.is_some_and(|status| status.success()), "{status:?}\n{}", client.transcript());
+    let end = Instant::now() + Duration::from_secs(1);
+    while let Some(pid) = processes.iter().find(|pid| pid.is_alive()) {
+        assert!(Instant::now() < end, "still alive: {:?}", pid.command_line());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// The merged lists are the servers' lists one after the other in config order; only tools of Switchboard's own
 /// stand among them.
 #[test]
