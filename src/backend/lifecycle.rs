@@ -342,6 +342,7 @@ impl Lifecycle {
             };
             match event {
                 Event::Exited(exit) => {
+                    backend.link.closes(run.generation);
                     // What it wrote before it went may still stand in the pipe, answers among it.
                     let _ = timeout(LAST_LINES, &mut run.reader).await;
                     return self.left(run, exit);
