@@ -58,6 +58,7 @@ pub struct Lifecycle {
 enum Event {
     Exited(Exit),
     StdoutEnded(ReadEnd),
+    StdinClosed,
     Ordered,
     RefreshDue,
     Listed(Box<Listed>),
@@ -298,6 +299,9 @@ impl Lifecycle {
                 let end = end.unwrap_or(ReadEnd::Closed);
                 exit_after(&end, &mut run.process).await.ok_or_else(|| reading_ended(end))
             }
+            _ = &mut run.writer => {
+                timeout(AFTER_CLOSE, run.process.wait()).await.map_err(|_| stdin_closed())
+            }
             _ = shutdown_ordered(&mut self.shutdown) => return Err(RunEnd::Shutdown),
         };
         let failure = early.map_or_else(
@@ -336,6 +340,7 @@ impl Lifecycle {
             let event = tokio::select! {
                 exit = run.process.wait() => Event::Exited(exit),
                 end = &mut run.reader => Event::StdoutEnded(end.unwrap_or(ReadEnd::Closed)),
+                _ = &mut run.writer => Event::StdinClosed,
                 _ = shutdown_ordered(&mut self.shutdown) => Event::Shutdown,
                 () = backend.orders.given() => Event::Ordered,
                 () = due(stale.due), if listing.is_none() => Event::RefreshDue,
@@ -344,6 +349,7 @@ impl Lifecycle {
             };
             match event {
                 Event::Exited(exit) => {
+                    backend.link.closes(run.generation);
                     // What it wrote before it went may still stand in the pipe, answers among it.
                     let _ = timeout(LAST_LINES, &mut run.reader).await;
                     return self.left(run, exit);
@@ -352,6 +358,16 @@ impl Lifecycle {
                     return match exit_after(&end, &mut run.process).await {
                         Some(exit) => self.left(run, exit),
                         None => RunEnd::Fell(self.with_last_words(reading_ended(end).of(backend.name()))),
+                    };
+                }
+                Event::StdinClosed => {
+                    backend.link.closes(run.generation);
+                    return match timeout(AFTER_CLOSE, run.process.wait()).await {
+                        Ok(exit) => {
+                            let _ = timeout(LAST_LINES, &mut run.reader).await;
+                            self.left(run, exit)
+                        }
+                        Err(_) => RunEnd::Fell(self.with_last_words(stdin_closed().of(backend.name()))),
                     };
                 }
                 Event::Shutdown => return RunEnd::Shutdown,
@@ -592,6 +608,10 @@ async fn exit_after(end: &ReadEnd, process: &mut Process) -> Option<Exit> {
         ReadEnd::Closed => timeout(AFTER_CLOSE, process.wait()).await.ok(),
         ReadEnd::Flood => None,
     }
+}
+
+fn stdin_closed() -> Failure {
+    Failure::new(Code::ProcessExited, "it closed its stdin and went on running")
 }
 
 fn reading_ended(end: ReadEnd) -> Failure {

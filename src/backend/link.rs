@@ -374,6 +374,13 @@ impl Link {
             .collect()
     }
 
+    /// The run is about to be over: what is in flight may still be answered, but calls wait for the next one.
+    pub(super) fn closes(&self, generation: u64) {
+        if let Some(run) = self.lock().run_of(generation) {
+            run.greeting = None;
+        }
+    }
+
     /// What the running server said in its handshake.
     pub(super) fn greeting(&self) -> Option<Arc<Greeting>> {
         self.lock().run.as_ref().and_then(|run| run.greeting.clone())

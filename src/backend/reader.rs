@@ -60,6 +60,8 @@ pub(super) async fn read(
         }
         match stdout.read_buf(lines.space()).await {
             Ok(0) | Err(_) => {
+                // Before the last answer: whoever calls again on getting it shall be served by the next run.
+                reader.backend.link.closes(generation);
                 if let Some(line) = lines.last_line() {
                     reader.line(line);
                 }
