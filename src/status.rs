@@ -149,7 +149,10 @@ pub fn tool_result(registry: &Registry, arguments: &[u8]) -> Vec<u8> {
     let text = match server {
         Some(server) => match reports(registry).iter().find(|report| report.server == *server) {
             Some(report) => details(registry, report),
-            None => format!("There is no server `{server}`.\n{}", overview(registry)),
+            None => {
+                let server: String = server.chars().take(200).collect();
+                format!("There is no server `{server}`.\n{}", overview(registry))
+            }
         },
         None => overview(registry),
     };
