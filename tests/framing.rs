@@ -397,6 +397,27 @@ fn unknown_methods_are_not_found_and_unknown_notifications_ignored() {
     board.close();
 }
 
+#[test]
+fn what_a_client_said_is_quoted_back_in_short() {
+    let mut board = greeted("2025-11-25");
+    board.call("tools/list", "");
+    let long = "x".repeat(9 << 20);
+    let cases = [
+        (long.as_str(), "{}".to_owned()),
+        ("tools/call", format!(r#"{{"name":"{long}"}}"#)),
+        ("tools/call", format!(r#"{{"name":"switchboard__status","arguments":{{"server":"{long}"}}}}"#)),
+        ("prompts/get", format!(r#"{{"name":"{long}"}}"#)),
+        ("resources/read", format!(r#"{{"uri":"{long}"}}"#)),
+        ("tools/list", format!(r#"{{"cursor":"{long}"}}"#)),
+        ("logging/setLevel", format!(r#"{{"level":"{long}"}}"#)),
+    ];
+    for (method, params) in cases {
+        let answer = board.call(method, &params);
+        assert!(answer.raw.len() < 4096, "{} bytes", answer.raw.len());
+    }
+    board.close();
+}
+
 // === A12: before `initialize` ===
 
 #[test]
