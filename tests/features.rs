@@ -382,7 +382,8 @@ fn a_call_that_is_cancelled_before_its_server_runs_never_reaches_it() {
 
 #[test]
 fn a_request_that_waits_for_a_first_list_can_be_cancelled() {
-    let mut board = serve("a", "d01-hangs-at-start");
+    let mut board = Setup::new().server("a", "d01-hangs-at-start").start();
+    board.initialize_in_a_hurry();
     let list = board.ask("tools/list", "");
     let call = board.ask("tools/call", r#"{"name":"a__echo"}"#);
     board.cancel(&list);

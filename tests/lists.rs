@@ -227,7 +227,7 @@ fn one_bad_definition_costs_no_other() {
         "bad_output",
         "number_description",
     ] {
-        assert!(details.contains(tool), "{tool} is not in {details}");
+        assert!(details.contains(&format!("tool `{tool}`: ")), "{tool} is not in {details}");
     }
     for name in names.iter().filter(|name| name.starts_with("a__")) {
         assert!(board.tool(name, r#"{"input":"x"}"#).result()["isError"] != true, "{name}");
@@ -240,18 +240,17 @@ fn a_definition_that_is_too_large_is_held_back_alone() {
     let script = r#"
 tools:
   echo: { answer: ok }
-  huge: { pad: 9MiB, answer: ok }
+  huge: { pad: 300KiB, answer: ok }
 prompts:
-  huge: { description: "{{fill 9MiB}}", answer: ok }
+  huge: { pad: 9MiB, answer: ok }
   small: { answer: ok }
 "#;
     let mut board = Setup::new().script("a", script).start();
     board.initialize("2025-11-25");
-    assert_eq!(
-        tools(&mut board),
-        [STATUS, "a__echo"].map(str::to_owned).iter().rev().cloned().collect::<Vec<_>>()
-    );
-    assert!(status(&mut board, "a").contains("KiB"));
+    assert_eq!(tools(&mut board), ["a__echo", STATUS]);
+    assert_eq!(board.call("prompts/list", "").names(), ["a__small"]);
+    let details = status(&mut board, "a");
+    assert!(details.contains("tool `huge`") && details.contains("prompt `huge`"), "{details}");
     board.close();
 }
 
@@ -327,7 +326,7 @@ fn a_slow_server_is_waited_for_a_second_and_announced_later() {
         .script("slow", "on: { initialize: { delay: 2s } }\ntools: [late]")
         .start();
     let began = Instant::now();
-    board.initialize("2025-11-25");
+    board.initialize_in_a_hurry();
     let names = tools(&mut board);
     assert!(
         names.contains(&"fast__echo".to_owned()) && !names.contains(&"slow__late".to_owned()),
@@ -346,10 +345,7 @@ fn a_slow_server_is_waited_for_a_second_and_announced_later() {
 fn a_client_that_ignores_changes_is_given_a_complete_first_list() {
     let mut board =
         Setup::new().script("slow", "on: { initialize: { delay: 1500ms } }\ntools: [late]").start();
-    board.call(
-        "initialize",
-        r#"{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"claude-ai","version":"0.1.0"}}"#,
-    );
+    board.initialize("2025-06-18");
     assert!(tools(&mut board).contains(&"slow__late".to_owned()));
     board.close();
 }
@@ -372,7 +368,7 @@ fn without_servers_or_with_a_broken_config_there_is_still_the_status() {
 fn a_server_that_never_lists_delays_nobody() {
     let mut board = Setup::new().server("a", "h11-list-hangs").server("b", "healthy").start();
     let began = Instant::now();
-    board.initialize("2025-11-25");
+    board.initialize_in_a_hurry();
     assert!(tools(&mut board).contains(&"b__echo".to_owned()));
     assert!(began.elapsed() < Duration::from_secs(3));
     board.close();
@@ -568,7 +564,7 @@ resources: { "x:1": { text: t }, "x:2": { text: t } }
 #[test]
 fn tools_that_come_late_are_announced() {
     let mut board = Setup::new().server("a", "h11-late-tools").start();
-    board.initialize("2025-11-25");
+    board.initialize_in_a_hurry();
     if !tools(&mut board).contains(&"a__echo".to_owned()) {
         board.wait_for("list_changed", is_changed("tools"));
         assert!(tools(&mut board).contains(&"a__echo".to_owned()));
