@@ -407,7 +407,7 @@ impl Session {
         if method == Method::Unsubscribe {
             backend.unsubscribed(original);
         }
-        let subscription = (method == Method::Subscribe).then(|| original.to_owned());
+        let subscription = (method != Method::ResourcesRead).then(|| original.to_owned());
         let rewrites = catalog.rewrites_at(route.index);
         let way = Way { method, backend, label: original.into(), target: edit, rewrites };
         self.forward(id, &incoming, way, CallPlaces::of(&incoming).token(&incoming), subscription);

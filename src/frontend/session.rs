@@ -182,12 +182,15 @@ impl Session {
         self.catalog()?.rewrite_result(request.server.as_ref()?, result)
     }
 
+    /// Notes what a server has agreed to. Its answers come in its own order: an end that was asked for before the
+    /// beginning was answered still counts last.
     fn note_subscription(&self, request: &Request) {
         let (Some(server), Some(uri)) = (&request.server, &request.uri) else { return };
-        if let (Method::Subscribe, Some(backend)) =
-            (request.method, self.registry().and_then(|all| all.backend(server)))
-        {
-            backend.subscribed(uri.clone());
+        let Some(backend) = self.registry().and_then(|all| all.backend(server)) else { return };
+        match request.method {
+            Method::Subscribe => backend.subscribed(uri.clone()),
+            Method::Unsubscribe => backend.unsubscribed(uri),
+            _ => {}
         }
     }
 
