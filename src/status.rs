@@ -11,6 +11,9 @@ use crate::failure::{Code, Failure};
 use crate::registry::Registry;
 use crate::wire::json as raw;
 
+/// How many notes on definitions a model is made to read.
+const SHOWN_NOTES: usize = 20;
+
 /// The name of our own tool.
 pub const STATUS_TOOL: &str = "switchboard__status";
 
@@ -101,7 +104,7 @@ fn of_backend(report: &mut Report, registry: &Registry, catalog: &Catalog, backe
     report.state = state.word();
     report.failure = state.failure().cloned();
     report.shown = catalog.counts_of(backend.name());
-    report.notes = notes(catalog, backend).map(|note| note.text.clone()).collect();
+    report.notes = notes(catalog, backend).map(describe).collect();
     report.tallies = backend.tallies();
     report.last_words = backend.last_words(5);
     if let State::Ready { pid, .. } = &state {
@@ -119,6 +122,12 @@ fn of_backend(report: &mut Report, registry: &Registry, catalog: &Catalog, backe
 
 fn notes<'a>(catalog: &'a Catalog, backend: &'a Backend) -> impl Iterator<Item = &'a Note> {
     catalog.notes().iter().filter(|note| note.server == *backend.name())
+}
+
+/// Which definition a note is about, and what was done.
+fn describe(note: &Note) -> String {
+    let original: String = note.original.chars().take(64).collect();
+    format!("{} `{original}`: {}", note.kind.noun(), note.text)
 }
 
 // === our own tool ===
@@ -149,7 +158,10 @@ pub fn tool_result(registry: &Registry, arguments: &[u8]) -> Vec<u8> {
     let text = match server {
         Some(server) => match reports(registry).iter().find(|report| report.server == *server) {
             Some(report) => details(registry, report),
-            None => format!("There is no server `{server}`.\n{}", overview(registry)),
+            None => {
+                let server: String = server.chars().take(200).collect();
+                format!("There is no server `{server}`.\n{}", overview(registry))
+            }
         },
         None => overview(registry),
     };
@@ -213,8 +225,11 @@ fn details(registry: &Registry, report: &Report) -> String {
         "\n{} prompts, {} resources, {} templates; {calls} calls, {failures} without an answer, {starts} starts",
         report.shown.prompts, report.shown.resources, report.shown.templates
     ));
-    for note in &report.notes {
+    for note in report.notes.iter().take(SHOWN_NOTES) {
         text.push_str(&format!("\n- {note}"));
+    }
+    if report.notes.len() > SHOWN_NOTES {
+        text.push_str(&format!("\n- and {} more", report.notes.len() - SHOWN_NOTES));
     }
     if !report.last_words.is_empty() {
         text.push_str(&format!("\nlast lines on stderr:\n{}", report.last_words.join("\n")));

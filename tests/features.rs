@@ -1,6 +1,8 @@
 //! Every feature of MCP between a legacy client and a legacy server: logs, progress, cancellation, pings, questions of
 //! servers, subscriptions, completion, and payloads that must cross unchanged.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails fails the test")]
+
 #[path = "support/board.rs"]
 mod board;
 
@@ -275,6 +277,33 @@ fn progress_that_does_not_rise_or_is_not_about_the_call_keeps_nothing_alive() {
     board.close();
 }
 
+#[test]
+fn progress_works_for_every_request_that_a_server_answers() {
+    let steps = "{ steps: [ { progress: { progress: 1, message: \"{{mock.token}}\" } }, { answer: ok } ] }";
+    let script = format!(
+        "prompts: {{ p: {steps} }}\nresources: {{ \"x:1\": {steps} }}\ncompletions: {{ p: {{ a: [b] }} }}\non: {{ completion/complete: {{ steps: [ {{ progress: 1 }}, {{ default: true }} ] }} }}"
+    );
+    let mut board = serve_script(&script);
+    let meta = r#""_meta":{"progressToken":"t"}"#;
+    for (method, params) in [
+        ("prompts/get", format!(r#"{{"name":"a__p",{meta}}}"#)),
+        ("resources/read", format!(r#"{{{meta},"uri":"x:1"}}"#)),
+        (
+            "completion/complete",
+            format!(
+                r#"{{{meta},"ref":{{"type":"ref/prompt","name":"a__p"}},"argument":{{"name":"a","value":""}}}}"#
+            ),
+        ),
+    ] {
+        let answer = board.call(method, &params);
+        assert!(answer.result.is_some(), "{}", answer.raw);
+        let progress = board.notification("notifications/progress").params();
+        assert_eq!(progress["progressToken"], "t", "{method}");
+        assert_ne!(progress["message"], "t", "{method}");
+    }
+    board.close();
+}
+
 // === timeouts and cancellation ===
 
 #[test]
@@ -382,7 +411,8 @@ fn a_call_that_is_cancelled_before_its_server_runs_never_reaches_it() {
 
 #[test]
 fn a_request_that_waits_for_a_first_list_can_be_cancelled() {
-    let mut board = serve("a", "d01-hangs-at-start");
+    let mut board = Setup::new().server("a", "d01-hangs-at-start").start();
+    board.initialize_in_a_hurry();
     let list = board.ask("tools/list", "");
     let call = board.ask("tools/call", r#"{"name":"a__echo"}"#);
     board.cancel(&list);
@@ -592,6 +622,44 @@ fn questions_of_two_servers_with_the_same_id_do_not_mix() {
 }
 
 #[test]
+fn a_server_gets_its_own_id_back_in_its_own_spelling() {
+    let ids = ["\"q\"", "1.0", "\"\\u0041/\"", "12345678901234567890123", "\"\"", "0"];
+    let questions: String = ids
+        .iter()
+        .map(|id| format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"roots/list\"}}\n"))
+        .collect();
+    let script =
+        format!("tools: {{ ask: {{ steps: [ {{ raw: {} }}, {{ answer: done }} ] }} }}", json!(questions));
+    let mut board = serve_script_to(r#"{"roots":{}}"#, &script);
+    board.tool("a__ask", "{}");
+    let questions: Vec<Message> = ids.iter().map(|_| board.asked("roots/list")).collect();
+    // Answered in reverse, each with its place.
+    for (place, question) in questions.iter().enumerate().rev() {
+        board.reply(question, &format!(r#"{{"roots":[],"place":{place}}}"#));
+    }
+    for (place, id) in ids.iter().enumerate() {
+        let answer = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"roots":[],"place":{place}}}}}"#);
+        board.wait_received("a", |line| line == answer);
+    }
+    board.close();
+}
+
+#[test]
+fn a_question_with_an_id_that_is_open_is_refused_and_the_first_stays() {
+    let question = "{\"jsonrpc\":\"2.0\",\"id\":\"q\",\"method\":\"roots/list\"}\n".repeat(2);
+    let script =
+        format!("tools: {{ ask: {{ steps: [ {{ raw: {} }}, {{ answer: done }} ] }} }}", json!(question));
+    let mut board = serve_script_to(r#"{"roots":{}}"#, &script);
+    board.tool("a__ask", "{}");
+    let question = board.asked("roots/list");
+    board.wait_received("a", |line| line.contains(r#""id":"q","error":{"code":-32600"#));
+    board.reply(&question, r#"{"roots":[]}"#);
+    board.wait_received("a", |line| line.contains(r#""id":"q","result":{"roots":[]}"#));
+    assert!(board.settled().is_empty());
+    board.close();
+}
+
+#[test]
 fn a_server_can_withdraw_its_question() {
     let script = r#"
 tools:
@@ -710,6 +778,24 @@ fn a_subscription_brings_updates_until_it_is_ended() {
     let update = board.notification("notifications/resources/updated");
     assert_eq!(update.params.as_deref(), Some(r#"{"uri":"note://one","n":1.10}"#));
     assert!(board.call("resources/unsubscribe", r#"{"uri":"note://one"}"#).result.is_some());
+    board.tool("a__push", "{}");
+    assert!(board.settled().is_empty());
+    board.close();
+}
+
+#[test]
+fn a_subscription_that_is_ended_before_it_was_answered_is_ended() {
+    let mut board = serve_script(NOTES);
+    board.call("resources/list", "");
+    let line = |id: &str, word: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"resources/{word}","params":{{"uri":"note://one"}}}}"#
+        ) + "\n"
+    };
+    board.bytes((line("1", "subscribe") + &line("2", "unsubscribe")).as_bytes());
+    for id in ["1", "2"] {
+        assert_eq!(board.answer(id).result.as_deref(), Some("{}"));
+    }
     board.tool("a__push", "{}");
     assert!(board.settled().is_empty());
     board.close();
@@ -856,6 +942,18 @@ fn the_parameters_of_a_call_reach_the_server_byte_for_byte() {
             format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{expected}}}"#)
         );
     }
+    board.close();
+}
+
+#[test]
+fn large_arguments_reach_the_server_whole() {
+    let mut board = serve("a", "healthy");
+    let input = "x".repeat(12 << 20);
+    let answer = board.tool("a__slow", &format!(r#"{{"input":"{input}"}}"#));
+    assert_eq!(answer.text(), "slow");
+    let lines = board.received("a");
+    let line = lines.iter().find(|line| line.contains("tools/call")).unwrap();
+    assert!(line.contains(&input));
     board.close();
 }
 

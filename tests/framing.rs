@@ -2,6 +2,8 @@
 //!
 //! Whatever a client writes gets the answer that JSON-RPC and MCP ask for, and never ends the session.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails fails the test")]
+
 #[path = "support/board.rs"]
 mod board;
 
@@ -397,6 +399,27 @@ fn unknown_methods_are_not_found_and_unknown_notifications_ignored() {
     board.close();
 }
 
+#[test]
+fn what_a_client_said_is_quoted_back_in_short() {
+    let mut board = greeted("2025-11-25");
+    board.call("tools/list", "");
+    let long = "x".repeat(9 << 20);
+    let cases = [
+        (long.as_str(), "{}".to_owned()),
+        ("tools/call", format!(r#"{{"name":"{long}"}}"#)),
+        ("tools/call", format!(r#"{{"name":"switchboard__status","arguments":{{"server":"{long}"}}}}"#)),
+        ("prompts/get", format!(r#"{{"name":"{long}"}}"#)),
+        ("resources/read", format!(r#"{{"uri":"{long}"}}"#)),
+        ("tools/list", format!(r#"{{"cursor":"{long}"}}"#)),
+        ("logging/setLevel", format!(r#"{{"level":"{long}"}}"#)),
+    ];
+    for (method, params) in cases {
+        let answer = board.call(method, &params);
+        assert!(answer.raw.len() < 4096, "{} bytes", answer.raw.len());
+    }
+    board.close();
+}
+
 // === A12: before `initialize` ===
 
 #[test]
@@ -578,6 +601,58 @@ fn a_last_line_without_an_end_is_still_a_request() {
         rest.iter().any(|message| message.id.as_deref() == Some("\"last\"") && message.result.is_some()),
         "{rest:?}"
     );
+}
+
+#[test]
+fn a_second_initialize_is_answered_and_changes_no_server() {
+    let mut board = greeted("2025-11-25");
+    board.call("tools/list", "");
+    let again = board.initialize("2025-06-18").result();
+    assert_eq!(again["protocolVersion"], "2025-06-18");
+    assert_eq!(board.tool("a__echo", r#"{"input":"x"}"#).text(), "x");
+    assert_eq!(board.received("a").iter().filter(|line| line.contains("\"initialize\"")).count(), 1);
+    board.close();
+}
+
+#[test]
+fn whatever_is_written_the_session_goes_on() {
+    for revision in ["2025-03-26", "2025-11-25"] {
+        let mut board = greeted(revision);
+        board.call("tools/list", "");
+        let seeds = [
+            echo("1", "x"),
+            format!("[{},{}]", echo("\"b\"", "y"), r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#),
+            r#"{"jsonrpc":"2.0","id":3,"method":"resources/read","params":{"uri":"note://\u0031","_meta":{"progressToken":0}}}"#.to_owned(),
+            r#"{"jsonrpc":"2.0","id":4,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"a__greet"},"argument":{"name":"who","value":"A"}}}"#.to_owned(),
+            r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"reason":"x"}}"#.to_owned(),
+            r#"{"jsonrpc":"2.0","id":1,"result":{"roots":[]}}"#.to_owned(),
+            r#"{"jsonrpc":"2.0","id":5,"method":"tools/list","params":{"cursor":"x"}}"#.to_owned(),
+        ];
+        let mut random = 0x2545_f491_4f6c_dd1d_u64;
+        // A small generator of our own, so that a failure can be repeated.
+        let mut below = |limit: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) as usize % limit
+        };
+        let alphabet = b"{}[]\",:\\u0019eE+-. \t\rntfxyzid\xc3\xff\x00";
+        for _ in 0..3000 {
+            let mut line = seeds[below(seeds.len())].clone().into_bytes();
+            for _ in 0..=below(4) {
+                let (at, byte) = (below(line.len()), alphabet[below(alphabet.len())]);
+                match below(4) {
+                    0 => line[at] = byte,
+                    1 => line.insert(at, byte),
+                    2 if line.len() > 2 => drop(line.remove(at)),
+                    _ => line.truncate(at.max(1)),
+                }
+            }
+            line.push(b'\n');
+            board.bytes(&line);
+        }
+        // Whatever was answered was JSON-RPC: the client of the tests checks every line.
+        assert_eq!(board.tool("a__echo", r#"{"input":"still here"}"#).text(), "still here", "{revision}");
+        board.close();
+    }
 }
 
 // === A18: the other direction ===

@@ -80,7 +80,8 @@ impl Table {
 
     /// The names most like a wrong one, best first.
     pub(super) fn nearest(&self, name: &str, count: usize) -> Vec<ExposedName> {
-        let name = name.to_lowercase();
+        // Longer than any name of ours there is nothing to compare, and comparing takes time by length.
+        let name = name.chars().take(256).collect::<String>().to_lowercase();
         let score = |target: &Target| {
             let exposed = strsim::jaro_winkler(&name, &target.exposed.as_str().to_lowercase());
             exposed.max(strsim::jaro_winkler(&name, &target.original.as_str().to_lowercase()))

@@ -96,7 +96,10 @@ impl UriTable {
                 }
             }
             for scheme in own_schemes {
-                shared[index] |= *table.schemes.entry(scheme).or_insert(index) != index;
+                // Either may speak of a URI that the other one lists.
+                let first = *table.schemes.entry(scheme).or_insert(index);
+                shared[index] |= first != index;
+                shared[first] |= first != index;
             }
         }
         let resourceful: Vec<usize> =

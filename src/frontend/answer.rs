@@ -3,9 +3,14 @@
 //! A failure of `tools/call` is a tool result with `isError`, because that is what a model gets to read and can act on
 //! (MCP "Tools", Error Handling); on every other method it is a JSON-RPC error.
 
+use std::borrow::Cow;
+
 use crate::failure::{Code, Failure};
 use crate::protocol::{Method, codes};
 use crate::wire::{LineWriter, json};
+
+/// How much of a client's own words is quoted back to it, in characters.
+const EXCERPT: usize = 200;
 
 /// The body of an answer: the name of the member and its text.
 pub(super) struct Answer {
@@ -52,7 +57,7 @@ impl Answer {
 
     /// The answer to a call of a tool or prompt that nobody has.
     pub(super) fn unknown(what: &str, name: &str, near: &[String]) -> Self {
-        let mut message = format!("Unknown {what}: {name}");
+        let mut message = format!("Unknown {what}: {}", excerpt(name));
         if !near.is_empty() {
             message.push_str(&format!(". Did you mean {}?", near.join(", ")));
         }
@@ -68,6 +73,14 @@ impl Answer {
         line.copy(b"\":");
         line.copy(&self.text);
         line.copy(b"}");
+    }
+}
+
+/// The beginning of what a client said, for texts that quote it: an answer must not grow with its question.
+pub(super) fn excerpt(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(EXCERPT) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
     }
 }
 

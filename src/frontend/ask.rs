@@ -18,7 +18,7 @@ impl Session {
     /// Puts a question to the client.
     pub(super) fn put(&self, ask: Ask<'_>) -> Result<(), String> {
         self.check_declared(&ask)?;
-        if ask.params.is_some_and(|params| !fits(params)) {
+        if ask.params.is_some_and(|params| !fits(params.len())) {
             return Err(format!("the question has more than {} MiB", MAX_MESSAGE >> 20));
         }
         let edits = Edits::of(&ask);

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::backend::Backend;
 use crate::call::{Call, Client, Introduction, TokenPlace};
-use crate::frontend::answer::Answer;
+use crate::frontend::answer::{Answer, excerpt};
 use crate::frontend::batch::Batch;
 use crate::frontend::pending::Request;
 use crate::frontend::session::{Greeted, Session};
@@ -131,7 +131,7 @@ impl Session {
         let Some(id) = Id::new(incoming.id.of(incoming.line)) else { return };
         let refuse = |code, text: &str| self.refuse(Some(&id), code, text, incoming.batch.as_ref());
         let Some(method) = Method::parse(method) else {
-            return refuse(codes::METHOD_NOT_FOUND, &format!("Method not found: {method}"));
+            return refuse(codes::METHOD_NOT_FOUND, &format!("Method not found: {}", excerpt(method)));
         };
         if incoming.params.is_some_and(|span| json::kind(span.of(incoming.line)) != json::Kind::Object) {
             return refuse(codes::INVALID_PARAMS, "`params` must be an object");
@@ -391,14 +391,12 @@ impl Session {
         let found =
             catalog.route_uri(&uri).and_then(|route| Some((registry.backend_at(route.index)?, route)));
         let Some((backend, route)) = found else {
+            let uri = excerpt(&uri);
             let mut data = br#"{"uri":"#.to_vec();
             json::push_string(&mut data, &uri);
             data.push(b'}');
-            let answer = Answer::error_with(
-                codes::RESOURCE_NOT_FOUND,
-                &format!("Resource not found: {uri}"),
-                Some(&data),
-            );
+            let message = format!("Resource not found: {uri}");
+            let answer = Answer::error_with(codes::RESOURCE_NOT_FOUND, &message, Some(&data));
             return self.nobody_has(id, &incoming, method, &answer);
         };
         let original: &str = &route.original;
@@ -406,7 +404,7 @@ impl Session {
         if method == Method::Unsubscribe {
             backend.unsubscribed(original);
         }
-        let subscription = (method == Method::Subscribe).then(|| original.to_owned());
+        let subscription = (method != Method::ResourcesRead).then(|| original.to_owned());
         let rewrites = catalog.rewrites_at(route.index);
         let way = Way { method, backend, label: original.into(), target: edit, rewrites };
         self.forward(id, &incoming, way, CallPlaces::of(&incoming).token(&incoming), subscription);

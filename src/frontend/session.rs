@@ -182,19 +182,23 @@ impl Session {
         self.catalog()?.rewrite_result(request.server.as_ref()?, result)
     }
 
+    /// Notes what a server has agreed to. Its answers come in its own order: an end that was asked for before the
+    /// beginning was answered still counts last.
     fn note_subscription(&self, request: &Request) {
         let (Some(server), Some(uri)) = (&request.server, &request.uri) else { return };
-        if let (Method::Subscribe, Some(backend)) =
-            (request.method, self.registry().and_then(|all| all.backend(server)))
-        {
-            backend.subscribed(uri.clone());
+        let Some(backend) = self.registry().and_then(|all| all.backend(server)) else { return };
+        match request.method {
+            Method::Subscribe => backend.subscribed(uri.clone()),
+            Method::Unsubscribe => backend.unsubscribed(uri),
+            _ => {}
         }
     }
 
     /// Writes a notification whose parameters are `text` with some parts replaced. One that clients could not read is
     /// dropped.
     pub(super) fn send_notice(&self, method: &str, notice: &Notice<'_>, edits: &[(Span, &[u8])]) {
-        if !fits(notice.params) {
+        let added: usize = edits.iter().map(|(_, with)| with.len()).sum();
+        if !fits(notice.params.len() + added) {
             return tracing::warn!(
                 method,
                 size = notice.params.len(),
@@ -241,9 +245,9 @@ fn too_large(server: Option<&ServerName>, size: usize) -> Failure {
 /// What the envelope around a payload, and our edits in it, may add to a message.
 const ENVELOPE: usize = 4096;
 
-/// Whether clients can read a message with this payload.
-pub(super) fn fits(payload: Span) -> bool {
-    payload.len() <= MAX_MESSAGE - ENVELOPE
+/// Whether clients can read a message with a payload of this many bytes.
+pub(super) fn fits(payload: usize) -> bool {
+    payload <= MAX_MESSAGE - ENVELOPE
 }
 
 impl Client for Session {
