@@ -2,9 +2,14 @@
 //!
 //! Results go to stdout, chatter to stderr. Exit codes are those of [`exit`].
 
+pub mod client;
 pub mod config;
 pub mod exit;
+pub mod inside;
+pub mod lists;
 pub mod serve;
+pub mod suggest;
+pub mod terminal;
 
 use std::ffi::OsStr;
 use std::io::IsTerminal;
@@ -43,6 +48,12 @@ pub struct Global {
 enum Command {
     /// Serve the configured servers as one, on stdin and stdout
     Serve(serve::ServeArgs),
+    /// Print the tools that your AI client sees
+    Tools(lists::ListArgs),
+    /// Print the prompts that your AI client sees
+    Prompts(lists::ListArgs),
+    /// Print the resources and resource templates that your AI client sees
+    Resources(lists::ListArgs),
     /// Look at the config: validate, show, schema, path
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -66,6 +77,9 @@ pub fn main() -> ExitCode {
     let global = cli.global;
     match cli.command {
         Some(Command::Serve(args)) => serve::run(&global, &args),
+        Some(Command::Tools(args)) => lists::run(&global, lists::What::Tools, args).into(),
+        Some(Command::Prompts(args)) => lists::run(&global, lists::What::Prompts, args).into(),
+        Some(Command::Resources(args)) => lists::run(&global, lists::What::Resources, args).into(),
         Some(Command::Config(command)) => config::run(command, global.config),
         Some(Command::Mock { script }) => run_mock(&script),
         None if std::io::stdin().is_terminal() => {
