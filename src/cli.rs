@@ -2,7 +2,9 @@
 //!
 //! Results go to stdout, chatter to stderr. Exit codes are those of [`exit`].
 
+pub mod call;
 pub mod client;
+pub mod completions;
 pub mod config;
 pub mod exit;
 pub mod inside;
@@ -54,6 +56,8 @@ enum Command {
     Prompts(lists::ListArgs),
     /// Print the resources and resource templates that your AI client sees
     Resources(lists::ListArgs),
+    /// Call one tool, as your AI client would
+    Call(call::CallArgs),
     /// Look at the config: validate, show, schema, path
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -61,6 +65,11 @@ enum Command {
     Mock {
         /// The script, in YAML
         script: PathBuf,
+    },
+    /// Print the completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
     },
 }
 
@@ -80,6 +89,8 @@ pub fn main() -> ExitCode {
         Some(Command::Tools(args)) => lists::run(&global, lists::What::Tools, args).into(),
         Some(Command::Prompts(args)) => lists::run(&global, lists::What::Prompts, args).into(),
         Some(Command::Resources(args)) => lists::run(&global, lists::What::Resources, args).into(),
+        Some(Command::Call(args)) => call::run(&global, args).into(),
+        Some(Command::Completions { shell }) => completions::run(shell).into(),
         Some(Command::Config(command)) => config::run(command, global.config),
         Some(Command::Mock { script }) => run_mock(&script),
         None if std::io::stdin().is_terminal() => {
