@@ -3,6 +3,7 @@
 //! Results go to stdout, chatter to stderr. Exit codes are those of [`exit`].
 
 pub mod call;
+pub mod check;
 pub mod client;
 pub mod completions;
 pub mod config;
@@ -50,6 +51,8 @@ pub struct Global {
 enum Command {
     /// Serve the configured servers as one, on stdin and stdout
     Serve(serve::ServeArgs),
+    /// Start every server and say how it fares
+    Check(check::CheckArgs),
     /// Print the tools that your AI client sees
     Tools(lists::ListArgs),
     /// Print the prompts that your AI client sees
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
     let global = cli.global;
     match cli.command {
         Some(Command::Serve(args)) => serve::run(&global, &args),
+        Some(Command::Check(args)) => check::run(&global, args).into(),
         Some(Command::Tools(args)) => lists::run(&global, lists::What::Tools, args).into(),
         Some(Command::Prompts(args)) => lists::run(&global, lists::What::Prompts, args).into(),
         Some(Command::Resources(args)) => lists::run(&global, lists::What::Resources, args).into(),
