@@ -8,6 +8,7 @@ pub mod client;
 pub mod completions;
 pub mod config;
 pub mod exit;
+pub mod explain;
 pub mod inside;
 pub mod lists;
 pub mod serve;
@@ -61,6 +62,8 @@ enum Command {
     Resources(lists::ListArgs),
     /// Call one tool, as your AI client would
     Call(call::CallArgs),
+    /// Explain a failure code, or what a tool's name stands for
+    Explain(explain::ExplainArgs),
     /// Look at the config: validate, show, schema, path
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Some(Command::Prompts(args)) => lists::run(&global, lists::What::Prompts, args).into(),
         Some(Command::Resources(args)) => lists::run(&global, lists::What::Resources, args).into(),
         Some(Command::Call(args)) => call::run(&global, args).into(),
+        Some(Command::Explain(args)) => explain::run(&global, args).into(),
         Some(Command::Completions { shell }) => completions::run(shell).into(),
         Some(Command::Config(command)) => config::run(command, global.config),
         Some(Command::Mock { script }) => run_mock(&script),

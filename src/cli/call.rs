@@ -136,13 +136,7 @@ fn unknown(inside: &Inside, name: &str) -> Exit {
         did_you_mean(&near(name, names))
     };
     exit::print_err(&format!("error: there is no tool `{name}`{hint}"));
-    if !missing.is_empty() {
-        let names: Vec<&str> = missing.iter().map(|report| report.server.as_str()).collect();
-        exit::print_err(&format!(
-            "note: nothing is known of {}; `switchboard check` says why",
-            names.join(", ")
-        ));
-    }
+    inside.note_missing();
     exit::NOT_FOUND
 }
 

@@ -207,6 +207,16 @@ impl Inside {
         any
     }
 
+    /// Says on stderr, in one line, of which servers nothing is known: what was not found may be theirs.
+    pub fn note_missing(&self) {
+        let missing = self.missing();
+        if !missing.is_empty() {
+            let names: Vec<&str> = missing.iter().map(|report| report.server.as_str()).collect();
+            let names = names.join(", ");
+            exit::print_err(&format!("note: nothing is known of {names}; `switchboard check` says why"));
+        }
+    }
+
     /// The entry of the config with this name.
     pub fn entry(&self, server: &str) -> Option<&Entry> {
         self.registry.entries().iter().find(|entry| entry.name().as_str() == server)

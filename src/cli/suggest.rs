@@ -12,6 +12,7 @@ pub fn near<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<Str
         .filter(|(score, _)| *score > ALIKE)
         .collect();
     scored.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    scored.dedup_by_key(|(_, known)| *known);
     scored.into_iter().take(3).map(|(_, known)| known.to_owned()).collect()
 }
 
@@ -32,6 +33,7 @@ mod tests {
     fn the_nearest_comes_first() {
         let known = ["weather", "notes", "wether"];
         assert_eq!(near("weathr", known), ["weather", "wether"]);
+        assert_eq!(near("notes", ["notes", "notes"]), ["notes"]);
         assert_eq!(did_you_mean(&near("NOTE", known)), "; did you mean `notes`?");
         assert_eq!(did_you_mean(&near("zzz", known)), "");
     }
