@@ -138,3 +138,24 @@ fn run_mock(script: &Path) -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_short_help_shows_commands_that_exist() {
+        let help = short_help();
+        let examples = help.lines().filter_map(|line| line.strip_prefix("  switchboard "));
+        let names: Vec<&str> = examples.filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(names, ["demo", "check", "tools", "call"]);
+        let command = Cli::command();
+        assert!(names.iter().all(|name| command.find_subcommand(name).is_some()));
+    }
+}
