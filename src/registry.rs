@@ -58,6 +58,8 @@ struct Known {
     live: bool,
     /// Shown to this client or one of the same abilities. Otherwise it only bridges the time until it is.
     is_settled: bool,
+    /// Every list could be fetched.
+    is_complete: bool,
 }
 
 /// What the registry stands on.
@@ -140,7 +142,8 @@ impl Registry {
     fn stored(&self, config: &ServerConfig) -> Option<(ServerName, Known)> {
         let stored = self.store.as_ref()?.load(&config.name, &config.fingerprint(), self.profile.get()?)?;
         let Stored { offering, same_profile } = stored;
-        let known = Known { offering: Arc::new(offering), live: false, is_settled: same_profile };
+        let known =
+            Known { offering: Arc::new(offering), live: false, is_settled: same_profile, is_complete: true };
         Some((config.name.clone(), known))
     }
 
@@ -161,6 +164,16 @@ impl Registry {
     /// Whether a server has shown its lists in this run.
     pub fn is_live(&self, server: &ServerName) -> bool {
         self.shown().offerings.get(server).is_some_and(|known| known.live)
+    }
+
+    /// Whether what we know of a server was shown to this client or one of the same abilities, now or earlier.
+    pub fn is_settled(&self, server: &ServerName) -> bool {
+        self.shown().offerings.get(server).is_some_and(|known| known.is_settled)
+    }
+
+    /// Whether a server that has shown its lists in this run has shown all of them: false if one could not be fetched.
+    pub fn has_shown_all(&self, server: &ServerName) -> bool {
+        self.shown().offerings.get(server).is_some_and(|known| known.is_complete)
     }
 
     /// Every entry of the config, in its order.
@@ -247,7 +260,8 @@ impl Registry {
 
     fn show(self: &Arc<Self>, server: &ServerName, offering: Offering, complete: bool) {
         let offering = Arc::new(offering);
-        let known = Known { offering: Arc::clone(&offering), live: true, is_settled: true };
+        let known =
+            Known { offering: Arc::clone(&offering), live: true, is_settled: true, is_complete: complete };
         let mut shown = self.shown();
         let before = shown.offerings.insert(server.clone(), known);
         let same = before.as_ref().is_some_and(|before| *before.offering == *offering);
