@@ -131,6 +131,7 @@ fn finding(inside: &Inside, report: Report, watch: &StopWatch) -> Finding {
     Finding {
         took: watch.took.get(&name).copied(),
         live: registry.is_live(&name),
+        partial: registry.is_live(&name) && !registry.has_shown_all(&name),
         bytes: tools.iter().map(|target| target.definition.len()).sum(),
         names: tools.iter().map(|target| target.exposed.to_string()).collect(),
         definitions: tools.iter().map(|target| target.definition.clone()).collect(),

@@ -163,7 +163,7 @@ impl Inside {
             only.is_empty() || only.iter().any(|name| backend.name().as_str() == name)
         };
         let servers: Vec<&Arc<Backend>> = self.registry.backends().iter().filter(wanted).collect();
-        let unknown = servers.iter().filter(|backend| self.registry.offering(backend.name()).is_none());
+        let unknown = servers.iter().filter(|backend| !self.registry.is_settled(backend.name()));
         let patience = unknown.map(|backend| backend.config().timeouts.start).max().unwrap_or_default();
         let settled = |backend: &Backend| settled(&self.registry, backend);
         self.wait(&servers, Instant::now() + patience + LISTING, settled).await;
@@ -233,7 +233,7 @@ pub fn why_missing(report: &Report) -> String {
 
 /// Whether a server has shown what it has, now or earlier, or cannot.
 fn settled(registry: &Registry, backend: &Backend) -> bool {
-    registry.offering(backend.name()).is_some() || gave_up(backend)
+    registry.is_settled(backend.name()) || gave_up(backend)
 }
 
 /// Whether a start of the server has failed, or has ended without a list.

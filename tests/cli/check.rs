@@ -92,3 +92,11 @@ fn json_has_everything() {
     assert_eq!((&gone["verdict"], &gone["failure"]["code"]), (&"failed".into(), &"SB-SPAWN-001".into()));
     assert_eq!(json["longest_name"]["length"], 14);
 }
+
+#[test]
+fn lists_that_cannot_be_fetched_are_told() {
+    let home = Home::with("servers: { shy: { command: BIN, args: [mock, HERE/shy.mock.yaml] } }");
+    home.script("shy", "on: { tools/list: { error: not today } }\ntools: [x]\n");
+    home.run(&["check"]).code(0).says("shy         !").says("a list could not be fetched");
+    assert_eq!(home.run(&["check", "--json"]).code(0).json()["servers"][0]["lists_complete"], false);
+}

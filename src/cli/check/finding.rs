@@ -44,6 +44,8 @@ pub(super) struct Finding {
     pub(super) noise: Vec<String>,
     /// It says that it has tools, and lists none.
     pub(super) empty: bool,
+    /// A list could not be fetched.
+    pub(super) partial: bool,
 }
 
 impl Finding {
@@ -52,7 +54,7 @@ impl Finding {
             Verdict::Off
         } else if !self.live || self.report.failure.is_some() {
             Verdict::Failed
-        } else if self.held() > 0 || !self.faults.is_empty() || self.empty {
+        } else if self.held() > 0 || !self.faults.is_empty() || self.empty || self.partial {
             Verdict::Lacking
         } else {
             Verdict::Well
@@ -103,6 +105,7 @@ impl Finding {
         value["tokens"] = self.tokens().into();
         value["notes"] = self.notes.iter().map(note).collect();
         value["schemas"] = self.faults.iter().map(fault).collect();
+        value["lists_complete"] = (!self.partial).into();
         value["noise_lines"] = self.noise.clone().into();
         value
     }

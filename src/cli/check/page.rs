@@ -59,7 +59,9 @@ fn numbers(finding: &Finding) -> String {
 
 fn details(finding: &Finding) -> Vec<String> {
     let mut lines = Vec::new();
-    if finding.empty {
+    if finding.partial {
+        lines.push("a list could not be fetched; what it showed before is kept".to_owned());
+    } else if finding.empty {
         lines.push("it declares tools and lists none".to_owned());
     }
     let by_weight =
