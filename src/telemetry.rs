@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use tracing::field::Field;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
@@ -22,10 +23,28 @@ const QUEUE: usize = 4096;
 /// Days that are kept.
 const KEEP: usize = 7;
 
-/// Keeps the log writers alive; what waits is written when it is dropped.
+/// How long the end waits for the last lines to be written. Nobody may read our stderr any more.
+const LAST_LINES: Duration = Duration::from_millis(50);
+
+/// Keeps the log writers alive; what waits is written when it is dropped, as far as that goes quickly.
 #[must_use]
 pub struct Logs {
-    _guards: Vec<WorkerGuard>,
+    guards: Vec<WorkerGuard>,
+}
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        let guards = std::mem::take(&mut self.guards);
+        let (done, written) = std::sync::mpsc::channel();
+        // The guards have a patience of their own, of seconds, while a client has none left for us.
+        let writing = std::thread::Builder::new().spawn(move || {
+            drop(guards);
+            let _ = done.send(());
+        });
+        if writing.is_ok() {
+            let _ = written.recv_timeout(LAST_LINES);
+        }
+    }
 }
 
 /// What to log where.
@@ -59,7 +78,7 @@ pub fn start(options: &LogOptions<'_>) -> Logs {
     });
     // A subscriber may be there already, in tests that run several instances in one process.
     let _ = tracing_subscriber::registry().with(on_stderr).with(in_file).try_init();
-    Logs { _guards: guards }
+    Logs { guards }
 }
 
 /// Writes one field of an event. What strangers say stands in many of them: no value may end the line or reach the
