@@ -25,6 +25,10 @@ const DRAIN: Duration = Duration::from_millis(1000);
 /// When children are asked and killed, counted from the moment the client left (clients kill us two seconds after).
 const TERM_AT: Duration = Duration::from_millis(1000);
 const KILL_AT: Duration = Duration::from_millis(1400);
+/// How long a client that still reads gets for its last answers; cutting them short would tear a line in two.
+const LAST_LINES_AT: Duration = Duration::from_millis(1600);
+/// The same when the servers took all the time.
+const LEAST_LAST_LINES: Duration = Duration::from_millis(100);
 /// The least time between closing a child's stdin and SIGTERM, when calls had to be waited for.
 const LEAST_GRACE: Duration = Duration::from_millis(150);
 
@@ -115,7 +119,8 @@ impl Switchboard {
         self.session.end().await;
         self.session.outbox().close();
         if !writing.is_finished() {
-            let _ = tokio::time::timeout(Duration::from_millis(100), &mut writing).await;
+            let patience = LAST_LINES_AT.saturating_sub(left.elapsed()).max(LEAST_LAST_LINES);
+            let _ = tokio::time::timeout(patience, &mut writing).await;
             writing.abort();
         }
         ended

@@ -23,25 +23,27 @@ const QUEUE: usize = 4096;
 /// Days that are kept.
 const KEEP: usize = 7;
 
-/// How long the last lines may take when we end.
-const LAST_LINES: Duration = Duration::from_millis(100);
+/// How long the end waits for the last lines to be written. Nobody may read our stderr any more.
+const LAST_LINES: Duration = Duration::from_millis(50);
 
-/// Keeps the log writers alive; what waits is written when it is dropped.
+/// Keeps the log writers alive; what waits is written when it is dropped, as far as that goes quickly.
 #[must_use]
 pub struct Logs {
     guards: Vec<WorkerGuard>,
 }
 
 impl Drop for Logs {
-    /// The guards wait for their writers, and longer than we can afford if nobody reads our stderr.
     fn drop(&mut self) {
         let guards = std::mem::take(&mut self.guards);
-        let (done, wait) = std::sync::mpsc::channel();
-        let _ = std::thread::Builder::new().spawn(move || {
+        let (done, written) = std::sync::mpsc::channel();
+        // The guards have a patience of their own, of seconds, while a client has none left for us.
+        let writing = std::thread::Builder::new().spawn(move || {
             drop(guards);
             let _ = done.send(());
         });
-        let _ = wait.recv_timeout(LAST_LINES);
+        if writing.is_ok() {
+            let _ = written.recv_timeout(LAST_LINES);
+        }
     }
 }
 

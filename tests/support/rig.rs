@@ -332,7 +332,8 @@ pub struct Inbox {
     pub others: Vec<(String, Message)>,
     /// What must never be.
     pub faults: Vec<String>,
-    asked: HashSet<String>,
+    /// The requests by id, each with its method or tool.
+    asked: HashMap<String, String>,
     cancelled: HashSet<String>,
     pub lines: usize,
     pub longest: usize,
@@ -353,7 +354,7 @@ impl Inbox {
         match (envelope.method, envelope.id.map(|id| id.get().to_owned())) {
             (Some(method), _) => self.others.push((method, message)),
             (None, Some(id)) if envelope.result.is_some() != envelope.error.is_some() => {
-                if id != "null" && !self.asked.contains(&id) {
+                if id != "null" && !self.asked.contains_key(&id) {
                     self.faults.push(format!("an answer to nobody: {}", message.show()));
                 }
                 if id != "null" && self.answers.insert(id.clone(), message).is_some() {
@@ -415,7 +416,8 @@ impl Rig {
     pub fn request(&mut self, method: &str, params: Value) -> String {
         let id = self.next_id.to_string();
         self.next_id += 1;
-        self.inbox.asked.insert(id.clone());
+        let label = params["name"].as_str().unwrap_or(method).to_owned();
+        self.inbox.asked.insert(id.clone(), label);
         let line = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
         self.raw(format!("{line}\n").as_bytes());
         id
@@ -429,7 +431,7 @@ impl Rig {
             .map(|_| {
                 let id = self.next_id.to_string();
                 self.next_id += 1;
-                self.inbox.asked.insert(id.clone());
+                self.inbox.asked.insert(id.clone(), tool.to_owned());
                 let params = json!({ "name": tool, "arguments": arguments });
                 let line =
                     format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{params}}}"#);
@@ -494,8 +496,12 @@ impl Rig {
     /// Waits for all of these answers.
     #[track_caller]
     pub fn answers(&mut self, ids: &[String], patience: Duration) -> Vec<Message> {
+        let mut missing: &[String] = ids;
         self.until(&format!("{} answers", ids.len()), patience, |rig| {
-            ids.iter().all(|id| rig.inbox.answers.contains_key(id)).then_some(())
+            while missing.first().is_some_and(|id| rig.inbox.answers.contains_key(id)) {
+                missing = &missing[1..];
+            }
+            missing.is_empty().then_some(())
         });
         ids.iter().map(|id| self.inbox.answers[id].clone()).collect()
     }
@@ -600,7 +606,7 @@ impl Rig {
 
     fn cut_lines(&mut self, scanned: usize) {
         let mut from = 0;
-        while let Some(end) = self.buffer[from.max(scanned)..].iter().position(|byte| *byte == b'\n') {
+        while let Some(end) = memchr::memchr(b'\n', &self.buffer[from.max(scanned)..]) {
             let end = from.max(scanned) + end;
             self.inbox.take(self.buffer[from..end].to_vec());
             from = end + 1;
@@ -625,8 +631,17 @@ impl Rig {
                 let faults = self.inbox.faults.join("\n");
                 let last: Vec<String> =
                     self.inbox.others.iter().rev().take(3).map(|(_, message)| message.show()).collect();
+                let open: Vec<(&String, &String)> = self
+                    .inbox
+                    .asked
+                    .iter()
+                    .filter(|(id, _)| {
+                        !self.inbox.answers.contains_key(*id) && !self.inbox.cancelled.contains(*id)
+                    })
+                    .take(20)
+                    .collect();
                 panic!(
-                    "no {what} within {patience:?}\nfaults: {faults}\nlast notices: {last:?}\nstderr: {}",
+                    "open: {open:?}; no {what} within {patience:?}\nfaults: {faults}\nlast notices: {last:?}\nstderr: {}",
                     self.stderr()
                 );
             }
@@ -733,11 +748,11 @@ impl Rig {
         let begun = Instant::now();
         while self.read_for(LOOK) && begun.elapsed() < patience {}
         assert!(self.inbox.faults.is_empty(), "{:#?}\n{}", self.inbox.faults, self.stderr());
-        let missing: Vec<&String> = self
+        let missing: Vec<(&String, &String)> = self
             .inbox
             .asked
             .iter()
-            .filter(|id| !self.inbox.answers.contains_key(*id) && !self.inbox.cancelled.contains(*id))
+            .filter(|(id, _)| !self.inbox.answers.contains_key(*id) && !self.inbox.cancelled.contains(*id))
             .collect();
         assert!(missing.is_empty(), "requests without an answer: {missing:?}");
         self.check_nobody_left(begun + patience);
@@ -746,7 +761,7 @@ impl Rig {
     /// Requests that nobody need answer any more: the client that made them is gone.
     pub fn forget_open(&mut self) {
         let open: Vec<String> =
-            self.inbox.asked.iter().filter(|id| !self.inbox.answers.contains_key(*id)).cloned().collect();
+            self.inbox.asked.keys().filter(|id| !self.inbox.answers.contains_key(*id)).cloned().collect();
         self.inbox.cancelled.extend(open);
     }
 
