@@ -257,6 +257,23 @@ fn progress_keeps_a_call_alive_even_if_the_client_did_not_ask_for_it() {
 }
 
 #[test]
+fn no_progress_takes_a_call_past_its_total() {
+    let script = "tools: { endless: { repeat: { times: 200, every: 50ms, steps: [ { progress: \"{{json n}}\" } ] }, answer: done } }";
+    let mut board = Setup::new().script("a", script).keys("timeouts: { call: 500ms, total: 1200ms }").start();
+    board.initialize("2025-11-25");
+    board.call("tools/list", "");
+    let began = Instant::now();
+    let answer = board.call("tools/call", r#"{"name":"a__endless","_meta":{"progressToken":"t"}}"#);
+    assert!(answer.result()["isError"] == true && answer.text().contains("timeouts.total"), "{}", answer.raw);
+    assert!(began.elapsed() >= Duration::from_millis(1100) && began.elapsed() < Duration::from_secs(4));
+    board.wait_received("a", |line| line.contains("notifications/cancelled"));
+    // What comes after the answer is nobody's.
+    board.forget();
+    assert!(board.within(A_WHILE, |message| message.method.is_some()).is_none());
+    board.close();
+}
+
+#[test]
 fn progress_that_does_not_rise_or_is_not_about_the_call_keeps_nothing_alive() {
     let mut board = Setup::new().server("a", "e05-stuck-progress").keys("timeouts: { call: 700ms }").start();
     board.initialize("2025-11-25");
@@ -578,7 +595,7 @@ fn elicitation_by_url_is_relayed_for_web_addresses_only() {
         "vscode://x",
     ] {
         let said = board.call("tools/call", &visit(url)).text();
-        assert!(said.contains("error"), "{url}: {said}");
+        assert!(said.contains("-32602"), "{url}: {said}");
     }
     assert!(unread(&board.settled(), "elicitation/create").is_empty());
     board.close();
@@ -594,7 +611,7 @@ fn only_the_kinds_of_elicitation_that_the_client_declared_reach_it() {
         let mut board = serve_script_to(capabilities, URLS);
         let params = |tool: &str| format!(r#"{{"name":"{tool}","arguments":{{"url":"https://x"}}}}"#);
         let said = board.call("tools/call", &params(refused)).text();
-        assert!(said.contains("error"), "{capabilities}: {said}");
+        assert!(said.contains("-32602"), "{capabilities}: {said}");
         let id = board.ask("tools/call", &params(taken));
         let question = board.asked("elicitation/create");
         board.reply(&question, r#"{"action":"cancel"}"#);
