@@ -383,6 +383,19 @@ fn an_answer_after_a_cancellation_is_dropped() {
 }
 
 #[test]
+fn an_id_that_is_used_again_after_a_cancellation_gets_its_own_answer() {
+    let mut board = serve("a", "e07-answers-after-cancel");
+    board.call("tools/list", "");
+    board.send(r#"{"jsonrpc":"2.0","id":"again","method":"tools/call","params":{"name":"a__later"}}"#);
+    board.wait_received("a", |line| line.contains("later"));
+    board.cancel("\"again\"");
+    board.send(r#"{"jsonrpc":"2.0","id":"again","method":"tools/call","params":{"name":"a__echo","arguments":{"input":"second"}}}"#);
+    assert_eq!(board.answer("\"again\"").text(), "second");
+    assert!(board.within(Duration::from_millis(500), |message| message.raw.contains("too late")).is_none());
+    board.close();
+}
+
+#[test]
 fn a_cancellation_that_meets_the_answer_gives_one_answer_or_none() {
     let mut board =
         serve_script("tools: { echo: { answer: \"{{input}}\" }, soon: { delay: 1ms, answer: soon } }");
@@ -497,6 +510,16 @@ fn roots_are_asked_of_the_client_and_their_changes_told_to_every_server() {
             line.contains(r#""notifications/roots/list_changed","params":{"_meta":{"n":1.10}}"#)
         });
     }
+    board.close();
+}
+
+#[test]
+fn a_server_may_ask_without_being_called() {
+    let script = "on: { initialized: { ask: { method: roots/list, save: roots }, log: \"{{roots.roots.0.uri}}\" } }\ntools: [t]";
+    let mut board = serve_script_to(r#"{"roots":{}}"#, script);
+    let question = board.asked("roots/list");
+    board.reply(&question, r#"{"roots":[{"uri":"file:///here"}]}"#);
+    assert_eq!(board.notification("notifications/message").params()["data"], "file:///here");
     board.close();
 }
 
@@ -900,6 +923,32 @@ fn capabilities_are_those_of_the_servers_that_are_known() {
         known["capabilities"].get("prompts").is_none() && known["capabilities"].get("resources").is_none()
     );
     second.close();
+}
+
+#[test]
+fn what_fails_outside_of_tools_is_an_error_that_says_where_and_why() {
+    let script = r#"
+prompts: { die: { stderr: no memory left, exit: 9 } }
+resources: { "x:1": { size: 9MiB } }
+"#;
+    let mut board = Setup::new().script("a", script).start();
+    board.initialize("2025-11-25");
+    let error = board.call("prompts/get", r#"{"name":"a__die"}"#).error();
+    let data = &error["data"];
+    assert_eq!(
+        (error["code"].as_i64(), data["server"].as_str(), data["outcome"].as_str()),
+        (Some(-32603), Some("a"), Some("unknown"))
+    );
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains("no memory left") && message.contains("SB-CALL-002") && message.contains('9'),
+        "{message}"
+    );
+    let error = board
+        .until("resources/read", r#"{"uri":"x:1"}"#, |answer| answer.raw.contains("SB-CALL-005"))
+        .error();
+    assert_eq!(error["code"], -32603);
+    board.close();
 }
 
 // === payloads ===
