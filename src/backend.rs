@@ -40,8 +40,9 @@ pub use state::State;
 
 /// Who wants to know what becomes of a backend.
 pub trait Observer: Send + Sync {
-    /// The server has shown its lists, for the first time or anew.
-    fn offering(&self, server: &ServerName, offering: Offering);
+    /// The server has shown its lists, for the first time or anew. Unless `complete`, some of them could not be
+    /// fetched: they hold what was known before, and are asked for again.
+    fn offering(&self, server: &ServerName, offering: Offering, complete: bool);
 
     /// The backend's [`State`] has changed.
     fn state_changed(&self, server: &ServerName);
@@ -59,6 +60,9 @@ pub struct Backend {
     noise: Mutex<Vec<String>>,
     stderr: Mutex<Option<StderrTail>>,
 }
+
+/// What a failed start has to tell its callers why, before their own patience ends.
+const LEEWAY: Duration = Duration::from_millis(250);
 
 /// How many lines of noise are kept.
 const NOISE_KEPT: usize = 5;
@@ -96,7 +100,7 @@ struct Orders {
 struct Pending {
     start: bool,
     restart: bool,
-    refresh: BTreeSet<usize>,
+    refresh: Vec<ListKind>,
 }
 
 impl Orders {
@@ -157,16 +161,40 @@ impl Backend {
     }
 
     /// Hands a call to the server, starting it if need be. The answer, or the failure, reaches the call's client.
-    pub fn call(&self, call: Call) {
+    /// Must be called inside a runtime.
+    pub fn call(self: &Arc<Self>, call: Call) {
         self.tally(|tallies| tallies.calls += 1);
+        let ticket = call.ticket;
         match self.link.submit(call) {
             Submitted::Sent => {}
-            Submitted::Waits => self.start(),
+            Submitted::Waits => {
+                self.start();
+                tokio::spawn(Arc::clone(self).give_up_waiting(ticket));
+            }
             Submitted::Refused(call, failure) => {
                 self.tally(|tallies| tallies.failures += 1);
                 call.client.fail(call.ticket, failure);
             }
         }
+    }
+
+    /// Fails a call that waited for its server too long: behind other starts, or through the pauses of a server that
+    /// falls again and again. A start that takes too long tells its callers itself, with the reason, a moment before.
+    async fn give_up_waiting(self: Arc<Self>, ticket: Ticket) {
+        let patience = self.config.timeouts.start;
+        tokio::time::sleep(patience + LEEWAY).await;
+        let Some(call) = self.link.take_waiting_call(ticket) else { return };
+        let cause = match self.state().failure() {
+            Some(failure) => {
+                format!("it was not ready within {}: {}", show_duration(patience), failure.cause)
+            }
+            None => format!("it was not ready within {}", show_duration(patience)),
+        };
+        let failure = Failure::new(Code::CallUnavailable, cause).of(self.name());
+        self.fail_all(
+            vec![call],
+            &failure.remedy("It did not run; call `switchboard__status` for the details"),
+        );
     }
 
     /// The client no longer wants the answer; the server is told, if it has been sent the call.
@@ -192,7 +220,9 @@ impl Backend {
     /// Asks the server for this list again, if it is running.
     fn refresh(&self, kind: ListKind) {
         self.orders.give(|pending| {
-            pending.refresh.insert(kind as usize);
+            if !pending.refresh.contains(&kind) {
+                pending.refresh.push(kind);
+            }
         });
     }
 
@@ -254,13 +284,9 @@ impl Backend {
         }
     }
 
-    /// Keeps the beginning of a line that was no message, for whoever asks why the server is not well.
-    fn note_noise(&self, line: &[u8]) {
-        let text: String = String::from_utf8_lossy(&line[..line.len().min(800)])
-            .chars()
-            .filter(|char| !char.is_control())
-            .take(200)
-            .collect();
+    /// Keeps a line that was no message, for whoever asks why the server is not well.
+    fn note_noise(&self, text: String) {
+        let text: String = text.chars().take(200).collect();
         tracing::debug!(server = %self.name(), text, "a line on stdout was no protocol message");
         let mut noise = lock(&self.noise);
         if noise.len() == NOISE_KEPT {

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
 use crate::failure::Failure;
 use crate::names::{OriginalName, ServerName};
@@ -158,6 +159,17 @@ pub struct Introduction {
     pub revision: &'static Revision,
     /// Its raw capabilities object, reduced to what we relay.
     pub capabilities: Bytes,
+}
+
+impl Introduction {
+    /// Stands for everything that a server may learn of the client: eight hexadecimal digits. Two clients with the
+    /// same profile are shown the same.
+    pub fn profile(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.revision.name);
+        hash.update(&self.capabilities);
+        hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// The client's side, as backends see it. No method waits: what cannot be passed on at once is queued or dropped by

@@ -25,6 +25,6 @@ pub use offering::{Capabilities, Offering};
 pub use page::{BadCursor, MAX_PAGE};
 
 pub use snapshot::{Catalog, Counts};
-pub use store::Store;
+pub use store::{Store, Stored};
 pub use table::Target;
 pub use uri::UriRoute;

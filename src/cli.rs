@@ -2,17 +2,28 @@
 //!
 //! Results go to stdout, chatter to stderr. Exit codes are those of [`exit`].
 
+pub mod call;
+pub mod check;
+pub mod client;
+pub mod completions;
 pub mod config;
+pub mod demo;
 pub mod exit;
+pub mod explain;
+pub mod inside;
+pub mod lists;
 pub mod serve;
+pub mod suggest;
+pub mod terminal;
 
 use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
+use crate::cli::terminal::Paint;
 use crate::mock;
 use crate::supervisor;
 
@@ -43,6 +54,20 @@ pub struct Global {
 enum Command {
     /// Serve the configured servers as one, on stdin and stdout
     Serve(serve::ServeArgs),
+    /// See Switchboard at work: two sample servers, a real client, a few seconds; nothing to set up
+    Demo,
+    /// Start every server and say how it fares
+    Check(check::CheckArgs),
+    /// Print the tools that your AI client sees
+    Tools(lists::ListArgs),
+    /// Print the prompts that your AI client sees
+    Prompts(lists::ListArgs),
+    /// Print the resources and resource templates that your AI client sees
+    Resources(lists::ListArgs),
+    /// Call one tool, as your AI client would
+    Call(call::CallArgs),
+    /// Explain a failure code, or what a tool's name stands for
+    Explain(explain::ExplainArgs),
     /// Look at the config: validate, show, schema, path
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -50,6 +75,11 @@ enum Command {
     Mock {
         /// The script, in YAML
         script: PathBuf,
+    },
+    /// Print the completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
     },
 }
 
@@ -66,14 +96,37 @@ pub fn main() -> ExitCode {
     let global = cli.global;
     match cli.command {
         Some(Command::Serve(args)) => serve::run(&global, &args),
+        Some(Command::Demo) => demo::run().into(),
+        Some(Command::Check(args)) => check::run(&global, args).into(),
+        Some(Command::Tools(args)) => lists::run(&global, lists::What::Tools, args).into(),
+        Some(Command::Prompts(args)) => lists::run(&global, lists::What::Prompts, args).into(),
+        Some(Command::Resources(args)) => lists::run(&global, lists::What::Resources, args).into(),
+        Some(Command::Call(args)) => call::run(&global, args).into(),
+        Some(Command::Explain(args)) => explain::run(&global, args).into(),
+        Some(Command::Completions { shell }) => completions::run(shell).into(),
         Some(Command::Config(command)) => config::run(command, global.config),
         Some(Command::Mock { script }) => run_mock(&script),
         None if std::io::stdin().is_terminal() => {
-            exit::print_out(&Cli::command().render_help().to_string());
-            ExitCode::SUCCESS
+            exit::print_out(&short_help());
+            exit::OK.into()
         }
         None => serve::run(&global, &serve::ServeArgs::default()),
     }
+}
+
+/// What somebody sees who types the name of the program and nothing else.
+fn short_help() -> String {
+    let paint = Paint::stdout();
+    let row = |command: &str, what: &str| format!("  {}{what}\n", paint.bold(&format!("{command:<44}")));
+    format!(
+        "Switchboard {}: one MCP server in front of all of yours.\n\n{}{}{}{}\n\
+         Your AI client runs `switchboard serve`. Every command: switchboard --help",
+        env!("CARGO_PKG_VERSION"),
+        row("switchboard demo", "see it work; nothing to set up"),
+        row("switchboard check", "start each server and say what is wrong"),
+        row("switchboard tools", "what your AI client sees"),
+        row("switchboard call files__read path=a.txt", "call one tool as it would"),
+    )
 }
 
 fn run_mock(script: &Path) -> ExitCode {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 mod check;
 mod environment;
+mod hash;
 mod interpolate;
 mod keys;
 mod mission;
@@ -23,7 +24,6 @@ mod secret;
 mod servers;
 mod shape;
 mod show;
-mod slug;
 mod tree;
 mod values;
 
@@ -36,7 +36,6 @@ pub use problem::{Place, Problem, Severity};
 pub use schema::json_schema;
 pub use secret::Secret;
 pub use show::{Setting, Settings};
-pub use slug::{RESERVED, slug};
 pub use tree::Syntax;
 
 use crate::failure::Code;

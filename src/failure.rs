@@ -139,9 +139,18 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure that belongs to no server.
+    /// A failure that belongs to no server. Control characters in the cause, which often quotes a stranger, are
+    /// escaped: it is one line wherever it is shown.
     pub fn new(code: Code, cause: impl Into<String>) -> Self {
-        Self { code, server: None, cause: cause.into(), remedy: None }
+        let mut cause = cause.into();
+        if cause.contains(char::is_control) {
+            let escaped = |character: char| match character.is_control() {
+                true => character.escape_default().to_string(),
+                false => character.to_string(),
+            };
+            cause = cause.chars().map(escaped).collect();
+        }
+        Self { code, server: None, cause, remedy: None }
     }
 
     /// The same failure, of this server.

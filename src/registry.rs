@@ -5,8 +5,7 @@
 //! it never looks at a call.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,8 +14,8 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::backend::{Backend, Lifecycle, Observer, State};
-use crate::call::Client;
-use crate::catalog::{Catalog, Offering, Options, Overrides, Rules, Source, Store};
+use crate::call::{Client, Introduction};
+use crate::catalog::{Catalog, Offering, Options, Overrides, Rules, Source, Store, Stored};
 use crate::config::{Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
 use crate::names::ServerName;
 use crate::protocol::{Level, ListKind};
@@ -42,7 +41,8 @@ pub struct Registry {
     tasks: TaskTracker,
     supervisor: Supervisor,
     starts: Arc<Semaphore>,
-    begun: AtomicBool,
+    /// What the client can do, from the moment it has said so.
+    profile: OnceLock<String>,
 }
 
 struct Shown {
@@ -56,6 +56,8 @@ struct Known {
     offering: Arc<Offering>,
     /// Shown in this run, not only found on disk.
     live: bool,
+    /// Shown to this client or one of the same abilities. Otherwise it only bridges the time until it is.
+    is_settled: bool,
 }
 
 /// What the registry stands on.
@@ -73,7 +75,7 @@ pub struct Parts {
 }
 
 impl Registry {
-    /// Reads the stored catalogs and prepares a backend for every server. Nothing is started.
+    /// Prepares a backend for every server. Nothing is started, and nothing is known of any server yet.
     ///
     /// Must be called inside a tokio runtime.
     pub fn open(parts: Parts, client: &Arc<dyn Client>) -> Arc<Self> {
@@ -82,8 +84,7 @@ impl Registry {
             config.ready().map(|server| Backend::new(server.clone(), Arc::clone(client))).collect();
         let by_name =
             backends.iter().enumerate().map(|(index, backend)| (backend.name().clone(), index)).collect();
-        let offerings =
-            backends.iter().filter_map(|backend| stored(store.as_ref(), backend.config())).collect();
+        let offerings = HashMap::new();
         let catalog = Arc::new(merge(&backends, &offerings, &own_tools, config.expose.max_name));
         Arc::new(Self {
             max_name: config.expose.max_name,
@@ -99,36 +100,48 @@ impl Registry {
             tasks: TaskTracker::new(),
             supervisor,
             starts: Arc::new(Semaphore::new(PARALLEL_STARTS)),
-            begun: AtomicBool::new(false),
+            profile: OnceLock::new(),
         })
     }
 
-    /// Sets the servers' tasks going and starts those that are eager or that have never shown what they have.
+    /// Reads what the servers showed to such a client before, sets their tasks going, and starts those that are eager or
+    /// have not shown anything to such a client yet.
     ///
-    /// Called once the client has introduced itself: a probe must start nothing, and servers are told what the client
-    /// can do.
-    pub fn begin(self: &Arc<Self>) {
-        if self.begun.swap(true, Ordering::Relaxed) {
+    /// Called once the client has introduced itself: a probe must start nothing, and what servers show may depend on
+    /// what the client can do.
+    pub fn begin(self: &Arc<Self>, introduction: &Introduction) {
+        let profile = introduction.profile();
+        if self.profile.set(profile).is_err() {
             return;
         }
+        let known: HashMap<ServerName, Known> =
+            self.backends.iter().filter_map(|backend| self.stored(backend.config())).collect();
+        let catalog = Arc::new(merge(&self.backends, &known, &self.own_tools, self.max_name));
+        *self.shown() = Shown { catalog, offerings: known.clone() };
         for backend in &self.backends {
-            let offering = self.offering(backend.name()).map(|known| (*known).clone());
-            if offering.is_none() || backend.config().start == Start::Eager {
+            let known = known.get(backend.name());
+            // A server that showed nothing is asked every time: nobody could ever call it awake.
+            let is_known = known.is_some_and(|known| known.is_settled && !known.offering.is_empty());
+            if !is_known || backend.config().start == Start::Eager {
                 backend.start();
             }
-            let observer: Arc<dyn Observer> = Arc::new(Watcher(Arc::downgrade(self)));
-            let starts = Arc::clone(&self.starts);
-            let shutdown = self.shutdown.subscribe();
             let lifecycle = Lifecycle::new(
                 Arc::clone(backend),
                 self.supervisor.clone(),
-                starts,
-                observer,
-                shutdown,
-                offering,
+                Arc::clone(&self.starts),
+                Arc::new(Watcher(Arc::downgrade(self))),
+                self.shutdown.subscribe(),
+                known.map(|known| (*known.offering).clone()),
             );
             self.tasks.spawn(lifecycle.run());
         }
+    }
+
+    fn stored(&self, config: &ServerConfig) -> Option<(ServerName, Known)> {
+        let stored = self.store.as_ref()?.load(&config.name, &config.fingerprint(), self.profile.get()?)?;
+        let Stored { offering, same_profile } = stored;
+        let known = Known { offering: Arc::new(offering), live: false, is_settled: same_profile };
+        Some((config.name.clone(), known))
     }
 
     fn shown(&self) -> MutexGuard<'_, Shown> {
@@ -189,7 +202,7 @@ impl Registry {
     pub fn is_complete(&self) -> bool {
         let shown = self.shown();
         self.backends.iter().all(|backend| {
-            shown.offerings.contains_key(backend.name())
+            shown.offerings.get(backend.name()).is_some_and(|known| known.is_settled)
                 || matches!(backend.config().launch, Launch::Http { .. })
                 || match backend.state() {
                     State::Waiting { .. }
@@ -232,9 +245,9 @@ impl Registry {
         }
     }
 
-    fn show(self: &Arc<Self>, server: &ServerName, offering: Offering) {
+    fn show(self: &Arc<Self>, server: &ServerName, offering: Offering, complete: bool) {
         let offering = Arc::new(offering);
-        let known = Known { offering: Arc::clone(&offering), live: true };
+        let known = Known { offering: Arc::clone(&offering), live: true, is_settled: true };
         let mut shown = self.shown();
         let before = shown.offerings.insert(server.clone(), known);
         let same = before.as_ref().is_some_and(|before| *before.offering == *offering);
@@ -242,7 +255,9 @@ impl Registry {
             shown.catalog = Arc::new(merge(&self.backends, &shown.offerings, &self.own_tools, self.max_name));
         }
         drop(shown);
-        if !same {
+        // What is kept is shown at the next start without asking, so it must not be less than the server has.
+        let was_stored = before.is_some_and(|before| before.is_settled) && same;
+        if !was_stored && complete {
             self.keep(server, offering);
         }
         self.changed();
@@ -253,9 +268,10 @@ impl Registry {
         let Some(fingerprint) = self.backend(server).map(|backend| backend.config().fingerprint()) else {
             return;
         };
+        let Some(profile) = self.profile.get().cloned() else { return };
         let server = server.clone();
         self.tasks.spawn_blocking(move || {
-            if let Err(error) = store.save(&server, &fingerprint, &offering) {
+            if let Err(error) = store.save(&server, &fingerprint, &profile, &offering) {
                 tracing::warn!(%server, %error, "the catalog could not be stored");
             }
         });
@@ -264,11 +280,6 @@ impl Registry {
     fn changed(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
-}
-
-fn stored(store: Option<&Store>, config: &ServerConfig) -> Option<(ServerName, Known)> {
-    let offering = store?.load(&config.name, &config.fingerprint())?;
-    Some((config.name.clone(), Known { offering: Arc::new(offering), live: false }))
 }
 
 fn merge(
@@ -334,9 +345,9 @@ impl Rules for OwnersRules<'_> {
 struct Watcher(Weak<Registry>);
 
 impl Observer for Watcher {
-    fn offering(&self, server: &ServerName, offering: Offering) {
+    fn offering(&self, server: &ServerName, offering: Offering, complete: bool) {
         if let Some(registry) = self.0.upgrade() {
-            registry.show(server, offering);
+            registry.show(server, offering, complete);
         }
     }
 

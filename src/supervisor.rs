@@ -32,6 +32,7 @@ mod group;
 #[path = "supervisor/group_elsewhere.rs"]
 mod group;
 mod log_file;
+mod noise;
 mod process;
 mod reaper;
 mod restart;
@@ -49,6 +50,7 @@ use tokio::process::{ChildStdin, ChildStdout, Command};
 use crate::failure::{Code, Failure};
 use crate::names::ServerName;
 
+pub use self::noise::NoiseLog;
 pub use self::process::{Ended, EndedBy, Ending, Exit, Process};
 pub use self::reaper::{ReaperCommand, reap_main};
 pub use self::restart::{Cause, Decision, RestartLimits, RestartPolicy};
@@ -116,6 +118,8 @@ pub struct Child {
     pub stdin: ChildStdin,
     /// What the process writes. Keep reading it while [`Process::end`] waits: a process that cannot write cannot exit.
     pub stdout: ChildStdout,
+    /// Where lines on stdout go that mean nothing to who reads it.
+    pub noise: NoiseLog,
     /// The process itself.
     pub process: Process,
 }
@@ -185,14 +189,15 @@ impl Supervisor {
         };
         self.shared.reaper.add(group);
 
-        let log =
-            self.shared.logs.as_deref().map(|folder| LogFile::new(folder, &plan.server, plan.generation));
-        let secrets = self.shared.redact.iter().chain(&plan.redact);
-        let stderr = stderr::Drain::start(stderr, text::Redactor::new(secrets), log);
+        let logs = self.shared.logs.as_deref();
+        let log = || logs.map(|folder| LogFile::new(folder, &plan.server, plan.generation));
+        let redactor = text::Redactor::new(self.shared.redact.iter().chain(&plan.redact));
+        let noise = NoiseLog::new(redactor.clone(), log());
+        let stderr = stderr::Drain::start(stderr, redactor, log());
         let process = Process::new(leader, group, mark, stderr, self.shared.reaper.clone());
         tracing::debug!(server = %plan.server, generation = plan.generation, pid = process.pid(),
             program = %resolved.program.display(), "server process started");
-        Ok(Child { stdin, stdout, process })
+        Ok(Child { stdin, stdout, noise, process })
     }
 }
 

@@ -3,25 +3,46 @@
 //! Neither ever makes us wait: both go through bounded queues, and what does not fit is dropped. Arguments and results
 //! of calls are not logged at any level.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
+use tracing::field::Field;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{Builder, Rotation};
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt};
+use tracing_subscriber::{Layer, fmt as log};
 
 /// Lines that may wait for a slow disk or an unread stderr.
 const QUEUE: usize = 4096;
 /// Days that are kept.
 const KEEP: usize = 7;
 
+/// How long the last lines may take when we end.
+const LAST_LINES: Duration = Duration::from_millis(100);
+
 /// Keeps the log writers alive; what waits is written when it is dropped.
 #[must_use]
 pub struct Logs {
-    _guards: Vec<WorkerGuard>,
+    guards: Vec<WorkerGuard>,
+}
+
+impl Drop for Logs {
+    /// The guards wait for their writers, and longer than we can afford if nobody reads our stderr.
+    fn drop(&mut self) {
+        let guards = std::mem::take(&mut self.guards);
+        let (done, wait) = std::sync::mpsc::channel();
+        let _ = std::thread::Builder::new().spawn(move || {
+            drop(guards);
+            let _ = done.send(());
+        });
+        let _ = wait.recv_timeout(LAST_LINES);
+    }
 }
 
 /// What to log where.
@@ -40,21 +61,38 @@ pub fn start(options: &LogOptions<'_>) -> Logs {
     let wanted = options.filter.as_deref().unwrap_or(options.stderr_default);
     let (stderr, guard) = non_blocking(io::stderr());
     guards.push(guard);
-    let on_stderr = fmt::layer()
+    let on_stderr = log::layer()
         .with_writer(stderr)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()) && std::env::var_os("NO_COLOR").is_none())
         .with_target(false)
         .without_time()
         .compact()
+        .fmt_fields(debug_fn(one_line).delimited(" "))
         .with_filter(filter(wanted));
     let in_file = options.folder.and_then(log_file).map(|(writer, guard)| {
         guards.push(guard);
         let wanted = options.filter.as_deref().unwrap_or("info");
-        fmt::layer().json().flatten_event(true).with_writer(writer).with_filter(filter(wanted))
+        log::layer().json().flatten_event(true).with_writer(writer).with_filter(filter(wanted))
     });
     // A subscriber may be there already, in tests that run several instances in one process.
     let _ = tracing_subscriber::registry().with(on_stderr).with(in_file).try_init();
-    Logs { _guards: guards }
+    Logs { guards }
+}
+
+/// Writes one field of an event. What strangers say stands in many of them: no value may end the line or reach the
+/// terminal as a command.
+fn one_line(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    if field.name() != "message" {
+        write!(writer, "{field}=")?;
+    }
+    for character in format!("{value:?}").chars() {
+        if character.is_control() {
+            write!(writer, "{}", character.escape_default())?;
+        } else {
+            writer.write_char(character)?;
+        }
+    }
+    Ok(())
 }
 
 /// A bad filter is not worth failing for. The SDK logs whole payloads, so it is kept quiet whatever is asked.

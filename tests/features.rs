@@ -41,7 +41,7 @@ fn unread<'m>(messages: &[&'m Message], method: &str) -> Vec<&'m Message> {
 }
 
 fn id_of(line: &str) -> String {
-    let value: serde_json::Value = serde_json::from_str(line).unwrap();
+    let value: serde_json::Value = serde_json::from_str(line).expect("the line was checked before");
     value["id"].to_string()
 }
 

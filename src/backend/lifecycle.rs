@@ -7,14 +7,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::backend::handshake::{self, Greeting};
 use crate::backend::link::{Lost, OUTBOX_LIMIT};
+use crate::backend::listing::{self, Listed};
 use crate::backend::reader::{self, ReadEnd};
-use crate::backend::{Backend, Observer, State, listing, lock, show_duration};
+use crate::backend::{Backend, Observer, State, lock, show_duration};
 use crate::catalog::Offering;
 use crate::config::{Launch, Start, StdioLaunch};
 use crate::failure::{Code, Failure};
@@ -28,8 +29,12 @@ use crate::wire::Outbox;
 const LAST_LINES: Duration = Duration::from_millis(50);
 /// A process whose stdout ends gets this long to exit by itself.
 const AFTER_CLOSE: Duration = Duration::from_millis(100);
+/// A server that takes longer to start no longer counts among those that may start at once.
+const SLOW_START: Duration = Duration::from_secs(3);
 /// Several notices of changed lists are one when they come within this time.
 const REFRESH_PAUSE: Duration = Duration::from_millis(300);
+/// A list that could not be fetched is asked for again after this pause, which doubles up to a minute.
+const LIST_RETRY: Duration = Duration::from_secs(2);
 /// A server that takes no byte for this long although some wait has stopped reading.
 const WEDGED_AFTER: Duration = Duration::from_secs(10);
 
@@ -53,9 +58,10 @@ pub struct Lifecycle {
 enum Event {
     Exited(Exit),
     StdoutEnded(ReadEnd),
+    StdinClosed,
     Ordered,
     RefreshDue,
-    Listed(Box<Offering>),
+    Listed(Box<Listed>),
     Tick,
     Shutdown,
 }
@@ -80,7 +86,7 @@ struct Run {
     started: Instant,
 }
 
-type Listing = Pin<Box<dyn Future<Output = Offering> + Send>>;
+type Listing = Pin<Box<dyn Future<Output = Listed> + Send>>;
 
 impl Lifecycle {
     /// The task for `backend`; it does nothing until [`run`](Self::run) is spawned.
@@ -197,9 +203,8 @@ impl Lifecycle {
     }
 
     async fn one_run(&mut self) -> RunEnd {
-        let starts = Arc::clone(&self.starts);
         let permit = tokio::select! {
-            permit = starts.acquire() => permit,
+            permit = Arc::clone(&self.starts).acquire_owned() => permit.ok(),
             _ = shutdown_ordered(&mut self.shutdown) => return RunEnd::Shutdown,
         };
         self.policy.started(std::time::Instant::now());
@@ -209,11 +214,8 @@ impl Lifecycle {
             Ok(run) => run,
             Err(failure) => return self.never_greeted(RunEnd::Fell(failure)),
         };
-        let end = match self.greet(&mut run).await {
-            Ok(greeting) => {
-                drop(permit);
-                self.serve(&mut run, greeting).await
-            }
+        let end = match self.greet_holding(permit, &mut run).await {
+            Ok(greeting) => self.serve(&mut run, greeting).await,
             Err(end) => self.never_greeted(end),
         };
         self.finish(run, end).await
@@ -242,7 +244,7 @@ impl Lifecycle {
         };
         let generation = self.backend.link.next_generation();
         let plan = spawn_plan(&self.backend, generation, launch);
-        let Child { mut stdin, stdout, process } = self.supervisor.spawn(plan).await?;
+        let Child { mut stdin, stdout, noise, process } = self.supervisor.spawn(plan).await?;
         *lock(&self.backend.stderr) = Some(process.stderr());
         let outbox = Arc::new(Outbox::new(OUTBOX_LIMIT));
         self.backend.link.attach(generation, Arc::clone(&outbox));
@@ -255,8 +257,24 @@ impl Lifecycle {
                 }
             }
         });
-        let reader = tokio::spawn(reader::read(Arc::clone(&self.backend), generation, stdout));
+        let reader = tokio::spawn(reader::read(Arc::clone(&self.backend), generation, stdout, noise));
         Ok(Run { generation, process, outbox, reader, writer, started: Instant::now() })
+    }
+
+    /// Greets the server and holds the permit as long as starting may cost the machine something: servers that hang
+    /// in their start must not keep all others from theirs.
+    async fn greet_holding(
+        &mut self,
+        permit: Option<OwnedSemaphorePermit>,
+        run: &mut Run,
+    ) -> Result<Greeting, RunEnd> {
+        let greeting = self.greet(run);
+        tokio::pin!(greeting);
+        if let Ok(greeting) = timeout(SLOW_START, &mut greeting).await {
+            return greeting;
+        }
+        drop(permit);
+        greeting.await
     }
 
     async fn greet(&mut self, run: &mut Run) -> Result<Greeting, RunEnd> {
@@ -277,10 +295,13 @@ impl Lifecycle {
                 Err(failure) => Err(failure),
             },
             exit = run.process.wait() => Ok(exit),
-            end = &mut run.reader => match timeout(AFTER_CLOSE, run.process.wait()).await {
-                Ok(exit) => Ok(exit),
-                Err(_) => Err(reading_ended(end.unwrap_or(ReadEnd::Closed))),
-            },
+            end = &mut run.reader => {
+                let end = end.unwrap_or(ReadEnd::Closed);
+                exit_after(&end, &mut run.process).await.ok_or_else(|| reading_ended(end))
+            }
+            _ = &mut run.writer => {
+                timeout(AFTER_CLOSE, run.process.wait()).await.map_err(|_| stdin_closed())
+            }
             _ = shutdown_ordered(&mut self.shutdown) => return Err(RunEnd::Shutdown),
         };
         let failure = early.map_or_else(
@@ -310,9 +331,8 @@ impl Lifecycle {
         let backend = Arc::clone(&self.backend);
         let greeting = Arc::new(greeting);
         self.welcome(run, &greeting);
-        let mut listing: Option<Listing> = Some(self.list_everything(&greeting));
-        let mut stale = std::collections::BTreeSet::new();
-        let mut refresh_at: Option<Instant> = None;
+        let mut listing: Option<Listing> = Some(self.list(&greeting, ListKind::ALL.to_vec()));
+        let mut stale = Stale::default();
         let mut stall = Stall::default();
         let tick =
             (backend.config().timeouts.call / 8).clamp(Duration::from_millis(50), Duration::from_secs(5));
@@ -320,22 +340,34 @@ impl Lifecycle {
             let event = tokio::select! {
                 exit = run.process.wait() => Event::Exited(exit),
                 end = &mut run.reader => Event::StdoutEnded(end.unwrap_or(ReadEnd::Closed)),
+                _ = &mut run.writer => Event::StdinClosed,
                 _ = shutdown_ordered(&mut self.shutdown) => Event::Shutdown,
                 () = backend.orders.given() => Event::Ordered,
-                () = due(refresh_at), if listing.is_none() => Event::RefreshDue,
-                offering = listed(&mut listing) => Event::Listed(Box::new(offering)),
+                () = due(stale.due), if listing.is_none() => Event::RefreshDue,
+                lists = listed(&mut listing) => Event::Listed(Box::new(lists)),
                 () = tokio::time::sleep(tick) => Event::Tick,
             };
             match event {
                 Event::Exited(exit) => {
+                    backend.link.closes(run.generation);
                     // What it wrote before it went may still stand in the pipe, answers among it.
                     let _ = timeout(LAST_LINES, &mut run.reader).await;
                     return self.left(run, exit);
                 }
                 Event::StdoutEnded(end) => {
+                    return match exit_after(&end, &mut run.process).await {
+                        Some(exit) => self.left(run, exit),
+                        None => RunEnd::Fell(self.with_last_words(reading_ended(end).of(backend.name()))),
+                    };
+                }
+                Event::StdinClosed => {
+                    backend.link.closes(run.generation);
                     return match timeout(AFTER_CLOSE, run.process.wait()).await {
-                        Ok(exit) => self.left(run, exit),
-                        Err(_) => RunEnd::Fell(self.with_last_words(reading_ended(end).of(backend.name()))),
+                        Ok(exit) => {
+                            let _ = timeout(LAST_LINES, &mut run.reader).await;
+                            self.left(run, exit)
+                        }
+                        Err(_) => RunEnd::Fell(self.with_last_words(stdin_closed().of(backend.name()))),
                     };
                 }
                 Event::Shutdown => return RunEnd::Shutdown,
@@ -345,20 +377,15 @@ impl Lifecycle {
                         backend.start();
                         return RunEnd::Rests;
                     }
-                    if !pending.refresh.is_empty() {
-                        stale.extend(pending.refresh);
-                        refresh_at.get_or_insert_with(|| Instant::now() + REFRESH_PAUSE);
-                    }
+                    stale.add(&pending.refresh, REFRESH_PAUSE);
                 }
-                Event::RefreshDue => {
-                    refresh_at = None;
-                    let kinds = std::mem::take(&mut stale);
-                    listing = Some(self.list_again(&greeting, kinds));
-                }
-                Event::Listed(offering) => {
+                Event::RefreshDue => listing = Some(self.list(&greeting, stale.take())),
+                Event::Listed(lists) => {
                     listing = None;
-                    self.offering = Some((*offering).clone());
-                    self.observer.offering(backend.name(), *offering);
+                    let Listed { offering, failed } = *lists;
+                    stale.retry(&failed);
+                    self.offering = Some(offering.clone());
+                    self.observer.offering(backend.name(), offering, failed.is_empty());
                 }
                 Event::Tick => {
                     let now = Instant::now();
@@ -400,33 +427,11 @@ impl Lifecycle {
         });
     }
 
-    fn list_everything(&self, greeting: &Arc<Greeting>) -> Listing {
+    /// Fetches the lists of these kinds and keeps the others.
+    fn list(&self, greeting: &Arc<Greeting>, kinds: Vec<ListKind>) -> Listing {
         let (backend, greeting, known) =
             (Arc::clone(&self.backend), Arc::clone(greeting), self.offering.clone());
-        Box::pin(async move { listing::everything(&backend, &greeting, known.as_ref()).await })
-    }
-
-    /// Fetches the lists of these kinds (indexes into [`ListKind::ALL`]) and keeps the others.
-    fn list_again(&self, greeting: &Arc<Greeting>, kinds: std::collections::BTreeSet<usize>) -> Listing {
-        let Some(mut offering) = self.offering.clone() else { return self.list_everything(greeting) };
-        let backend = Arc::clone(&self.backend);
-        Box::pin(async move {
-            for kind in ListKind::ALL {
-                // One notice stands for resources and templates.
-                let stale = kinds.contains(&(kind as usize))
-                    || (kind == ListKind::Templates && kinds.contains(&(ListKind::Resources as usize)));
-                if !stale {
-                    continue;
-                }
-                match listing::list(&backend, kind).await {
-                    Ok(items) => *offering.list_mut(kind) = items,
-                    Err(failure) => {
-                        tracing::warn!(server = %backend.name(), %failure, "a list could not be fetched again")
-                    }
-                }
-            }
-            offering
-        })
+        Box::pin(async move { listing::fetch(&backend, &greeting, &kinds, known.as_ref()).await })
     }
 
     fn expire_calls(&self, now: Instant) {
@@ -531,6 +536,39 @@ impl Lifecycle {
     }
 }
 
+/// The lists that have to be fetched again, and when.
+#[derive(Default)]
+struct Stale {
+    kinds: Vec<ListKind>,
+    due: Option<Instant>,
+    /// How often in a row something could not be fetched.
+    failures: u32,
+}
+
+impl Stale {
+    fn add(&mut self, kinds: &[ListKind], pause: Duration) {
+        for kind in kinds {
+            if !self.kinds.contains(kind) {
+                self.kinds.push(*kind);
+            }
+        }
+        if !kinds.is_empty() {
+            self.due.get_or_insert_with(|| Instant::now() + pause);
+        }
+    }
+
+    fn take(&mut self) -> Vec<ListKind> {
+        self.due = None;
+        std::mem::take(&mut self.kinds)
+    }
+
+    /// A list that could not be fetched is asked for again, with growing pauses.
+    fn retry(&mut self, failed: &[ListKind]) {
+        self.failures = if failed.is_empty() { 0 } else { (self.failures + 1).min(6) };
+        self.add(failed, LIST_RETRY * 2u32.pow(self.failures.saturating_sub(1)));
+    }
+}
+
 /// Notices that a server takes nothing although something waits for it.
 #[derive(Default)]
 struct Stall {
@@ -563,6 +601,19 @@ fn spawn_plan(backend: &Backend, generation: u64, launch: &StdioLaunch) -> Spawn
     }
 }
 
+/// How the process ends by itself after its stdout did. Where we closed it, because of a line without end, an exit
+/// would only be the consequence.
+async fn exit_after(end: &ReadEnd, process: &mut Process) -> Option<Exit> {
+    match end {
+        ReadEnd::Closed => timeout(AFTER_CLOSE, process.wait()).await.ok(),
+        ReadEnd::Flood => None,
+    }
+}
+
+fn stdin_closed() -> Failure {
+    Failure::new(Code::ProcessExited, "it closed its stdin and went on running")
+}
+
 fn reading_ended(end: ReadEnd) -> Failure {
     match end {
         ReadEnd::Closed => Failure::new(Code::ProcessExited, "it closed its stdout and went on running"),
@@ -585,7 +636,7 @@ async fn due(at: Option<Instant>) {
     }
 }
 
-async fn listed(listing: &mut Option<Listing>) -> Offering {
+async fn listed(listing: &mut Option<Listing>) -> Listed {
     match listing {
         Some(listing) => listing.as_mut().await,
         None => std::future::pending().await,

@@ -238,6 +238,13 @@ impl Link {
         self.lock().waiting.drain(..).collect()
     }
 
+    /// Takes one of them, if it still waits.
+    pub(super) fn take_waiting_call(&self, ticket: Ticket) -> Option<Call> {
+        let waiting = &mut self.lock().waiting;
+        let place = waiting.iter().position(|call| call.ticket == ticket)?;
+        waiting.remove(place)
+    }
+
     pub(super) fn has_waiting(&self) -> bool {
         !self.lock().waiting.is_empty()
     }
@@ -365,6 +372,13 @@ impl Link {
                 Submitted::Sent | Submitted::Waits => None,
             })
             .collect()
+    }
+
+    /// The run is about to be over: what is in flight may still be answered, but calls wait for the next one.
+    pub(super) fn closes(&self, generation: u64) {
+        if let Some(run) = self.lock().run_of(generation) {
+            run.greeting = None;
+        }
     }
 
     /// What the running server said in its handshake.

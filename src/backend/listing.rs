@@ -18,23 +18,38 @@ const MAX_PAGES: usize = 1000;
 /// More items than this in one list are cut off, with a warning.
 const MAX_ITEMS: usize = 10_000;
 
-/// Fetches every list that the server declares. A list that cannot be fetched keeps its items of `known`.
-pub(super) async fn everything(backend: &Backend, greeting: &Greeting, known: Option<&Offering>) -> Offering {
-    let mut offering = Offering { initialize: greeting.result.clone(), ..Offering::default() };
-    for kind in ListKind::ALL {
-        if declares(greeting, kind) {
-            match list(backend, kind).await {
-                Ok(items) => *offering.list_mut(kind) = items,
-                Err(failure) => {
-                    tracing::warn!(server = %backend.name(), %failure, "a list could not be fetched");
-                    if let Some(known) = known {
-                        *offering.list_mut(kind) = known.list(kind).to_vec();
-                    }
-                }
+/// What a server shows, as far as it could be fetched.
+pub(super) struct Listed {
+    /// The lists. One that could not be fetched has the items known before.
+    pub(super) offering: Offering,
+    /// The lists that could not be fetched.
+    pub(super) failed: Vec<ListKind>,
+}
+
+/// Fetches those of `kinds` that the server declares; the other lists stay as they are `known`.
+pub(super) async fn fetch(
+    backend: &Backend,
+    greeting: &Greeting,
+    kinds: &[ListKind],
+    known: Option<&Offering>,
+) -> Listed {
+    let mut offering = known.cloned().unwrap_or_default();
+    offering.initialize = greeting.result.clone();
+    let mut failed = Vec::new();
+    for &kind in kinds {
+        if !declares(greeting, kind) {
+            offering.list_mut(kind).clear();
+            continue;
+        }
+        match list(backend, kind).await {
+            Ok(items) => *offering.list_mut(kind) = items,
+            Err(failure) => {
+                tracing::warn!(server = %backend.name(), %failure, "a list could not be fetched");
+                failed.push(kind);
             }
         }
     }
-    offering
+    Listed { offering, failed }
 }
 
 fn declares(greeting: &Greeting, kind: ListKind) -> bool {
@@ -46,7 +61,7 @@ fn declares(greeting: &Greeting, kind: ListKind) -> bool {
 }
 
 /// Fetches all pages of one list.
-pub(super) async fn list(backend: &Backend, kind: ListKind) -> Result<Vec<Bytes>, Failure> {
+async fn list(backend: &Backend, kind: ListKind) -> Result<Vec<Bytes>, Failure> {
     let method = Method::List(kind).name();
     let mut items = Vec::new();
     let mut seen = HashSet::new();

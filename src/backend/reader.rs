@@ -16,13 +16,15 @@ use crate::backend::link::{Addressee, Listener};
 use crate::call::{Ask, AskKind, Client, NotAsked, Notice, Reply, Ticket};
 use crate::failure::{Code, Failure};
 use crate::protocol::{ListKind, codes};
+use crate::supervisor::NoiseLog;
 use crate::wire::{Body, Fault, Id, Line, LineReader, Message, Span, envelope, json};
 
 /// A line that is this many times longer than allowed will not end.
 const FLOOD: u64 = 4;
-/// Log messages that may come at once, and per second after that.
-const LOG_BURST: f64 = 200.0;
-const LOG_RATE: f64 = 50.0;
+/// Log messages that are passed on.
+const LOGS: Rate = Rate { burst: 200.0, per_second: 50.0 };
+/// The same for lines of noise that go to the server's log file.
+const NOISE: Rate = Rate { burst: 100.0, per_second: 20.0 };
 /// How much of a message that is spread over several lines is kept while it is put together.
 const MAX_SPREAD: usize = 4 << 20;
 
@@ -40,16 +42,26 @@ pub(super) async fn read(
     backend: Arc<Backend>,
     generation: u64,
     mut stdout: impl AsyncRead + Unpin,
+    noise_log: NoiseLog,
 ) -> ReadEnd {
     let limit = backend.config().limits.message;
     let mut lines = LineReader::new(limit);
-    let mut reader = Reader { backend, generation, spread: Vec::new(), logs: Budget::new() };
+    let mut reader = Reader {
+        backend,
+        generation,
+        spread: Vec::new(),
+        logs: Budget::new(LOGS),
+        noise: Budget::new(NOISE),
+        noise_log,
+    };
     loop {
         if reader.backend.client.is_full() {
             reader.backend.client.room().await;
         }
         match stdout.read_buf(lines.space()).await {
             Ok(0) | Err(_) => {
+                // Before the last answer: whoever calls again on getting it shall be served by the next run.
+                reader.backend.link.closes(generation);
                 if let Some(line) = lines.last_line() {
                     reader.line(line);
                 }
@@ -72,6 +84,8 @@ struct Reader {
     /// The beginning of a message that is spread over several lines.
     spread: Vec<u8>,
     logs: Budget,
+    noise: Budget,
+    noise_log: NoiseLog,
 }
 
 impl Reader {
@@ -224,7 +238,8 @@ impl Reader {
             return false;
         }
         self.spread.extend_from_slice(line);
-        self.spread.push(b'\n');
+        // The message goes on as one line. No string in it can hold a line end, so a space means the same.
+        self.spread.push(b' ');
         // Printers put the last brace in the first column; trying only there keeps this linear.
         if !begins && line.trim_ascii_end() == b"}" {
             let whole = Bytes::from(std::mem::take(&mut self.spread));
@@ -236,9 +251,19 @@ impl Reader {
         true
     }
 
-    fn noise(&self, line: &[u8]) {
+    fn noise(&mut self, line: &[u8]) {
         self.backend.tally(|tallies| tallies.noise += 1);
-        self.backend.note_noise(line);
+        match self.noise.spend(Instant::now()) {
+            Spent::Within { dropped_before } => {
+                let text = self.noise_log.shown(line);
+                if dropped_before > 0 {
+                    self.noise_log.write(&[&format!("({dropped_before} lines were left out)")]);
+                }
+                self.noise_log.write(&[&text]);
+                self.backend.note_noise(text);
+            }
+            Spent::Over => {}
+        }
     }
 
     // === notifications ===
@@ -260,7 +285,11 @@ impl Reader {
             }
             "notifications/tools/list_changed" => self.backend.refresh(ListKind::Tools),
             "notifications/prompts/list_changed" => self.backend.refresh(ListKind::Prompts),
-            "notifications/resources/list_changed" => self.backend.refresh(ListKind::Resources),
+            "notifications/resources/list_changed" => {
+                // One notice stands for both lists.
+                self.backend.refresh(ListKind::Resources);
+                self.backend.refresh(ListKind::Templates);
+            }
             _ => {
                 tracing::debug!(server = %self.backend.name(), method, "an unknown notification was dropped")
             }
@@ -357,8 +386,16 @@ fn is_proper_error(error: &[u8]) -> bool {
     code.is_some() && message == Some(json::Kind::String)
 }
 
-/// A token bucket for a server's log messages.
+/// How much may come at once, and per second after that.
+#[derive(Clone, Copy)]
+struct Rate {
+    burst: f64,
+    per_second: f64,
+}
+
+/// A token bucket.
 struct Budget {
+    rate: Rate,
     tokens: f64,
     filled: Option<Instant>,
     dropped: u64,
@@ -370,14 +407,14 @@ enum Spent {
 }
 
 impl Budget {
-    fn new() -> Self {
-        Self { tokens: LOG_BURST, filled: None, dropped: 0 }
+    fn new(rate: Rate) -> Self {
+        Self { rate, tokens: rate.burst, filled: None, dropped: 0 }
     }
 
     fn spend(&mut self, now: Instant) -> Spent {
         let passed = self.filled.map_or(Duration::ZERO, |filled| now - filled);
         self.filled = Some(now);
-        self.tokens = (self.tokens + passed.as_secs_f64() * LOG_RATE).min(LOG_BURST);
+        self.tokens = (self.tokens + passed.as_secs_f64() * self.rate.per_second).min(self.rate.burst);
         if self.tokens < 1.0 {
             self.dropped += 1;
             return Spent::Over;
@@ -393,10 +430,10 @@ mod tests {
 
     #[test]
     fn log_messages_have_a_budget_that_fills_again() {
-        let mut budget = Budget::new();
+        let mut budget = Budget::new(LOGS);
         let start = Instant::now();
         let within = (0..1000).filter(|_| matches!(budget.spend(start), Spent::Within { .. })).count();
-        assert_eq!(within, LOG_BURST as usize);
+        assert_eq!(within, LOGS.burst as usize);
         match budget.spend(start + Duration::from_secs(1)) {
             Spent::Within { dropped_before } => assert_eq!(dropped_before, 800),
             Spent::Over => panic!("a second later there is room"),

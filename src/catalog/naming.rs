@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::names::{ExposedName, OriginalName, ServerName};
+use crate::names::{ExposedName, OriginalName, RESERVED_SLUG, ServerName, slug};
 
 /// The limit that fits every known client with its own prefix, in characters.
 pub const DEFAULT_MAX_NAME: usize = 52;
@@ -23,33 +23,16 @@ pub const DEFAULT_MAX_NAME: usize = 52;
 /// The smallest limit that is obeyed; below it a name would be little but hash.
 pub const MIN_MAX_NAME: usize = 16;
 
-/// The slug of our own tools, which no server gets.
-pub const RESERVED: &str = "switchboard";
-
 /// How names of our own tools begin.
 pub(super) const RESERVED_PREFIX: &str = "switchboard__";
 
 const HASH: usize = 6;
 const LONG_HASH: usize = 12;
 
-/// `[a-z0-9-]` for any text; empty if nothing is left.
-pub fn slug(text: &str) -> String {
-    let mut slug = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if letter.is_ascii_alphanumeric() {
-            slug.push(letter.to_ascii_lowercase());
-        } else if !slug.is_empty() && !slug.ends_with('-') {
-            slug.push('-');
-        }
-    }
-    slug.truncate(slug.trim_end_matches('-').len());
-    slug
-}
-
 /// A different slug for each server, given in config order with the text it should come from (the prefix or the
 /// server's name). A slug that is empty, reserved or taken by an earlier server gets a hash of the server's name.
 pub fn slugs<'a>(wanted: impl IntoIterator<Item = (&'a ServerName, &'a str)>) -> Vec<String> {
-    let mut taken = HashSet::from([RESERVED.to_owned()]);
+    let mut taken = HashSet::from([RESERVED_SLUG.to_owned()]);
     let mut give = |(server, text): (&ServerName, &str)| {
         let mut slug = slug(text);
         if slug.is_empty() || taken.contains(&slug) {

@@ -25,6 +25,11 @@ pub struct Offering {
 }
 
 impl Offering {
+    /// Whether the server showed no item at all.
+    pub fn is_empty(&self) -> bool {
+        ListKind::ALL.iter().all(|kind| self.list(*kind).is_empty())
+    }
+
     /// The items of one kind.
     pub fn list(&self, kind: ListKind) -> &[Bytes] {
         match kind {

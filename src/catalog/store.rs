@@ -27,7 +27,20 @@ const MAX_FILE: u64 = 256 * 1024 * 1024;
 /// A temporary file this old was left by a process that was killed.
 const STALE: Duration = Duration::from_secs(3600);
 
+/// A file for a profile that no client has had for this long goes.
+const FORGOTTEN: Duration = Duration::from_secs(180 * 24 * 3600);
+
 const TEMPORARY: &str = ".tmp";
+const FINISHED: &str = ".json";
+
+/// What was found on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// What the server showed.
+    pub offering: Offering,
+    /// Whether it showed that to a client of the same abilities.
+    pub same_profile: bool,
+}
 
 /// A folder of stored offerings. All calls use blocking file I/O.
 #[derive(Clone, Debug)]
@@ -49,25 +62,35 @@ impl Store {
 
     /// What `server` showed last, if it was stored under the same `fingerprint` (whatever identifies the program behind
     /// the name). Anything else is `None`; damage is logged.
-    pub fn load(&self, server: &ServerName, fingerprint: &str) -> Option<Offering> {
-        let path = self.path(server);
-        match read(&path).and_then(|text| text.map(|text| parse(text, server, fingerprint)).transpose()) {
-            Ok(offering) => offering.flatten(),
-            Err(reason) => {
-                tracing::warn!(%server, path = %path.display(), %reason, "stored catalog is not usable");
-                None
-            }
+    ///
+    /// Some servers show one client more than another, so every `profile` (what a client can do) has a shelf of its own.
+    /// While it is empty, the newest offering to another client has to do.
+    pub fn load(&self, server: &ServerName, fingerprint: &str, profile: &str) -> Option<Stored> {
+        let own = self.path(server, profile);
+        if let Some(offering) = load_file(&own, server, fingerprint) {
+            return Some(Stored { offering, same_profile: true });
         }
+        let mut others = self.files_of(server);
+        others.retain(|(_, path)| *path != own);
+        others.sort_by_key(|(modified, _)| std::cmp::Reverse(*modified));
+        let offering = others.iter().find_map(|(_, path)| load_file(path, server, fingerprint))?;
+        Some(Stored { offering, same_profile: false })
     }
 
-    /// Stores what `server` showed. It is on disk as a whole or not at all.
+    /// Stores what `server` showed to a client of this profile. It is on disk as a whole or not at all.
     ///
     /// # Errors
     /// If a file cannot be written, flushed or renamed; an earlier offering then stays.
-    pub fn save(&self, server: &ServerName, fingerprint: &str, offering: &Offering) -> io::Result<()> {
+    pub fn save(
+        &self,
+        server: &ServerName,
+        fingerprint: &str,
+        profile: &str,
+        offering: &Offering,
+    ) -> io::Result<()> {
         let temporary = self.temporary(server);
         let written = write(&temporary, &encode(server, fingerprint, offering))
-            .and_then(|()| fs::rename(&temporary, self.path(server)));
+            .and_then(|()| fs::rename(&temporary, self.path(server, profile)));
         if written.is_err() {
             // Nothing can be done about a file that cannot even be removed; `open` tries again in an hour.
             let _ = fs::remove_file(&temporary);
@@ -77,8 +100,17 @@ impl Store {
         Ok(())
     }
 
-    fn path(&self, server: &ServerName) -> PathBuf {
-        self.folder.join(format!("{}.json", file_stem(server)))
+    fn path(&self, server: &ServerName, profile: &str) -> PathBuf {
+        self.folder.join(format!("{}.{profile}{FINISHED}", file_stem(server)))
+    }
+
+    /// The server's files for all profiles, with the time of their last change.
+    fn files_of(&self, server: &ServerName) -> Vec<(Option<SystemTime>, PathBuf)> {
+        let start = format!("{}.", file_stem(server));
+        let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
+        let is_one = |name: &str| name.starts_with(&start) && name.ends_with(FINISHED);
+        let files = entries.flatten().filter(|entry| is_one(&entry.file_name().to_string_lossy()));
+        files.map(|entry| (entry.metadata().and_then(|data| data.modified()).ok(), entry.path())).collect()
     }
 
     /// A name that no other writer uses, in this process or another.
@@ -92,7 +124,7 @@ impl Store {
 
 /// Readable, and different for every name. Names can be long, file names cannot.
 fn file_stem(server: &ServerName) -> String {
-    let slug = naming::slug(server.as_str());
+    let slug = crate::names::slug(server.as_str());
     format!("{}-{}", &slug[..slug.len().min(40)], naming::hash(server, "", 12))
 }
 
@@ -101,7 +133,12 @@ fn remove_stale(folder: &Path) {
     for entry in entries.flatten() {
         let age =
             entry.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|at| at.elapsed().ok());
-        if entry.file_name().to_string_lossy().ends_with(TEMPORARY) && age.is_some_and(|age| age > STALE) {
+        let limit = match entry.file_name().to_string_lossy() {
+            name if name.ends_with(TEMPORARY) => STALE,
+            name if name.ends_with(FINISHED) => FORGOTTEN,
+            _ => continue,
+        };
+        if age.is_some_and(|age| age > limit) {
             // Another Switchboard may be removing the same file.
             let _ = fs::remove_file(entry.path());
         }
@@ -127,6 +164,16 @@ fn sync_folder(folder: &Path) {
     }
     #[cfg(not(unix))]
     let _ = folder;
+}
+
+fn load_file(path: &Path, server: &ServerName, fingerprint: &str) -> Option<Offering> {
+    match read(path).and_then(|text| text.map(|text| parse(text, server, fingerprint)).transpose()) {
+        Ok(offering) => offering.flatten(),
+        Err(reason) => {
+            tracing::warn!(%server, path = %path.display(), %reason, "stored catalog is not usable");
+            None
+        }
+    }
 }
 
 fn read(path: &Path) -> Result<Option<Bytes>, String> {
@@ -261,17 +308,36 @@ mod tests {
         (folder, store)
     }
 
+    fn load(store: &Store, server: &ServerName, fingerprint: &str) -> Option<Offering> {
+        store.load(server, fingerprint, "p").map(|stored| stored.offering)
+    }
+
+    #[test]
+    fn a_new_kind_of_client_sees_what_the_last_one_saw_until_it_has_its_own() {
+        let (_folder, store) = store();
+        let server = ServerName::from("a");
+        store.save(&server, "f", "old", &offering("old")).unwrap();
+        let age = fs::FileTimes::new().set_modified(SystemTime::now() - Duration::from_secs(60));
+        File::options().write(true).open(store.path(&server, "old")).unwrap().set_times(age).unwrap();
+        store.save(&server, "f", "new", &offering("new")).unwrap();
+        let found =
+            |profile| store.load(&server, "f", profile).map(|stored| (stored.offering, stored.same_profile));
+        assert_eq!(found("third"), Some((offering("new"), false)));
+        assert_eq!(found("old"), Some((offering("old"), true)));
+        assert_eq!(store.load(&"a.new".into(), "f", "old"), None);
+    }
+
     #[test]
     fn gives_back_the_very_bytes() {
         let (_folder, store) = store();
         let server = ServerName::from("My Server/../é");
-        assert_eq!(store.load(&server, "f"), None);
-        store.save(&server, "f", &offering("one")).unwrap();
-        assert_eq!(store.load(&server, "f"), Some(offering("one")));
-        store.save(&server, "f", &Offering::default()).unwrap();
-        assert_eq!(store.load(&server, "f"), Some(Offering::default()));
-        assert_eq!(store.load(&server, "other"), None);
-        assert_eq!(store.load(&"my-server".into(), "f"), None);
+        assert_eq!(load(&store, &server, "f"), None);
+        store.save(&server, "f", "p", &offering("one")).unwrap();
+        assert_eq!(load(&store, &server, "f"), Some(offering("one")));
+        store.save(&server, "f", "p", &Offering::default()).unwrap();
+        assert_eq!(load(&store, &server, "f"), Some(Offering::default()));
+        assert_eq!(load(&store, &server, "other"), None);
+        assert_eq!(load(&store, &"my-server".into(), "f"), None);
         assert_eq!(fs::read_dir(&store.folder).unwrap().count(), 1, "no temporary file is left");
     }
 
@@ -279,26 +345,26 @@ mod tests {
     fn damage_is_never_taken_for_content() {
         let (_folder, store) = store();
         let server = ServerName::from("a");
-        store.save(&server, "f", &offering("one")).unwrap();
-        let path = store.path(&server);
+        store.save(&server, "f", "p", &offering("one")).unwrap();
+        let path = store.path(&server, "p");
         let good = fs::read(&path).unwrap();
         for length in 0..good.len() - 1 {
             fs::write(&path, &good[..length]).unwrap();
-            assert_eq!(store.load(&server, "f"), None, "cut to {length} bytes");
+            assert_eq!(load(&store, &server, "f"), None, "cut to {length} bytes");
         }
         for at in 0..good.len() {
             for flip in [1, 0x80] {
                 let mut bad = good.clone();
                 bad[at] ^= flip;
                 fs::write(&path, &bad).unwrap();
-                assert_eq!(store.load(&server, "f"), None, "bit flipped in byte {at}");
+                assert_eq!(load(&store, &server, "f"), None, "bit flipped in byte {at}");
             }
         }
         fs::write(&path, [&good[..], b"x"].concat()).unwrap();
-        assert_eq!(store.load(&server, "f"), None);
+        assert_eq!(load(&store, &server, "f"), None);
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
-        assert_eq!(store.load(&server, "f"), None, "a folder in its place");
+        assert_eq!(load(&store, &server, "f"), None, "a folder in its place");
     }
 
     #[test]
@@ -307,13 +373,13 @@ mod tests {
         let server = ServerName::from("a");
         let offerings: Vec<Offering> =
             (0..4).map(|n| offering(&format!("writer {n}").repeat(n * 500 + 1))).collect();
-        store.save(&server, "f", &offerings[0]).unwrap();
+        store.save(&server, "f", "p", &offerings[0]).unwrap();
         std::thread::scope(|scope| {
             for offering in &offerings {
-                scope.spawn(|| (0..20).for_each(|_| store.save(&server, "f", offering).unwrap()));
+                scope.spawn(|| (0..20).for_each(|_| store.save(&server, "f", "p", offering).unwrap()));
             }
             for _ in 0..200 {
-                let loaded = store.load(&server, "f").expect("there is always a whole file");
+                let loaded = load(&store, &server, "f").expect("there is always a whole file");
                 assert!(offerings.contains(&loaded));
             }
         });

@@ -134,7 +134,8 @@ fn path(locations: &Locations, json: bool) -> Answer {
     Answer { stdout, stderr, code }
 }
 
-fn as_json(problem: &Problem) -> serde_json::Value {
+/// A problem for programs.
+pub(super) fn as_json(problem: &Problem) -> serde_json::Value {
     json!({
         "severity": problem.severity.to_string(),
         "code": problem.code.id(),

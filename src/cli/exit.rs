@@ -7,6 +7,8 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit(pub u8);
 
+/// All is well.
+pub const OK: Exit = Exit(0);
 /// The operation failed.
 pub const FAILED: Exit = Exit(1);
 /// The arguments make no sense.
@@ -19,6 +21,8 @@ pub const NOT_FOUND: Exit = Exit(5);
 pub const TRANSIENT: Exit = Exit(6);
 /// The config is wrong.
 pub const BAD_CONFIG: Exit = Exit(78);
+/// The user pressed Ctrl-C.
+pub const INTERRUPTED: Exit = Exit(130);
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
@@ -29,6 +33,12 @@ impl From<Exit> for ExitCode {
 /// Prints a result on stdout, with a line end. A reader that has seen enough (`| head`) is no failure.
 pub fn print_out(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// Prints a result on stdout as it is, with a line end.
+pub fn print_bytes(bytes: &[u8]) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(bytes).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush());
 }
 
 /// Prints chatter on stderr, with a line end.

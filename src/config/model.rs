@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::hash::hex;
 use super::problem::{Place, Problem};
 use super::secret::Secret;
-use super::slug::{hex, slug};
 use crate::names::ServerName;
+use crate::names::slug;
 
 /// The whole config.
 #[derive(Clone, Debug)]

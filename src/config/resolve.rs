@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::check::{check_table, twice};
 use super::environment::Environment;
+use super::hash::name_hash;
 use super::interpolate::{Context, Trouble, expand};
 use super::keys;
 use super::model::{
@@ -17,11 +18,11 @@ use super::problem::{Problem, Reporter, Severity};
 use super::secret::{Redactions, Secret};
 use super::servers::SERVERS;
 use super::shape::{Shape, Table};
-use super::slug::{RESERVED, name_hash, slug};
 use super::tree::{Kind, Member, Node, Origin};
 use super::values::{parse_duration, parse_size};
 use crate::failure::Code;
 use crate::names::ServerName;
+use crate::names::{RESERVED_SLUG, slug};
 
 /// Resolves a gathered tree. The second result is the same tree with all defaults filled in: what `config show`
 /// prints.
@@ -283,7 +284,7 @@ impl Resolver<'_> {
     }
 
     fn make_prefixes_unique(&mut self, servers: &mut [Resolved]) {
-        let mut taken: HashSet<String> = HashSet::from([RESERVED.to_owned()]);
+        let mut taken: HashSet<String> = HashSet::from([RESERVED_SLUG.to_owned()]);
         for server in servers {
             if server.prefix.is_empty() || taken.insert(server.prefix.clone()) {
                 continue;
@@ -294,7 +295,7 @@ impl Resolver<'_> {
                 .find(|candidate| !taken.contains(candidate))
                 .unwrap_or_else(|| clash.clone());
             taken.insert(server.prefix.clone());
-            let whose = if clash == RESERVED { "Switchboard itself" } else { "an earlier server" };
+            let whose = if clash == RESERVED_SLUG { "Switchboard itself" } else { "an earlier server" };
             let message = format!(
                 "the prefix `{clash}` belongs to {whose}, so this server's tools start with `{}`",
                 server.prefix

@@ -243,19 +243,16 @@ impl Session {
         let wait = if IGNORE_CHANGES.contains(&&*client) { LONG_PATIENCE } else { PATIENCE };
         tracing::info!(client = %client, asked = %asked, revision = revision.name, "client introduced itself");
         let introduction = Introduction { revision, capabilities: relayed_capabilities(capabilities) };
+        let greeted = Greeted { introduction: introduction.clone(), patience: Instant::now() + wait };
+        let first = self.state().greeted.replace(greeted).is_none();
+        registry.begin(&introduction);
         let catalog = registry.catalog();
-        let first = {
-            let mut state = self.state();
-            state.announced = digests(&catalog);
-            let greeted = Greeted { introduction, patience: Instant::now() + wait };
-            state.greeted.replace(greeted).is_none()
-        };
-        let result = initialize_result(revision, registry, &catalog);
-        self.at_once(id, incoming, Method::Initialize, &Answer::result(result));
         if first {
-            registry.begin();
+            self.state().announced = digests(&catalog);
             self.tasks.spawn(Arc::clone(self).announce(Arc::clone(registry)));
         }
+        let result = initialize_result(revision, registry, &catalog);
+        self.at_once(id, incoming, Method::Initialize, &Answer::result(result));
     }
 
     fn set_level(&self, registry: &Registry, id: Id, incoming: &Incoming<'_>) {

@@ -64,17 +64,33 @@ pub(super) fn end_with_us(command: &mut Command) {
     let in_child = move || {
         // A core dump of a server may hold the secrets that it was given.
         let _ = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0);
+        keep_only_stdio();
         die_with_parent(parent)
     };
     #[expect(
         unsafe_code,
-        reason = "the closure makes three system calls, allocates nothing and takes no lock"
+        reason = "the closure makes four system calls, allocates nothing and takes no lock"
     )]
     // SAFETY: everything between fork and exec is async-signal-safe.
     unsafe {
         command.pre_exec(in_child);
     }
 }
+
+/// Keeps the files from the server that our client left open in us by mistake. A server that holds such a pipe could
+/// keep the client waiting for its end. Ours are closed on `exec` anyway.
+#[cfg(target_os = "linux")]
+fn keep_only_stdio() {
+    use nix::libc;
+    #[expect(unsafe_code, reason = "nix does not have this system call")]
+    // SAFETY: it takes three numbers and changes no memory. A kernel that does not know it answers with an error.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn keep_only_stdio() {}
 
 /// Asks Linux to kill this process when the thread that forked it ends. Other systems rely on the sidecar alone.
 #[cfg(target_os = "linux")]

@@ -31,20 +31,20 @@ struct Skipped {
     length: u64,
 }
 
-/// Cuts a stream of bytes into lines. Accepts CRLF, blank lines and a byte order mark at the very beginning.
+/// Cuts a stream of bytes into lines. Accepts CRLF, blank lines, and a byte order mark in front
+/// of a line: some programs write one each time they open their output.
 pub struct LineReader {
     buffer: BytesMut,
     /// How much of `buffer` is known to hold no line end.
     scanned: usize,
     limit: usize,
-    at_start: bool,
     skipped: Option<Skipped>,
 }
 
 impl LineReader {
     /// A reader that refuses lines longer than `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { buffer: BytesMut::new(), scanned: 0, limit, at_start: true, skipped: None }
+        Self { buffer: BytesMut::new(), scanned: 0, limit, skipped: None }
     }
 
     /// The buffer to read the next chunk into, with room for one.
@@ -96,7 +96,7 @@ impl LineReader {
             skipped.absorb(&line);
             return Some(skipped.into_line());
         }
-        if std::mem::take(&mut self.at_start) && line.starts_with(b"\xef\xbb\xbf") {
+        if line.starts_with(b"\xef\xbb\xbf") {
             line = line.slice(3..);
         }
         if line.ends_with(b"\r") {

@@ -307,7 +307,7 @@ proptest! {
     #[test]
     fn other_servers_never_rename_a_prefixed_ones_tools(servers in servers(), gone in any::<prop::sample::Index>()) {
         prop_assume!(!servers.is_empty());
-        let slug_of = |name: &str| naming::slug(name);
+        let slug_of = |name: &str| crate::names::slug(name);
         let slugs: HashSet<String> = servers.iter().map(|(name, ..)| slug_of(name)).collect();
         prop_assume!(slugs.len() == servers.len() && !slugs.contains(""));
         let names = |catalog: &Catalog, server: &str| -> Vec<String> {

@@ -1,0 +1,209 @@
+//! `switchboard check`: starts every server, shakes hands, lists, looks at every schema, and says how each fares.
+
+mod finding;
+mod page;
+mod schemas;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::backend::{Backend, State};
+use crate::cli::exit::{self, Exit};
+use crate::cli::inside::{Inside, Setup, gave_up};
+use crate::cli::terminal::{self, Paint};
+use crate::cli::{Global, config};
+use crate::config::{Problem, Severity};
+use crate::failure::Code;
+use crate::names::ServerName;
+use crate::status::{self, Report};
+
+use finding::{Finding, Verdict};
+
+/// How many servers start at once, and what fetching their lists may take: together they bound the whole check.
+const AT_ONCE: u32 = 4;
+const LISTING: Duration = Duration::from_secs(60);
+
+/// Arguments of `check`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 all well, 3 some servers cannot be used, 5 no such server, 78 bad config."
+)]
+pub struct CheckArgs {
+    /// Only these servers
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Print everything as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Checks servers and prints what was found.
+pub fn run(global: &Global, args: CheckArgs) -> Exit {
+    let mut setup = Setup::read(global);
+    if let Some(exit) = setup.refuse_empty().or_else(|| setup.refuse_unknown(&args.names)) {
+        return exit;
+    }
+    let concerned = |problem: &&Problem| match &problem.server {
+        Some(server) => args.names.is_empty() || args.names.iter().any(|name| server.as_str() == name),
+        None => true,
+    };
+    let problems: Vec<Problem> = setup.loaded.problems.iter().filter(concerned).cloned().collect();
+    if !args.json {
+        print_problems(&problems);
+    }
+    let max_name = setup.loaded.config.expose.max_name;
+    setup.keep_only(&args.names);
+
+    let mut findings = Vec::new();
+    let ran = setup.run(async |inside| {
+        findings = look(&inside, &args.names).await;
+        exit::OK
+    });
+    if ran != exit::OK {
+        return ran;
+    }
+    judge_schemas(&mut findings);
+
+    if args.json {
+        exit::print_out(&format!("{:#}", as_json(&findings, &problems, max_name)));
+    } else {
+        exit::print_out(&page::render(&findings, max_name, Paint::stdout()));
+    }
+    if problems.iter().any(is_config_error) {
+        exit::BAD_CONFIG
+    } else if findings.iter().any(|finding| finding.verdict() == Verdict::Failed) {
+        exit::PARTLY
+    } else {
+        exit::OK
+    }
+}
+
+/// A variable that is not set here is a server that is not well, not a wrong config.
+fn is_config_error(problem: &Problem) -> bool {
+    problem.severity == Severity::Error && problem.code != Code::ConfigUnset
+}
+
+fn print_problems(problems: &[Problem]) {
+    let colour = Paint::stderr().is_on();
+    for problem in problems.iter().filter(|problem| is_config_error(problem)) {
+        exit::print_err(&format!("{}\n", problem.render(colour)));
+    }
+    let warnings = problems.iter().filter(|problem| problem.severity == Severity::Warning).count();
+    if warnings > 0 {
+        let warnings = terminal::counted(warnings, "warning");
+        exit::print_err(&format!("{warnings} about the config: switchboard config validate\n"));
+    }
+}
+
+// === the servers ===
+
+/// Starts the servers, whatever is known of them, and waits for each to show its lists or to fail.
+async fn look(inside: &Inside, names: &[String]) -> Vec<Finding> {
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    let servers: Vec<&Arc<Backend>> =
+        inside.registry.backends().iter().filter(|backend| wanted(backend.name().as_str())).collect();
+    servers.iter().for_each(|backend| backend.start());
+    let mut watch = StopWatch::default();
+    let slowest = servers.iter().map(|backend| backend.config().timeouts.start).max().unwrap_or_default();
+    let rounds = (servers.len() as u32).div_ceil(AT_ONCE);
+    let deadline = Instant::now() + slowest * rounds + LISTING;
+    let done = |backend: &Backend| inside.registry.is_live(backend.name()) || gave_up(backend);
+    tokio::join!(inside.wait(&servers, deadline, done), watch.follow(inside, &servers, done, deadline));
+    status::reports(&inside.registry)
+        .into_iter()
+        .filter(|report| wanted(&report.server))
+        .map(|report| finding(inside, report, &watch))
+        .collect()
+}
+
+fn finding(inside: &Inside, report: Report, watch: &StopWatch) -> Finding {
+    let registry = &inside.registry;
+    let name = ServerName::new(report.server.as_str());
+    let catalog = registry.catalog();
+    let tools: Vec<_> = catalog.tools().iter().filter(|target| target.server == name).collect();
+    let declares_tools = registry
+        .offering(&name)
+        .is_some_and(|offering| offering.capabilities().tools && offering.tools.is_empty());
+    Finding {
+        took: watch.took.get(&name).copied(),
+        live: registry.is_live(&name),
+        bytes: tools.iter().map(|target| target.definition.len()).sum(),
+        names: tools.iter().map(|target| target.exposed.to_string()).collect(),
+        definitions: tools.iter().map(|target| target.definition.clone()).collect(),
+        notes: finding::notes_of(&catalog, &report.server),
+        faults: Vec::new(),
+        noise: registry.backend(&name).map(|backend| backend.noise()).unwrap_or_default(),
+        empty: declares_tools,
+        report,
+    }
+}
+
+/// After everything has ended: nobody waits for it.
+fn judge_schemas(findings: &mut [Finding]) {
+    let tools = findings.iter().flat_map(Finding::tools).collect();
+    for fault in schemas::faults(tools) {
+        if let Some(finding) = findings.iter_mut().find(|finding| finding.names.contains(&fault.tool)) {
+            finding.faults.push(fault);
+        }
+    }
+}
+
+/// How long each server took: from the moment its process was started.
+#[derive(Default)]
+struct StopWatch {
+    began: HashMap<ServerName, Instant>,
+    took: HashMap<ServerName, Duration>,
+}
+
+impl StopWatch {
+    async fn follow(
+        &mut self,
+        inside: &Inside,
+        servers: &[&Arc<Backend>],
+        done: impl Fn(&Backend) -> bool,
+        deadline: Instant,
+    ) {
+        let ordered = Instant::now();
+        let mut changes = inside.registry.changes();
+        loop {
+            for backend in servers {
+                let name = backend.name();
+                if let State::Starting { since } = backend.state() {
+                    self.began.entry(name.clone()).or_insert(since);
+                }
+                if done(backend) && !self.took.contains_key(name) {
+                    let began = self.began.get(name).copied().unwrap_or(ordered);
+                    self.took.insert(name.clone(), began.elapsed());
+                }
+            }
+            if self.took.len() == servers.len() {
+                return;
+            }
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep_until(deadline) => return,
+            }
+        }
+    }
+}
+
+// === for programs ===
+
+fn as_json(findings: &[Finding], problems: &[Problem], max_name: usize) -> serde_json::Value {
+    let usable: Vec<&Finding> = findings.iter().filter(|finding| finding.is_usable()).collect();
+    let longest = usable.iter().flat_map(|finding| &finding.names).max_by_key(|name| name.len());
+    json!({
+        "schema": 1,
+        "servers": findings.iter().map(Finding::to_json).collect::<Vec<_>>(),
+        "usable": usable.len(),
+        "of": findings.iter().filter(|finding| finding.verdict() != Verdict::Off).count(),
+        "tools": usable.iter().map(|finding| finding.names.len()).sum::<usize>(),
+        "tokens": usable.iter().map(|finding| finding.tokens()).sum::<usize>(),
+        "longest_name": { "name": longest, "length": longest.map_or(0, String::len), "max": max_name },
+        "problems": problems.iter().map(config::as_json).collect::<Vec<_>>(),
+    })
+}

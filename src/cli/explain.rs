@@ -1,0 +1,108 @@
+//! `switchboard explain`: what a failure code means, or what a tool's name stands for.
+
+mod tool;
+
+use serde_json::json;
+
+use crate::cli::Global;
+use crate::cli::exit::{self, Exit};
+use crate::cli::inside::{Inside, Setup};
+use crate::cli::suggest::{did_you_mean, near};
+use crate::cli::terminal::Paint;
+use crate::failure::Code;
+use crate::status::{self, STATUS_TOOL};
+
+/// Arguments of `explain`.
+#[derive(Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// A code like SB-SPAWN-001, or a tool: its name as in `switchboard tools`, or its own
+    #[arg(value_name = "CODE|TOOL")]
+    what: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How codes begin; no tool of a server is called so.
+const CODE_PREFIX: &str = "SB-";
+
+/// Explains a code or a tool.
+pub fn run(global: &Global, args: ExplainArgs) -> Exit {
+    if let Some(code) = Code::parse(&args.what) {
+        return explain_code(code, args.json);
+    }
+    if args.what.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(CODE_PREFIX)) {
+        let near = did_you_mean(&near(&args.what, Code::ALL.iter().map(|code| code.id())));
+        exit::print_err(&format!("error: there is no code `{}`{near}", args.what));
+        return exit::NOT_FOUND;
+    }
+    if status::is_ours(&args.what) {
+        return explain_ours(args.json);
+    }
+    let setup = Setup::read(global);
+    if let Some(exit) = setup.refuse_empty() {
+        return exit;
+    }
+    setup.mention_problems();
+    let max_name = setup.loaded.config.expose.max_name;
+    setup.run(async move |inside| {
+        inside.lists_complete(&[]).await;
+        let found = tool::find(&inside, &args.what, max_name);
+        if found.is_empty() {
+            return unknown(&inside, &args.what);
+        }
+        if args.json {
+            let tools: Vec<_> = found.iter().map(tool::Explanation::to_json).collect();
+            exit::print_out(&format!("{:#}", json!({ "schema": 1, "tools": tools })));
+        } else {
+            let pages: Vec<String> = found.iter().map(|tool| tool.render(Paint::stdout())).collect();
+            exit::print_out(&pages.join("\n\n"));
+        }
+        exit::OK
+    })
+}
+
+fn explain_code(code: Code, as_json: bool) -> Exit {
+    if as_json {
+        let value = json!({
+            "schema": 1,
+            "code": code.id(),
+            "title": code.title(),
+            "explanation": code.explanation(),
+        });
+        exit::print_out(&format!("{value:#}"));
+    } else {
+        let id = Paint::stdout().bold(code.id());
+        exit::print_out(&format!("{id}: {}\n\n{}", code.title(), code.explanation()));
+    }
+    exit::OK
+}
+
+fn explain_ours(as_json: bool) -> Exit {
+    const TEXT: &str = "a tool of Switchboard itself: it says which servers are down, why, and what mends it";
+    if as_json {
+        let tool = json!({ "name": STATUS_TOOL, "shown": true, "server": null, "reasons": [TEXT] });
+        exit::print_out(&format!("{:#}", json!({ "schema": 1, "tools": [tool] })));
+    } else {
+        exit::print_out(&format!("{}\n  {TEXT}", Paint::stdout().bold(STATUS_TOOL)));
+    }
+    exit::OK
+}
+
+fn unknown(inside: &Inside, name: &str) -> Exit {
+    if inside.entry(name).is_some() {
+        exit::print_err(&format!(
+            "error: `{name}` is a server, not a tool; see `switchboard check {name}` and `switchboard tools {name}`"
+        ));
+        return exit::NOT_FOUND;
+    }
+    let catalog = inside.registry.catalog();
+    let mut names: Vec<String> = catalog.tools().iter().map(|tool| tool.exposed.to_string()).collect();
+    for backend in inside.registry.backends() {
+        names.extend(tool::originals(inside, backend));
+    }
+    let near = did_you_mean(&near(name, names.iter().map(String::as_str)));
+    exit::print_err(&format!("error: there is no tool and no code `{name}`{near}"));
+    inside.note_missing();
+    exit::NOT_FOUND
+}

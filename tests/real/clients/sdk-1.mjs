@@ -1,0 +1,28 @@
+// The scenario through `@modelcontextprotocol/sdk` 1.x, whose handlers are keyed by schemas.
+
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import * as types from "@modelcontextprotocol/sdk/types.js";
+import { run } from "./scenario.mjs";
+
+const requests = {
+  "roots/list": types.ListRootsRequestSchema,
+  "sampling/createMessage": types.CreateMessageRequestSchema,
+  // Releases before 1.13 do not know elicitation.
+  "elicitation/create": types.ElicitRequestSchema,
+};
+const notifications = {
+  "notifications/tools/list_changed": types.ToolListChangedNotificationSchema,
+  "notifications/resources/updated": types.ResourceUpdatedNotificationSchema,
+};
+const capabilities = { roots: { listChanged: true }, sampling: {} };
+if (requests["elicitation/create"]) capabilities.elicitation = { form: {}, url: {} };
+const client = new Client({ name: "sdk-1-test-client", version: "1.0.0" }, { capabilities });
+
+await run({
+  client,
+  handle: (method, answer) => requests[method] && client.setRequestHandler(requests[method], answer),
+  notice: (method, told) => client.setNotificationHandler(notifications[method], told),
+  connect: (server) => client.connect(new StdioClientTransport({ ...server, stderr: "ignore" })),
+  callTool: (params, options) => client.callTool(params, undefined, options),
+});
