@@ -134,6 +134,15 @@ pub struct Ask<'a> {
     pub params: Option<Span>,
 }
 
+/// Why a question is not put to the client, in a sentence for the server that asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotAsked {
+    /// The client does not take such questions at all.
+    Unsupported(String),
+    /// The client takes such questions, but not this one.
+    Unacceptable(String),
+}
+
 /// A notification of a server that concerns no single call.
 #[derive(Debug)]
 pub struct Notice<'a> {
@@ -190,8 +199,11 @@ pub trait Client: Send + Sync + std::fmt::Debug {
     /// An elicitation by URL has come to its end (2025-11-25, "Elicitation").
     fn elicitation_complete(&self, notice: Notice<'_>);
 
-    /// The server asks. `Err` says why the client cannot be asked, for the server to read.
-    fn ask(&self, ask: Ask<'_>) -> Result<(), String>;
+    /// The server asks.
+    ///
+    /// # Errors
+    /// The client cannot be asked this.
+    fn ask(&self, ask: Ask<'_>) -> Result<(), NotAsked>;
 
     /// The server no longer wants the answer.
     fn withdraw(&self, key: &AskKey, reason: &str);

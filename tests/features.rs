@@ -257,6 +257,23 @@ fn progress_keeps_a_call_alive_even_if_the_client_did_not_ask_for_it() {
 }
 
 #[test]
+fn no_progress_takes_a_call_past_its_total() {
+    let script = "tools: { endless: { repeat: { times: 200, every: 50ms, steps: [ { progress: \"{{json n}}\" } ] }, answer: done } }";
+    let mut board = Setup::new().script("a", script).keys("timeouts: { call: 500ms, total: 1200ms }").start();
+    board.initialize("2025-11-25");
+    board.call("tools/list", "");
+    let began = Instant::now();
+    let answer = board.call("tools/call", r#"{"name":"a__endless","_meta":{"progressToken":"t"}}"#);
+    assert!(answer.result()["isError"] == true && answer.text().contains("timeouts.total"), "{}", answer.raw);
+    assert!(began.elapsed() >= Duration::from_millis(1100) && began.elapsed() < Duration::from_secs(4));
+    board.wait_received("a", |line| line.contains("notifications/cancelled"));
+    // What comes after the answer is nobody's.
+    board.forget();
+    assert!(board.within(A_WHILE, |message| message.method.is_some()).is_none());
+    board.close();
+}
+
+#[test]
 fn progress_that_does_not_rise_or_is_not_about_the_call_keeps_nothing_alive() {
     let mut board = Setup::new().server("a", "e05-stuck-progress").keys("timeouts: { call: 700ms }").start();
     board.initialize("2025-11-25");
@@ -362,6 +379,19 @@ fn an_answer_after_a_cancellation_is_dropped() {
     }
     let late = board.within(Duration::from_millis(500), |message| message.raw.contains("too late"));
     assert!(late.is_none(), "{late:?}");
+    board.close();
+}
+
+#[test]
+fn an_id_that_is_used_again_after_a_cancellation_gets_its_own_answer() {
+    let mut board = serve("a", "e07-answers-after-cancel");
+    board.call("tools/list", "");
+    board.send(r#"{"jsonrpc":"2.0","id":"again","method":"tools/call","params":{"name":"a__later"}}"#);
+    board.wait_received("a", |line| line.contains("later"));
+    board.cancel("\"again\"");
+    board.send(r#"{"jsonrpc":"2.0","id":"again","method":"tools/call","params":{"name":"a__echo","arguments":{"input":"second"}}}"#);
+    assert_eq!(board.answer("\"again\"").text(), "second");
+    assert!(board.within(Duration::from_millis(500), |message| message.raw.contains("too late")).is_none());
     board.close();
 }
 
@@ -484,6 +514,16 @@ fn roots_are_asked_of_the_client_and_their_changes_told_to_every_server() {
 }
 
 #[test]
+fn a_server_may_ask_without_being_called() {
+    let script = "on: { initialized: { ask: { method: roots/list, save: roots }, log: \"{{roots.roots.0.uri}}\" } }\ntools: [t]";
+    let mut board = serve_script_to(r#"{"roots":{}}"#, script);
+    let question = board.asked("roots/list");
+    board.reply(&question, r#"{"roots":[{"uri":"file:///here"}]}"#);
+    assert_eq!(board.notification("notifications/message").params()["data"], "file:///here");
+    board.close();
+}
+
+#[test]
 fn sampling_crosses_both_ways_unchanged() {
     let script = r#"
 tools:
@@ -578,7 +618,7 @@ fn elicitation_by_url_is_relayed_for_web_addresses_only() {
         "vscode://x",
     ] {
         let said = board.call("tools/call", &visit(url)).text();
-        assert!(said.contains("error"), "{url}: {said}");
+        assert!(said.contains("-32602"), "{url}: {said}");
     }
     assert!(unread(&board.settled(), "elicitation/create").is_empty());
     board.close();
@@ -594,7 +634,7 @@ fn only_the_kinds_of_elicitation_that_the_client_declared_reach_it() {
         let mut board = serve_script_to(capabilities, URLS);
         let params = |tool: &str| format!(r#"{{"name":"{tool}","arguments":{{"url":"https://x"}}}}"#);
         let said = board.call("tools/call", &params(refused)).text();
-        assert!(said.contains("error"), "{capabilities}: {said}");
+        assert!(said.contains("-32602"), "{capabilities}: {said}");
         let id = board.ask("tools/call", &params(taken));
         let question = board.asked("elicitation/create");
         board.reply(&question, r#"{"action":"cancel"}"#);
@@ -883,6 +923,32 @@ fn capabilities_are_those_of_the_servers_that_are_known() {
         known["capabilities"].get("prompts").is_none() && known["capabilities"].get("resources").is_none()
     );
     second.close();
+}
+
+#[test]
+fn what_fails_outside_of_tools_is_an_error_that_says_where_and_why() {
+    let script = r#"
+prompts: { die: { stderr: no memory left, exit: 9 } }
+resources: { "x:1": { size: 9MiB } }
+"#;
+    let mut board = Setup::new().script("a", script).start();
+    board.initialize("2025-11-25");
+    let error = board.call("prompts/get", r#"{"name":"a__die"}"#).error();
+    let data = &error["data"];
+    assert_eq!(
+        (error["code"].as_i64(), data["server"].as_str(), data["outcome"].as_str()),
+        (Some(-32603), Some("a"), Some("unknown"))
+    );
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains("no memory left") && message.contains("SB-CALL-002") && message.contains('9'),
+        "{message}"
+    );
+    let error = board
+        .until("resources/read", r#"{"uri":"x:1"}"#, |answer| answer.raw.contains("SB-CALL-005"))
+        .error();
+    assert_eq!(error["code"], -32603);
+    board.close();
 }
 
 // === payloads ===

@@ -500,6 +500,7 @@ fn initialize_is_answered_before_a_hanging_server_and_cannot_be_cancelled() {
 // === A14, A15, A16: too long, too deep, doubled, unasked ===
 
 #[test]
+#[cfg(target_os = "linux")]
 fn a_line_of_64_mib_is_refused_with_its_id_in_bounded_memory() {
     let mut board = greeted("2025-11-25");
     board.call("tools/list", "");

@@ -777,6 +777,34 @@ fn updates_of_a_wrapped_uri_carry_the_clients_spelling() {
 }
 
 #[test]
+fn completions_of_templates_find_their_server_whatever_the_others_have() {
+    let template = |uri: &str, value: &str| {
+        format!(
+            "resources: {{ \"x://a/1\": {{ text: t }} }}\ntemplates: {{ \"{uri}\": {{ text: t }} }}\ncompletions: {{ \"{uri}\": {{ id: [{value}] }} }}"
+        )
+    };
+    let mut board = Setup::new()
+        .script("a", &template("x://{id}", "of_a"))
+        .script("b", &template("x://b/{id}{?q,r}", "of_b"))
+        .script("c", &template("x://{id}", "of_c"))
+        .script("d", &template("x://d/{+id}/end", "of_d"))
+        .start();
+    board.initialize("2025-11-25");
+    let listed = board.call("resources/templates/list", "").names();
+    assert_eq!(listed, ["x://{id}", "x://b/{id}{?q,r}", "switchboard+c:x://{id}", "x://d/{+id}/end"]);
+    for (uri, value) in listed.iter().zip(["of_a", "of_b", "of_c", "of_d"]) {
+        let answer = board.call(
+            "completion/complete",
+            &format!(
+                r#"{{"argument":{{"name":"id","value":""}},"ref":{{"uri":"{uri}","type":"ref/resource"}}}}"#
+            ),
+        );
+        assert_eq!(answer.result()["completion"]["values"], json!([value]), "{uri}");
+    }
+    board.close();
+}
+
+#[test]
 fn private_schemes_get_the_server_as_their_first_segment() {
     let script = "tools: { app: { extra: { _meta: { ui: { resourceUri: \"ui://main\" } } }, answer: ok } }\nresources: { \"ui://main\": { text: page }, \"skill://s/SKILL.md\": { text: skill } }";
     let mut board = Setup::new().script("a", script).script("b", script).start();

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::backend::Backend;
 use crate::backend::link::{Addressee, Listener};
-use crate::call::{Ask, AskKind, Client, Notice, Reply, Ticket};
+use crate::call::{Ask, AskKind, Client, NotAsked, Notice, Reply, Ticket};
 use crate::failure::{Code, Failure};
 use crate::protocol::{ListKind, codes};
 use crate::supervisor::NoiseLog;
@@ -357,9 +357,12 @@ impl Reader {
             );
         };
         let ask = Ask { key, kind, line, params };
-        if let Err(why) = self.backend.client.ask(ask) {
+        if let Err(refusal) = self.backend.client.ask(ask) {
             self.backend.link.withdrawn(self.generation, &id);
-            self.refuse(&id, codes::METHOD_NOT_FOUND, &why);
+            match refusal {
+                NotAsked::Unsupported(why) => self.refuse(&id, codes::METHOD_NOT_FOUND, &why),
+                NotAsked::Unacceptable(why) => self.refuse(&id, codes::INVALID_PARAMS, &why),
+            }
         }
     }
 

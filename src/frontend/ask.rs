@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::call::{Ask, AskKey, AskKind};
+use crate::call::{Ask, AskKey, AskKind, NotAsked};
 use crate::frontend::MAX_MESSAGE;
 use crate::frontend::pending::Question;
 use crate::frontend::session::{Session, fits, write_edited};
@@ -16,16 +16,16 @@ const MAX_QUESTIONS: usize = 1024;
 
 impl Session {
     /// Puts a question to the client.
-    pub(super) fn put(&self, ask: Ask<'_>) -> Result<(), String> {
+    pub(super) fn put(&self, ask: Ask<'_>) -> Result<(), NotAsked> {
         self.check_declared(&ask)?;
         if ask.params.is_some_and(|params| !fits(params.len())) {
-            return Err(format!("the question has more than {} MiB", MAX_MESSAGE >> 20));
+            return unacceptable(&format!("the question has more than {} MiB", MAX_MESSAGE >> 20));
         }
         let edits = Edits::of(&ask);
         let number = {
             let mut state = self.state();
             if state.questions.len() >= MAX_QUESTIONS {
-                return Err("the client has too many open questions".to_owned());
+                return unacceptable("the client has too many open questions");
             }
             let number = state.next_question;
             state.next_question += 1;
@@ -49,14 +49,15 @@ impl Session {
     }
 
     /// Whether the client said that it can be asked this. The server was told the same capabilities.
-    fn check_declared(&self, ask: &Ask<'_>) -> Result<(), String> {
+    fn check_declared(&self, ask: &Ask<'_>) -> Result<(), NotAsked> {
         let state = self.state();
         let capabilities = state.greeted.as_ref().map(|greeted| greeted.introduction.capabilities.clone());
         drop(state);
         let capabilities = capabilities.unwrap_or_default();
         let name = ask.kind.capability();
         let Some(declared) = json::get(&capabilities, name).map(|span| span.of(&capabilities)) else {
-            return Err(format!("the client does not support {name} (`{}`)", ask.kind.method()));
+            let why = format!("the client does not support {name} (`{}`)", ask.kind.method());
+            return Err(NotAsked::Unsupported(why));
         };
         if ask.kind == AskKind::Elicitation {
             check_elicitation(ask, declared)?;
@@ -111,23 +112,28 @@ impl Session {
     }
 }
 
-fn check_elicitation(ask: &Ask<'_>, declared: &[u8]) -> Result<(), String> {
+fn unacceptable(why: &str) -> Result<(), NotAsked> {
+    Err(NotAsked::Unacceptable(why.to_owned()))
+}
+
+/// A mode that the client did not declare is refused with -32602 (2025-11-25, "Elicitation", Error Handling).
+fn check_elicitation(ask: &Ask<'_>, declared: &[u8]) -> Result<(), NotAsked> {
     let params = ask.params.map(|span| span.of(ask.line)).unwrap_or_default();
     let member = |name| json::get(params, name).and_then(|span| json::string(span.of(params)));
     let declares = |mode| json::get(declared, mode).is_some();
     if member("mode").as_deref() != Some("url") {
         // Naming no mode means forms (2025-11-25, "Elicitation", Capabilities).
         let takes_forms = declares("form") || !declares("url");
-        return if takes_forms { Ok(()) } else { Err("the client takes elicitation by URL only".to_owned()) };
+        return if takes_forms { Ok(()) } else { unacceptable("the client takes elicitation by URL only") };
     }
     if !declares("url") {
-        return Err("the client does not support elicitation by URL".to_owned());
+        return unacceptable("the client does not support elicitation by URL");
     }
     let url = member("url").unwrap_or_default().to_ascii_lowercase();
     if url.starts_with("https://") || url.starts_with("http://") {
         Ok(())
     } else {
-        Err("a URL for the user must begin with https:// or http://".to_owned())
+        unacceptable("a URL for the user must begin with https:// or http://")
     }
 }
 

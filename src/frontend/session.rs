@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::call::{Ask, AskKey, Client, Introduction, Notice, Reply, Ticket};
+use crate::call::{Ask, AskKey, Client, Introduction, NotAsked, Notice, Reply, Ticket};
 use crate::catalog::Catalog;
 use crate::failure::{Code, Failure};
 use crate::frontend::MAX_MESSAGE;
@@ -369,7 +369,7 @@ impl Client for Session {
         self.send_notice("notifications/elicitation/complete", &notice, &[]);
     }
 
-    fn ask(&self, ask: Ask<'_>) -> Result<(), String> {
+    fn ask(&self, ask: Ask<'_>) -> Result<(), NotAsked> {
         self.put(ask)
     }
 

@@ -10,15 +10,15 @@
 //! ```
 //!
 //! Everything waits for a condition with a deadline. [`Board::close`] checks what must hold in every test: each line
-//! was JSON-RPC of at most 8 MiB, each request got exactly one answer (none or one if it was cancelled), and
-//! Switchboard ended with code 0 within two seconds.
+//! was JSON-RPC of at most 8 MiB, each request got exactly one answer (none or one if it was cancelled), Switchboard
+//! ended with code 0 within two seconds, and so did the processes that it had started.
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 #![allow(unreachable_pub, reason = "a module of a test binary has no outside")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails fails the test")]
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -558,31 +558,26 @@ impl Board {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 
-    /// The processes whose parent is Switchboard (Linux).
+    /// The processes whose parent is Switchboard; none where there is no `/proc`.
     pub fn children(&self) -> Vec<u32> {
-        let mut children = Vec::new();
-        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
-                continue;
-            };
-            let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
-            // The name in parentheses may hold anything; the state and the parent follow it.
-            let parent =
-                stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
-            if parent == Some(self.pid()) {
-                children.push(pid);
-            }
-        }
-        children
+        let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+        let numbers = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        numbers.filter(|pid| parent(*pid) == Some(self.pid())).collect()
     }
 
     // --- the end ---
 
     /// Closes Switchboard's stdin and checks what must hold at the end of every test. Gives what nobody has taken.
     pub fn close(mut self) -> Vec<Message> {
+        let children = self.children();
         drop(self.stdin.take());
         let status = self.exit(CLIENTS_PATIENCE);
         assert_eq!(status, Some(0), "the exit code after stdin was closed");
+        let until = Instant::now() + CLIENTS_PATIENCE;
+        while let Some(pid) = children.iter().find(|pid| parent(**pid).is_some()) {
+            assert!(Instant::now() < until, "process {pid} outlived Switchboard");
+            std::thread::sleep(Duration::from_millis(2));
+        }
         while let Ok((line, at)) = self.lines.recv() {
             self.take_line(line, at);
         }
@@ -610,19 +605,20 @@ impl Board {
     }
 }
 
+/// The parent of a process that is alive (Linux).
+fn parent(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything; the state and the parent follow it.
+    let mut rest = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = rest.next()?;
+    let parent = rest.next()?.parse().ok()?;
+    (!matches!(state, "Z" | "X")).then_some(parent)
+}
+
 impl Drop for Board {
     fn drop(&mut self) {
         // Only a test that fails comes here with a live process.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Reads a whole file as text; empty if there is none.
-pub fn read(path: &Path) -> String {
-    let mut text = String::new();
-    if let Ok(mut file) = std::fs::File::open(path) {
-        file.read_to_string(&mut text).unwrap();
-    }
-    text
 }
