@@ -54,6 +54,8 @@ pub struct Backend {
     client: Arc<dyn Client>,
     link: Link,
     orders: Orders,
+    /// Told when a call begins to wait for the server.
+    waits: Notify,
     wanted: Mutex<Wanted>,
     state: Mutex<State>,
     tallies: Mutex<Tallies>,
@@ -127,6 +129,7 @@ impl Backend {
             config,
             client,
             orders: Orders::default(),
+            waits: Notify::new(),
             wanted: Mutex::default(),
             state: Mutex::new(State::Idle),
             tallies: Mutex::default(),
@@ -161,15 +164,13 @@ impl Backend {
     }
 
     /// Hands a call to the server, starting it if need be. The answer, or the failure, reaches the call's client.
-    /// Must be called inside a runtime.
-    pub fn call(self: &Arc<Self>, call: Call) {
+    pub fn call(&self, call: Call) {
         self.tally(|tallies| tallies.calls += 1);
-        let ticket = call.ticket;
         match self.link.submit(call) {
             Submitted::Sent => {}
             Submitted::Waits => {
                 self.start();
-                tokio::spawn(Arc::clone(self).give_up_waiting(ticket));
+                self.waits.notify_one();
             }
             Submitted::Refused(call, failure) => {
                 self.tally(|tallies| tallies.failures += 1);
@@ -178,23 +179,27 @@ impl Backend {
         }
     }
 
-    /// Fails a call that waited for its server too long: behind other starts, or through the pauses of a server that
+    /// Fails calls that waited for the server too long: behind other starts, or through the pauses of a server that
     /// falls again and again. A start that takes too long tells its callers itself, with the reason, a moment before.
-    async fn give_up_waiting(self: Arc<Self>, ticket: Ticket) {
+    /// Never resolves; part of the lifecycle.
+    async fn give_up_waiting(&self) {
         let patience = self.config.timeouts.start;
-        tokio::time::sleep(patience + LEEWAY).await;
-        let Some(call) = self.link.take_waiting_call(ticket) else { return };
-        let cause = match self.state().failure() {
-            Some(failure) => {
-                format!("it was not ready within {}: {}", show_duration(patience), failure.cause)
-            }
-            None => format!("it was not ready within {}", show_duration(patience)),
-        };
-        let failure = Failure::new(Code::CallUnavailable, cause).of(self.name());
-        self.fail_all(
-            vec![call],
-            &failure.remedy("It did not run; call `switchboard__status` for the details"),
-        );
+        loop {
+            let Some(since) = self.link.oldest_waiting() else {
+                self.waits.notified().await;
+                continue;
+            };
+            tokio::time::sleep_until(since + patience + LEEWAY).await;
+            let cause = match self.state().failure() {
+                Some(failure) => {
+                    format!("it was not ready within {}: {}", show_duration(patience), failure.cause)
+                }
+                None => format!("it was not ready within {}", show_duration(patience)),
+            };
+            let failure = Failure::new(Code::CallUnavailable, cause).of(self.name());
+            let failure = failure.remedy("It did not run; call `switchboard__status` for the details");
+            self.fail_all(self.link.take_waiting_since(since), &failure);
+        }
     }
 
     /// The client no longer wants the answer; the server is told, if it has been sent the call.

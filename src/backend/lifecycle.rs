@@ -1,9 +1,11 @@
 //! The one task that starts, watches and ends a server's process, over and over.
 //!
-//! Each turn of [`Lifecycle::run`] is one generation. What can wake the task while a server runs stands in one enum,
-//! [`Event`]; what is decided then stands in one function, [`Lifecycle::serve`].
+//! Each turn of [`Lifecycle::run`] is one generation: start and handshake here, what happens while the server is well in
+//! [`serve`], its end in [`finish`].
 
-use std::pin::Pin;
+mod finish;
+mod serve;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,31 +14,21 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::backend::handshake::{self, Greeting};
-use crate::backend::link::{Lost, OUTBOX_LIMIT};
-use crate::backend::listing::{self, Listed};
+use crate::backend::link::OUTBOX_LIMIT;
 use crate::backend::reader::{self, ReadEnd};
 use crate::backend::{Backend, Observer, State, lock, show_duration};
 use crate::catalog::Offering;
-use crate::config::{Launch, Start, StdioLaunch};
+use crate::config::{Launch, StdioLaunch};
 use crate::failure::{Code, Failure};
-use crate::protocol::ListKind;
 use crate::supervisor::{
     Cause, Child, Decision, Ending, Exit, Process, RestartLimits, RestartPolicy, SpawnPlan, Supervisor,
 };
 use crate::wire::Outbox;
 
-/// A process that exits gets this long to have its last lines read.
-const LAST_LINES: Duration = Duration::from_millis(50);
 /// A process whose stdout ends gets this long to exit by itself.
 const AFTER_CLOSE: Duration = Duration::from_millis(100);
 /// A server that takes longer to start no longer counts among those that may start at once.
 const SLOW_START: Duration = Duration::from_secs(3);
-/// Several notices of changed lists are one when they come within this time.
-const REFRESH_PAUSE: Duration = Duration::from_millis(300);
-/// A list that could not be fetched is asked for again after this pause, which doubles up to a minute.
-const LIST_RETRY: Duration = Duration::from_secs(2);
-/// A server that takes no byte for this long although some wait has stopped reading.
-const WEDGED_AFTER: Duration = Duration::from_secs(10);
 
 /// How everything is told to end: `None` while we run, then the grace that is left to the processes.
 pub type Shutdown = watch::Receiver<Option<Ending>>;
@@ -52,18 +44,6 @@ pub struct Lifecycle {
     shutdown: Shutdown,
     /// What the server showed last, for lists that cannot be fetched.
     offering: Option<Offering>,
-}
-
-/// Everything that can wake us while a server runs.
-enum Event {
-    Exited(Exit),
-    StdoutEnded(ReadEnd),
-    StdinClosed,
-    Ordered,
-    RefreshDue,
-    Listed(Box<Listed>),
-    Tick,
-    Shutdown,
 }
 
 /// How a run came to its end.
@@ -86,8 +66,6 @@ struct Run {
     started: Instant,
 }
 
-type Listing = Pin<Box<dyn Future<Output = Listed> + Send>>;
-
 impl Lifecycle {
     /// The task for `backend`; it does nothing until [`run`](Self::run) is spawned.
     pub fn new(
@@ -103,7 +81,15 @@ impl Lifecycle {
     }
 
     /// Lives until shutdown.
-    pub async fn run(mut self) {
+    pub async fn run(self) {
+        let backend = Arc::clone(&self.backend);
+        tokio::select! {
+            () = self.generations() => {}
+            () = backend.give_up_waiting() => {}
+        }
+    }
+
+    async fn generations(mut self) {
         loop {
             if self.wait_for_demand().await.is_none() {
                 break;
@@ -325,267 +311,6 @@ impl Lifecycle {
         }
         failure
     }
-
-    /// Lives as long as the server is well.
-    async fn serve(&mut self, run: &mut Run, greeting: Greeting) -> RunEnd {
-        let backend = Arc::clone(&self.backend);
-        let greeting = Arc::new(greeting);
-        self.welcome(run, &greeting);
-        let mut listing: Option<Listing> = Some(self.list(&greeting, ListKind::ALL.to_vec()));
-        let mut stale = Stale::default();
-        let mut stall = Stall::default();
-        let tick =
-            (backend.config().timeouts.call / 8).clamp(Duration::from_millis(50), Duration::from_secs(5));
-        loop {
-            let event = tokio::select! {
-                exit = run.process.wait() => Event::Exited(exit),
-                end = &mut run.reader => Event::StdoutEnded(end.unwrap_or(ReadEnd::Closed)),
-                _ = &mut run.writer => Event::StdinClosed,
-                _ = shutdown_ordered(&mut self.shutdown) => Event::Shutdown,
-                () = backend.orders.given() => Event::Ordered,
-                () = due(stale.due), if listing.is_none() => Event::RefreshDue,
-                lists = listed(&mut listing) => Event::Listed(Box::new(lists)),
-                () = tokio::time::sleep(tick) => Event::Tick,
-            };
-            match event {
-                Event::Exited(exit) => {
-                    backend.link.closes(run.generation);
-                    // What it wrote before it went may still stand in the pipe, answers among it.
-                    let _ = timeout(LAST_LINES, &mut run.reader).await;
-                    return self.left(run, exit);
-                }
-                Event::StdoutEnded(end) => {
-                    return match exit_after(&end, &mut run.process).await {
-                        Some(exit) => self.left(run, exit),
-                        None => RunEnd::Fell(self.with_last_words(reading_ended(end).of(backend.name()))),
-                    };
-                }
-                Event::StdinClosed => {
-                    backend.link.closes(run.generation);
-                    return match timeout(AFTER_CLOSE, run.process.wait()).await {
-                        Ok(exit) => {
-                            let _ = timeout(LAST_LINES, &mut run.reader).await;
-                            self.left(run, exit)
-                        }
-                        Err(_) => RunEnd::Fell(self.with_last_words(stdin_closed().of(backend.name()))),
-                    };
-                }
-                Event::Shutdown => return RunEnd::Shutdown,
-                Event::Ordered => {
-                    let pending = backend.orders.take();
-                    if pending.restart {
-                        backend.start();
-                        return RunEnd::Rests;
-                    }
-                    stale.add(&pending.refresh, REFRESH_PAUSE);
-                }
-                Event::RefreshDue => listing = Some(self.list(&greeting, stale.take())),
-                Event::Listed(lists) => {
-                    listing = None;
-                    let Listed { offering, failed } = *lists;
-                    stale.retry(&failed);
-                    self.offering = Some(offering.clone());
-                    self.observer.offering(backend.name(), offering, failed.is_empty());
-                }
-                Event::Tick => {
-                    let now = Instant::now();
-                    self.expire_calls(now);
-                    if stall.lasts(&run.outbox, now) {
-                        let cause = format!("it took no byte for {}", show_duration(WEDGED_AFTER));
-                        return RunEnd::Fell(Failure::new(Code::ProcessWedged, cause).of(backend.name()));
-                    }
-                    if self.is_idle(run, now) && listing.is_none() {
-                        return RunEnd::Rests;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Tells a new generation what the one before knew, and lets calls pass.
-    fn welcome(&mut self, run: &Run, greeting: &Arc<Greeting>) {
-        let backend = &self.backend;
-        run.outbox.push(|line| super::compose::notification(line, "notifications/initialized", None));
-        let wanted = backend.wanted();
-        if let Some(level) = wanted.level.filter(|_| greeting.logging) {
-            backend.link.tell("logging/setLevel", &handshake::level_params(level));
-        }
-        for uri in &wanted.subscriptions {
-            let mut params = br#"{"uri":"#.to_vec();
-            crate::wire::json::push_string(&mut params, uri);
-            params.push(b'}');
-            backend.link.tell("resources/subscribe", &params);
-        }
-        for (call, failure) in backend.link.open(Arc::clone(greeting)) {
-            call.client.fail(call.ticket, failure);
-        }
-        self.policy.ready(std::time::Instant::now());
-        self.set_state(State::Ready {
-            since: Instant::now(),
-            pid: run.process.pid(),
-            generation: run.generation,
-        });
-    }
-
-    /// Fetches the lists of these kinds and keeps the others.
-    fn list(&self, greeting: &Arc<Greeting>, kinds: Vec<ListKind>) -> Listing {
-        let (backend, greeting, known) =
-            (Arc::clone(&self.backend), Arc::clone(greeting), self.offering.clone());
-        Box::pin(async move { listing::fetch(&backend, &greeting, &kinds, known.as_ref()).await })
-    }
-
-    fn expire_calls(&self, now: Instant) {
-        let timeouts = &self.backend.config().timeouts;
-        for Lost { ticket, client, label, after, .. } in
-            self.backend.link.expire(now, timeouts.call, timeouts.total)
-        {
-            self.backend.tally(|tallies| tallies.failures += 1);
-            let cause = if after >= timeouts.total {
-                format!(
-                    "`{label}` was not done within {} (`timeouts.total`) and was cancelled",
-                    show_duration(timeouts.total)
-                )
-            } else {
-                format!(
-                    "`{label}` gave no sign of life for {} (`timeouts.call`) and was cancelled",
-                    show_duration(timeouts.call)
-                )
-            };
-            let failure = Failure::new(Code::CallTimeout, cause).of(self.backend.name());
-            client.fail(ticket, failure.remedy("It may still have taken effect; look before you repeat it"));
-        }
-    }
-
-    fn is_idle(&self, run: &Run, now: Instant) -> bool {
-        let config = self.backend.config();
-        let Some(patience) = config.timeouts.idle_stop.filter(|_| config.start == Start::Lazy) else {
-            return false;
-        };
-        let since = self.backend.link.last_used().map_or(run.started, |used| used.max(run.started));
-        now - since >= patience && self.backend.open_calls() == 0 && !self.backend.has_subscriptions()
-    }
-
-    /// What an exit means: a server that leaves in peace, with nothing to do, comes back when it is needed.
-    fn left(&self, run: &Run, exit: Exit) -> RunEnd {
-        let in_peace = exit == Exit::Code(0) && self.backend.open_calls() == 0;
-        if in_peace && self.backend.config().start == Start::Lazy && !self.backend.has_subscriptions() {
-            return RunEnd::Rests;
-        }
-        let cause = format!("it {exit}, {} after its start", show_duration(run.started.elapsed()));
-        RunEnd::Fell(self.with_last_words(Failure::new(Code::ProcessExited, cause).of(self.backend.name())))
-    }
-
-    /// Answers what was in flight, ends the process and everything below it.
-    async fn finish(&mut self, run: Run, end: RunEnd) -> RunEnd {
-        let remains = self.backend.link.detach();
-        for lost in remains.lost {
-            self.fail_lost(lost, &end);
-        }
-        for key in remains.asks {
-            self.backend.client.withdraw(&key, "the server that asked has ended");
-        }
-        run.outbox.close();
-        let ending = match &end {
-            RunEnd::Shutdown => self.shutdown.borrow().unwrap_or(Ending::SHUTDOWN),
-            RunEnd::Rests => Ending::RELOAD,
-            RunEnd::Fell(failure) if failure.code == Code::ProcessWedged => Ending::NOW,
-            RunEnd::Fell(failure)
-                if matches!(failure.code, Code::ProcessExited | Code::ProcessExitedEarly) =>
-            {
-                Ending::NOW
-            }
-            RunEnd::Fell(_) => Ending::SHUTDOWN,
-        };
-        let mut shutdown = self.shutdown.clone();
-        let hurry = async {
-            // A graceful end that meets the shutdown has to hurry like the others.
-            let ending = shutdown_ordered(&mut shutdown).await;
-            tokio::time::sleep(ending.kill_after).await;
-        };
-        tokio::pin!(hurry);
-        let is_shutdown = matches!(end, RunEnd::Shutdown);
-        tokio::select! {
-            _ = run.process.end(ending) => {}
-            () = &mut hurry, if !is_shutdown => {}
-        }
-        run.reader.abort();
-        run.writer.abort();
-        end
-    }
-
-    fn fail_lost(&self, lost: Lost, end: &RunEnd) {
-        self.backend.tally(|tallies| tallies.failures += 1);
-        let (why, code) = match end {
-            RunEnd::Fell(failure) => (failure.cause.as_str(), failure.code),
-            RunEnd::Rests => ("it was stopped", Code::ProcessExited),
-            RunEnd::Shutdown => ("Switchboard is ending", Code::CallShutdown),
-        };
-        let Lost { ticket, client, label, after, was_written } = lost;
-        let after = show_duration(after);
-        let failure = if !was_written {
-            Failure::new(Code::CallUnavailable, format!("`{label}` was not sent: {why}"))
-                .remedy("It did not run; call again")
-        } else if code == Code::CallShutdown {
-            Failure::new(code, format!("`{label}` had been running for {after}: {why}"))
-        } else {
-            let cause = format!("the outcome of `{label}` is unknown: {after} after it was sent, {why}");
-            Failure::new(Code::CallOutcomeUnknown, cause)
-                .remedy("Look whether it took effect before you repeat it")
-        };
-        client.fail(ticket, failure.of(self.backend.name()));
-    }
-}
-
-/// The lists that have to be fetched again, and when.
-#[derive(Default)]
-struct Stale {
-    kinds: Vec<ListKind>,
-    due: Option<Instant>,
-    /// How often in a row something could not be fetched.
-    failures: u32,
-}
-
-impl Stale {
-    fn add(&mut self, kinds: &[ListKind], pause: Duration) {
-        for kind in kinds {
-            if !self.kinds.contains(kind) {
-                self.kinds.push(*kind);
-            }
-        }
-        if !kinds.is_empty() {
-            self.due.get_or_insert_with(|| Instant::now() + pause);
-        }
-    }
-
-    fn take(&mut self) -> Vec<ListKind> {
-        self.due = None;
-        std::mem::take(&mut self.kinds)
-    }
-
-    /// A list that could not be fetched is asked for again, with growing pauses.
-    fn retry(&mut self, failed: &[ListKind]) {
-        self.failures = if failed.is_empty() { 0 } else { (self.failures + 1).min(6) };
-        self.add(failed, LIST_RETRY * 2u32.pow(self.failures.saturating_sub(1)));
-    }
-}
-
-/// Notices that a server takes nothing although something waits for it.
-#[derive(Default)]
-struct Stall {
-    taken: u64,
-    since: Option<Instant>,
-}
-
-impl Stall {
-    fn lasts(&mut self, outbox: &Outbox, now: Instant) -> bool {
-        let taken = outbox.taken();
-        if outbox.waiting() == 0 || taken != self.taken {
-            self.taken = taken;
-            self.since = None;
-            return false;
-        }
-        now - *self.since.get_or_insert(now) >= WEDGED_AFTER
-    }
 }
 
 fn spawn_plan(backend: &Backend, generation: u64, launch: &StdioLaunch) -> SpawnPlan {
@@ -626,19 +351,5 @@ async fn shutdown_ordered(shutdown: &mut Shutdown) -> Ending {
         Ok(ending) => ending.unwrap_or(Ending::NOW),
         // Whoever could order it is gone: that is an order too.
         Err(_) => Ending::NOW,
-    }
-}
-
-async fn due(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn listed(listing: &mut Option<Listing>) -> Listed {
-    match listing {
-        Some(listing) => listing.as_mut().await,
-        None => std::future::pending().await,
     }
 }

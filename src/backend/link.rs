@@ -37,7 +37,7 @@ pub struct Link {
 struct Inner {
     run: Option<Run>,
     /// Calls for the next run, oldest first.
-    waiting: VecDeque<Call>,
+    waiting: VecDeque<(Instant, Call)>,
     /// While the server cannot be started: what a call is answered with, and until when.
     refusal: Option<(Failure, Instant)>,
     generations: u64,
@@ -154,14 +154,14 @@ impl Link {
         {
             return Submitted::Refused(Box::new(call), failure.clone());
         }
-        inner.waiting.push_back(call);
+        inner.waiting.push_back((now, call));
         Submitted::Waits
     }
 
     /// Forgets a call; tells the server if it has been sent there.
     pub(super) fn cancel(&self, ticket: Ticket, reason: Option<&str>) {
         let mut inner = self.lock();
-        inner.waiting.retain(|call| call.ticket != ticket);
+        inner.waiting.retain(|(_, call)| call.ticket != ticket);
         if let Some(run) = &mut inner.run
             && let Some(id) = run.id_of(ticket)
         {
@@ -235,14 +235,19 @@ impl Link {
 
     /// Takes the waiting calls.
     pub(super) fn take_waiting(&self) -> Vec<Call> {
-        self.lock().waiting.drain(..).collect()
+        self.lock().waiting.drain(..).map(|(_, call)| call).collect()
     }
 
-    /// Takes one of them, if it still waits.
-    pub(super) fn take_waiting_call(&self, ticket: Ticket) -> Option<Call> {
+    /// Takes those that have waited since then or longer.
+    pub(super) fn take_waiting_since(&self, then: Instant) -> Vec<Call> {
         let waiting = &mut self.lock().waiting;
-        let place = waiting.iter().position(|call| call.ticket == ticket)?;
-        waiting.remove(place)
+        let count = waiting.partition_point(|(since, _)| *since <= then);
+        waiting.drain(..count).map(|(_, call)| call).collect()
+    }
+
+    /// Since when the oldest waiting call has waited.
+    pub(super) fn oldest_waiting(&self) -> Option<Instant> {
+        self.lock().waiting.front().map(|(since, _)| *since)
     }
 
     pub(super) fn has_waiting(&self) -> bool {
@@ -367,7 +372,7 @@ impl Link {
         run.greeting = Some(greeting);
         waiting
             .into_iter()
-            .filter_map(|call| match run.send(call, now, &self.server) {
+            .filter_map(|(_, call)| match run.send(call, now, &self.server) {
                 Submitted::Refused(call, failure) => Some((call, failure)),
                 Submitted::Sent | Submitted::Waits => None,
             })

@@ -1,0 +1,69 @@
+//! The end of a run: everybody who waits learns of it, and nothing of the process is left.
+
+use super::{Lifecycle, Run, RunEnd, shutdown_ordered};
+use crate::backend::link::Lost;
+use crate::backend::show_duration;
+use crate::failure::{Code, Failure};
+use crate::supervisor::Ending;
+
+impl Lifecycle {
+    /// Answers what was in flight, ends the process and everything below it.
+    pub(super) async fn finish(&mut self, run: Run, end: RunEnd) -> RunEnd {
+        let remains = self.backend.link.detach();
+        for lost in remains.lost {
+            self.fail_lost(lost, &end);
+        }
+        for key in remains.asks {
+            self.backend.client.withdraw(&key, "the server that asked has ended");
+        }
+        run.outbox.close();
+        let ending = match &end {
+            RunEnd::Shutdown => self.shutdown.borrow().unwrap_or(Ending::SHUTDOWN),
+            RunEnd::Rests => Ending::RELOAD,
+            RunEnd::Fell(failure) if failure.code == Code::ProcessWedged => Ending::NOW,
+            RunEnd::Fell(failure)
+                if matches!(failure.code, Code::ProcessExited | Code::ProcessExitedEarly) =>
+            {
+                Ending::NOW
+            }
+            RunEnd::Fell(_) => Ending::SHUTDOWN,
+        };
+        let mut shutdown = self.shutdown.clone();
+        let hurry = async {
+            // A graceful end that meets the shutdown has to hurry like the others.
+            let ending = shutdown_ordered(&mut shutdown).await;
+            tokio::time::sleep(ending.kill_after).await;
+        };
+        tokio::pin!(hurry);
+        let is_shutdown = matches!(end, RunEnd::Shutdown);
+        tokio::select! {
+            _ = run.process.end(ending) => {}
+            () = &mut hurry, if !is_shutdown => {}
+        }
+        run.reader.abort();
+        run.writer.abort();
+        end
+    }
+
+    fn fail_lost(&self, lost: Lost, end: &RunEnd) {
+        self.backend.tally(|tallies| tallies.failures += 1);
+        let (why, code) = match end {
+            RunEnd::Fell(failure) => (failure.cause.as_str(), failure.code),
+            RunEnd::Rests => ("it was stopped", Code::ProcessExited),
+            RunEnd::Shutdown => ("Switchboard is ending", Code::CallShutdown),
+        };
+        let Lost { ticket, client, label, after, was_written } = lost;
+        let after = show_duration(after);
+        let failure = if !was_written {
+            Failure::new(Code::CallUnavailable, format!("`{label}` was not sent: {why}"))
+                .remedy("It did not run; call again")
+        } else if code == Code::CallShutdown {
+            Failure::new(code, format!("`{label}` had been running for {after}: {why}"))
+        } else {
+            let cause = format!("the outcome of `{label}` is unknown: {after} after it was sent, {why}");
+            Failure::new(Code::CallOutcomeUnknown, cause)
+                .remedy("Look whether it took effect before you repeat it")
+        };
+        client.fail(ticket, failure.of(self.backend.name()));
+    }
+}

@@ -1,0 +1,259 @@
+//! While a server is well: what can happen stands in one enum, [`Event`]; what follows, in [`Lifecycle::serve`].
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::{AFTER_CLOSE, Lifecycle, Run, RunEnd, exit_after, reading_ended, shutdown_ordered, stdin_closed};
+use crate::backend::handshake::{self, Greeting};
+use crate::backend::link::Lost;
+use crate::backend::listing::{self, Listed};
+use crate::backend::reader::ReadEnd;
+use crate::backend::{State, compose, show_duration};
+use crate::config::Start;
+use crate::failure::{Code, Failure};
+use crate::protocol::ListKind;
+use crate::supervisor::Exit;
+use crate::wire::{Outbox, json};
+
+/// A process that exits gets this long to have its last lines read.
+const LAST_LINES: Duration = Duration::from_millis(50);
+/// Several notices of changed lists are one when they come within this time.
+const REFRESH_PAUSE: Duration = Duration::from_millis(300);
+/// A list that could not be fetched is asked for again after this pause, which doubles up to a minute.
+const LIST_RETRY: Duration = Duration::from_secs(2);
+/// A server that takes no byte for this long although some wait has stopped reading.
+const WEDGED_AFTER: Duration = Duration::from_secs(10);
+
+/// Everything that can wake us while a server runs.
+enum Event {
+    Exited(Exit),
+    StdoutEnded(ReadEnd),
+    StdinClosed,
+    Ordered,
+    RefreshDue,
+    Listed(Box<Listed>),
+    Tick,
+    Shutdown,
+}
+
+type Listing = Pin<Box<dyn Future<Output = Listed> + Send>>;
+
+impl Lifecycle {
+    /// Lives as long as the server is well.
+    pub(super) async fn serve(&mut self, run: &mut Run, greeting: Greeting) -> RunEnd {
+        let backend = Arc::clone(&self.backend);
+        let greeting = Arc::new(greeting);
+        self.welcome(run, &greeting);
+        let mut listing: Option<Listing> = Some(self.list(&greeting, ListKind::ALL.to_vec()));
+        let mut stale = Stale::default();
+        let mut stall = Stall::default();
+        let tick =
+            (backend.config().timeouts.call / 8).clamp(Duration::from_millis(50), Duration::from_secs(5));
+        loop {
+            let event = tokio::select! {
+                exit = run.process.wait() => Event::Exited(exit),
+                end = &mut run.reader => Event::StdoutEnded(end.unwrap_or(ReadEnd::Closed)),
+                _ = &mut run.writer => Event::StdinClosed,
+                _ = shutdown_ordered(&mut self.shutdown) => Event::Shutdown,
+                () = backend.orders.given() => Event::Ordered,
+                () = due(stale.due), if listing.is_none() => Event::RefreshDue,
+                lists = listed(&mut listing) => Event::Listed(Box::new(lists)),
+                () = tokio::time::sleep(tick) => Event::Tick,
+            };
+            match event {
+                Event::Exited(exit) => {
+                    backend.link.closes(run.generation);
+                    // What it wrote before it went may still stand in the pipe, answers among it.
+                    let _ = timeout(LAST_LINES, &mut run.reader).await;
+                    return self.left(run, exit);
+                }
+                Event::StdoutEnded(end) => {
+                    return match exit_after(&end, &mut run.process).await {
+                        Some(exit) => self.left(run, exit),
+                        None => RunEnd::Fell(self.with_last_words(reading_ended(end).of(backend.name()))),
+                    };
+                }
+                Event::StdinClosed => {
+                    backend.link.closes(run.generation);
+                    return match timeout(AFTER_CLOSE, run.process.wait()).await {
+                        Ok(exit) => {
+                            let _ = timeout(LAST_LINES, &mut run.reader).await;
+                            self.left(run, exit)
+                        }
+                        Err(_) => RunEnd::Fell(self.with_last_words(stdin_closed().of(backend.name()))),
+                    };
+                }
+                Event::Shutdown => return RunEnd::Shutdown,
+                Event::Ordered => {
+                    let pending = backend.orders.take();
+                    if pending.restart {
+                        backend.start();
+                        return RunEnd::Rests;
+                    }
+                    stale.add(&pending.refresh, REFRESH_PAUSE);
+                }
+                Event::RefreshDue => listing = Some(self.list(&greeting, stale.take())),
+                Event::Listed(lists) => {
+                    listing = None;
+                    let Listed { offering, failed } = *lists;
+                    stale.retry(&failed);
+                    self.offering = Some(offering.clone());
+                    self.observer.offering(backend.name(), offering, failed.is_empty());
+                }
+                Event::Tick => {
+                    let now = Instant::now();
+                    self.expire_calls(now);
+                    if stall.lasts(&run.outbox, now) {
+                        let cause = format!("it took no byte for {}", show_duration(WEDGED_AFTER));
+                        return RunEnd::Fell(Failure::new(Code::ProcessWedged, cause).of(backend.name()));
+                    }
+                    if self.is_idle(run, now) && listing.is_none() {
+                        return RunEnd::Rests;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells a new generation what the one before knew, and lets calls pass.
+    fn welcome(&mut self, run: &Run, greeting: &Arc<Greeting>) {
+        let backend = &self.backend;
+        run.outbox.push(|line| compose::notification(line, "notifications/initialized", None));
+        let wanted = backend.wanted();
+        if let Some(level) = wanted.level.filter(|_| greeting.logging) {
+            backend.link.tell("logging/setLevel", &handshake::level_params(level));
+        }
+        for uri in &wanted.subscriptions {
+            let mut params = br#"{"uri":"#.to_vec();
+            json::push_string(&mut params, uri);
+            params.push(b'}');
+            backend.link.tell("resources/subscribe", &params);
+        }
+        for (call, failure) in backend.link.open(Arc::clone(greeting)) {
+            call.client.fail(call.ticket, failure);
+        }
+        self.policy.ready(std::time::Instant::now());
+        self.set_state(State::Ready {
+            since: Instant::now(),
+            pid: run.process.pid(),
+            generation: run.generation,
+        });
+    }
+
+    /// Fetches the lists of these kinds and keeps the others.
+    fn list(&self, greeting: &Arc<Greeting>, kinds: Vec<ListKind>) -> Listing {
+        let (backend, greeting, known) =
+            (Arc::clone(&self.backend), Arc::clone(greeting), self.offering.clone());
+        Box::pin(async move { listing::fetch(&backend, &greeting, &kinds, known.as_ref()).await })
+    }
+
+    fn expire_calls(&self, now: Instant) {
+        let timeouts = &self.backend.config().timeouts;
+        for Lost { ticket, client, label, after, .. } in
+            self.backend.link.expire(now, timeouts.call, timeouts.total)
+        {
+            self.backend.tally(|tallies| tallies.failures += 1);
+            let cause = if after >= timeouts.total {
+                format!(
+                    "`{label}` was not done within {} (`timeouts.total`) and was cancelled",
+                    show_duration(timeouts.total)
+                )
+            } else {
+                format!(
+                    "`{label}` gave no sign of life for {} (`timeouts.call`) and was cancelled",
+                    show_duration(timeouts.call)
+                )
+            };
+            let failure = Failure::new(Code::CallTimeout, cause).of(self.backend.name());
+            client.fail(ticket, failure.remedy("It may still have taken effect; look before you repeat it"));
+        }
+    }
+
+    fn is_idle(&self, run: &Run, now: Instant) -> bool {
+        let config = self.backend.config();
+        let Some(patience) = config.timeouts.idle_stop.filter(|_| config.start == Start::Lazy) else {
+            return false;
+        };
+        let since = self.backend.link.last_used().map_or(run.started, |used| used.max(run.started));
+        now - since >= patience && self.backend.open_calls() == 0 && !self.backend.has_subscriptions()
+    }
+
+    /// What an exit means: a server that leaves in peace, with nothing to do, comes back when it is needed.
+    fn left(&self, run: &Run, exit: Exit) -> RunEnd {
+        let in_peace = exit == Exit::Code(0) && self.backend.open_calls() == 0;
+        if in_peace && self.backend.config().start == Start::Lazy && !self.backend.has_subscriptions() {
+            return RunEnd::Rests;
+        }
+        let cause = format!("it {exit}, {} after its start", show_duration(run.started.elapsed()));
+        RunEnd::Fell(self.with_last_words(Failure::new(Code::ProcessExited, cause).of(self.backend.name())))
+    }
+}
+
+/// The lists that have to be fetched again, and when.
+#[derive(Default)]
+struct Stale {
+    kinds: Vec<ListKind>,
+    due: Option<Instant>,
+    /// How often in a row something could not be fetched.
+    failures: u32,
+}
+
+impl Stale {
+    fn add(&mut self, kinds: &[ListKind], pause: Duration) {
+        for kind in kinds {
+            if !self.kinds.contains(kind) {
+                self.kinds.push(*kind);
+            }
+        }
+        if !kinds.is_empty() {
+            self.due.get_or_insert_with(|| Instant::now() + pause);
+        }
+    }
+
+    fn take(&mut self) -> Vec<ListKind> {
+        self.due = None;
+        std::mem::take(&mut self.kinds)
+    }
+
+    /// A list that could not be fetched is asked for again, with growing pauses.
+    fn retry(&mut self, failed: &[ListKind]) {
+        self.failures = if failed.is_empty() { 0 } else { (self.failures + 1).min(6) };
+        self.add(failed, LIST_RETRY * 2u32.pow(self.failures.saturating_sub(1)));
+    }
+}
+
+/// Notices that a server takes nothing although something waits for it.
+#[derive(Default)]
+struct Stall {
+    taken: u64,
+    since: Option<Instant>,
+}
+
+impl Stall {
+    fn lasts(&mut self, outbox: &Outbox, now: Instant) -> bool {
+        let taken = outbox.taken();
+        if outbox.waiting() == 0 || taken != self.taken {
+            self.taken = taken;
+            self.since = None;
+            return false;
+        }
+        now - *self.since.get_or_insert(now) >= WEDGED_AFTER
+    }
+}
+
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn listed(listing: &mut Option<Listing>) -> Listed {
+    match listing {
+        Some(listing) => listing.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
