@@ -1,31 +1,23 @@
-//! The client's lines: what each one asks for, and where it goes.
+//! The client's lines: what each one asks for. What we answer ourselves is in [`local`], what goes to a server in
+//! [`route`].
+
+mod local;
+mod route;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::backend::Backend;
-use crate::call::{Call, Client, Introduction, TokenPlace};
 use crate::frontend::answer::{Answer, excerpt};
 use crate::frontend::batch::Batch;
 use crate::frontend::pending::Request;
-use crate::frontend::session::{Greeted, Session};
-use crate::names::OriginalName;
-use crate::protocol::{IMPLEMENTATION, Level, ListKind, MODERN_META, Method, Revision, VERSION, codes};
-use crate::registry::{Registry, digests};
-use crate::status;
+use crate::frontend::session::Session;
+use crate::protocol::{MODERN_META, Method, codes};
+use crate::registry::Registry;
 use crate::wire::outbox::render;
 use crate::wire::{Fault, Id, Line, Message, Span, envelope, json};
-
-/// How long a first list waits for servers that have never shown what they have.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// The same for clients that never look at a list again (see `IMPATIENT`).
-const LONG_PATIENCE: Duration = Duration::from_secs(8);
-/// Clients (`clientInfo.name`) that ignore `list_changed`: what the first list lacks, they never use.
-const IGNORE_CHANGES: [&str; 2] = ["claude-ai", "codex-mcp-client"];
 
 /// A request as it came in: the line and the places in it.
 struct Incoming<'a> {
@@ -227,257 +219,6 @@ impl Session {
         }
     }
 
-    fn initialize(self: &Arc<Self>, registry: &Arc<Registry>, id: Id, incoming: &Incoming<'_>) {
-        let Some(asked) = incoming.string("protocolVersion") else {
-            let answer = Answer::error(codes::INVALID_PARAMS, "`protocolVersion` must be a string");
-            return self.at_once(id, incoming, Method::Initialize, &answer);
-        };
-        let revision = Revision::negotiated(&asked);
-        let capabilities =
-            incoming.member("capabilities").map(|span| span.of(incoming.line)).unwrap_or(b"{}");
-        let client = incoming
-            .member("clientInfo")
-            .and_then(|info| json::get(info.of(incoming.line), "name").map(|span| span.shifted(info.start)))
-            .and_then(|span| json::string(span.of(incoming.line)))
-            .unwrap_or_default();
-        let wait = if IGNORE_CHANGES.contains(&&*client) { LONG_PATIENCE } else { PATIENCE };
-        tracing::info!(client = %client, asked = %asked, revision = revision.name, "client introduced itself");
-        let introduction = Introduction { revision, capabilities: relayed_capabilities(capabilities) };
-        let greeted = Greeted { introduction: introduction.clone(), patience: Instant::now() + wait };
-        let first = self.state().greeted.replace(greeted).is_none();
-        registry.begin(&introduction);
-        let catalog = registry.catalog();
-        if first {
-            self.state().announced = digests(&catalog);
-            self.tasks.spawn(Arc::clone(self).announce(Arc::clone(registry)));
-        }
-        let result = initialize_result(revision, registry, &catalog);
-        self.at_once(id, incoming, Method::Initialize, &Answer::result(result));
-    }
-
-    fn set_level(&self, registry: &Registry, id: Id, incoming: &Incoming<'_>) {
-        let answer = match incoming.string("level").as_deref().and_then(Level::parse) {
-            Some(level) => {
-                self.state().level = Some(level);
-                registry.set_level(level);
-                Answer::result("{}")
-            }
-            None => Answer::error(
-                codes::INVALID_PARAMS,
-                "`level` must be one of debug, info, notice, warning, error, critical, alert, emergency",
-            ),
-        };
-        self.at_once(id, incoming, Method::SetLevel, &answer);
-    }
-
-    // === lists ===
-
-    /// A list is served from the catalog. Only a first one waits, in a task of its own, for servers that are new.
-    fn list(self: &Arc<Self>, registry: &Arc<Registry>, id: Id, incoming: &Incoming<'_>, kind: ListKind) {
-        let method = Method::List(kind);
-        let cursor = match incoming.member("cursor").map(|span| span.of(incoming.line)) {
-            None | Some(b"null") => None,
-            Some(raw) => match json::string(raw) {
-                Some(cursor) => Some(cursor.into_owned()),
-                None => {
-                    let answer = Answer::error(codes::INVALID_PARAMS, "`cursor` must be a string");
-                    return self.at_once(id, incoming, method, &answer);
-                }
-            },
-        };
-        let Some(ticket) = self.local(id, incoming, method) else { return };
-        match self.waits_for_servers() {
-            None => self.page(registry, ticket, kind, cursor.as_deref()),
-            Some((registry, deadline)) => {
-                let session = Arc::clone(self);
-                self.tasks.spawn(async move {
-                    tokio::select! {
-                        () = registry.complete_by(deadline) => {}
-                        () = session.ended.cancelled() => {}
-                    }
-                    session.page(&registry, ticket, kind, cursor.as_deref());
-                });
-            }
-        }
-    }
-
-    fn page(&self, registry: &Registry, ticket: crate::call::Ticket, kind: ListKind, cursor: Option<&str>) {
-        let catalog = registry.catalog();
-        let answer = match catalog.page(kind, cursor) {
-            Ok(page) => {
-                self.has_seen(kind, catalog.digest(kind));
-                Answer::result(page)
-            }
-            Err(error) => Answer::error(codes::INVALID_PARAMS, &error.to_string()),
-        };
-        self.answer(ticket, &answer);
-    }
-
-    // === what goes to a server ===
-
-    fn tools_call(self: &Arc<Self>, registry: &Registry, id: Id, incoming: Incoming<'_>) {
-        let places = CallPlaces::of(&incoming);
-        let Some((span, name)) =
-            places.name.and_then(|span| Some((span, json::string(span.of(incoming.line))?)))
-        else {
-            let answer = Answer::error(codes::INVALID_PARAMS, "`name` must be a string");
-            return self.at_once(id, &incoming, Method::ToolsCall, &answer);
-        };
-        if status::is_ours(&name) {
-            let arguments =
-                incoming.member("arguments").map(|span| span.of(incoming.line)).unwrap_or_default();
-            let answer = Answer::result(status::tool_result(registry, arguments));
-            return self.at_once(id, &incoming, Method::ToolsCall, &answer);
-        }
-        let catalog = registry.catalog();
-        let found = catalog.tool(&name).and_then(|target| Some((target, registry.backend_at(target.index)?)));
-        let Some((target, backend)) = found else {
-            let near: Vec<String> = catalog.nearest_tools(&name, 3).iter().map(ToString::to_string).collect();
-            return self.nobody_has(id, &incoming, Method::ToolsCall, &Answer::unknown("tool", &name, &near));
-        };
-        let rewrites = catalog.rewrites_at(target.index);
-        let edit = Some((span, target.original_quoted.clone()));
-        let way = Way {
-            method: Method::ToolsCall,
-            backend,
-            label: target.original.clone(),
-            target: edit,
-            rewrites,
-        };
-        self.forward(id, &incoming, way, places.token_or_ours(&incoming), None);
-    }
-
-    fn prompts_get(self: &Arc<Self>, registry: &Registry, id: Id, incoming: Incoming<'_>) {
-        let places = CallPlaces::of(&incoming);
-        let Some((span, name)) =
-            places.name.and_then(|span| Some((span, json::string(span.of(incoming.line))?)))
-        else {
-            let answer = Answer::error(codes::INVALID_PARAMS, "`name` must be a string");
-            return self.at_once(id, &incoming, Method::PromptsGet, &answer);
-        };
-        let catalog = registry.catalog();
-        let found =
-            catalog.prompt(&name).and_then(|target| Some((target, registry.backend_at(target.index)?)));
-        let Some((target, backend)) = found else {
-            let near: Vec<String> =
-                catalog.nearest_prompts(&name, 3).iter().map(ToString::to_string).collect();
-            return self.nobody_has(
-                id,
-                &incoming,
-                Method::PromptsGet,
-                &Answer::unknown("prompt", &name, &near),
-            );
-        };
-        let rewrites = catalog.rewrites_at(target.index);
-        let edit = Some((span, target.original_quoted.clone()));
-        let way = Way {
-            method: Method::PromptsGet,
-            backend,
-            label: target.original.clone(),
-            target: edit,
-            rewrites,
-        };
-        self.forward(id, &incoming, way, places.token(&incoming), None);
-    }
-
-    fn resource(self: &Arc<Self>, registry: &Registry, id: Id, incoming: Incoming<'_>, method: Method) {
-        let Some((span, uri)) =
-            incoming.member("uri").and_then(|span| Some((span, json::string(span.of(incoming.line))?)))
-        else {
-            let answer = Answer::error(codes::INVALID_PARAMS, "`uri` must be a string");
-            return self.at_once(id, &incoming, method, &answer);
-        };
-        let catalog = registry.catalog();
-        let found =
-            catalog.route_uri(&uri).and_then(|route| Some((registry.backend_at(route.index)?, route)));
-        let Some((backend, route)) = found else {
-            let uri = excerpt(&uri);
-            let mut data = br#"{"uri":"#.to_vec();
-            json::push_string(&mut data, &uri);
-            data.push(b'}');
-            let message = format!("Resource not found: {uri}");
-            let answer = Answer::error_with(codes::RESOURCE_NOT_FOUND, &message, Some(&data));
-            return self.nobody_has(id, &incoming, method, &answer);
-        };
-        let original: &str = &route.original;
-        let edit = (original != uri).then(|| (span, Bytes::from(json::quote(original))));
-        if method == Method::Unsubscribe {
-            backend.unsubscribed(original);
-        }
-        let subscription = (method != Method::ResourcesRead).then(|| original.to_owned());
-        let rewrites = catalog.rewrites_at(route.index);
-        let way = Way { method, backend, label: original.into(), target: edit, rewrites };
-        self.forward(id, &incoming, way, CallPlaces::of(&incoming).token(&incoming), subscription);
-    }
-
-    /// A completion goes where its prompt or template is (MCP "Completion").
-    fn complete(self: &Arc<Self>, registry: &Registry, id: Id, incoming: Incoming<'_>) {
-        let catalog = registry.catalog();
-        let place = incoming.member("ref");
-        let part = |name| {
-            let place = place?;
-            let span = json::get(place.of(incoming.line), name)?.shifted(place.start);
-            Some((span, json::string(span.of(incoming.line))?))
-        };
-        let prompt = part("name").and_then(|(span, name)| {
-            let target = catalog.prompt(&name)?;
-            Some((target.index, span, target.original.clone(), Some(target.original_quoted.clone())))
-        });
-        let found = prompt.or_else(|| {
-            let (span, uri) = part("uri")?;
-            let route = catalog.route_uri(&uri)?;
-            let edit = (route.original != uri).then(|| Bytes::from(json::quote(&route.original)));
-            Some((route.index, span, OriginalName::from(&*route.original), edit))
-        });
-        let Some((index, span, label, edit)) = found else {
-            let answer = Answer::error(
-                codes::INVALID_PARAMS,
-                "`ref` names no prompt or resource template that is known",
-            );
-            return self.nobody_has(id, &incoming, Method::Complete, &answer);
-        };
-        let Some(backend) = registry.backend_at(index) else { return };
-        let target = edit.map(|text| (span, text));
-        let way = Way { method: Method::Complete, backend, label, target, rewrites: false };
-        self.forward(id, &incoming, way, CallPlaces::of(&incoming).token(&incoming), None);
-    }
-
-    fn forward(
-        self: &Arc<Self>,
-        id: Id,
-        incoming: &Incoming<'_>,
-        way: Way<'_>,
-        token: TokenPlace,
-        uri: Option<String>,
-    ) {
-        let client_token = match token {
-            TokenPlace::Client(span) => Some(Bytes::copy_from_slice(span.of(incoming.line))),
-            TokenPlace::None | TokenPlace::Own { .. } => None,
-        };
-        let request = Request {
-            id,
-            method: way.method,
-            token: client_token,
-            server: Some(way.backend.name().clone()),
-            rewrites: way.rewrites,
-            limit: way.backend.config().limits.result.unwrap_or(usize::MAX),
-            uri,
-            batch: incoming.batch.clone(),
-        };
-        let Some(ticket) = self.open(request) else { return };
-        let client: Arc<dyn Client> = Arc::clone(self) as Arc<dyn Client>;
-        way.backend.call(Call {
-            ticket,
-            client,
-            method: way.method,
-            label: way.label,
-            line: incoming.line.clone(),
-            params: incoming.params,
-            target: way.target,
-            token,
-        });
-    }
-
     // === notifications ===
 
     fn notification(&self, line: &Bytes, method: &str, params: Option<Span>) {
@@ -522,67 +263,6 @@ impl Session {
     }
 }
 
-/// Where a request goes and what changes on the way.
-struct Way<'a> {
-    method: Method,
-    backend: &'a Arc<Backend>,
-    label: OriginalName,
-    target: Option<(Span, Bytes)>,
-    rewrites: bool,
-}
-
-/// The members of a call's parameters that we look at, found in one walk. They may be of any kind.
-#[derive(Default)]
-struct CallPlaces {
-    name: Option<Span>,
-    meta: Option<Span>,
-    token: Option<Span>,
-}
-
-impl CallPlaces {
-    fn of(incoming: &Incoming<'_>) -> Self {
-        let mut places = Self::default();
-        let Some(params) = incoming.params else { return places };
-        let raw = params.of(incoming.line);
-        for member in json::members(raw) {
-            if member.is(raw, "name") {
-                places.name = Some(member.value.shifted(params.start));
-            } else if member.is(raw, "_meta") {
-                places.meta = Some(member.value.shifted(params.start));
-            }
-        }
-        places.token = places
-            .meta
-            .and_then(|meta| Some(json::get(meta.of(incoming.line), "progressToken")?.shifted(meta.start)));
-        places
-    }
-
-    /// The client's token, if it gave a proper one.
-    fn token(&self, incoming: &Incoming<'_>) -> TokenPlace {
-        let kind = |span: &Span| json::kind(span.of(incoming.line));
-        let proper = self.token.filter(|span| matches!(kind(span), json::Kind::String | json::Kind::Number));
-        proper.map_or(TokenPlace::None, TokenPlace::Client)
-    }
-
-    /// The client's token, or else a place for one of ours. Where something stands that is no token, or no `_meta`
-    /// object, it stays alone: beside it ours would be a doubled key.
-    fn token_or_ours(&self, incoming: &Incoming<'_>) -> TokenPlace {
-        match (self.token, self.meta, incoming.params) {
-            (Some(_), _, _) => self.token(incoming),
-            (None, Some(meta), _) if json::kind(meta.of(incoming.line)) == json::Kind::Object => {
-                let empty = json::members(meta.of(incoming.line)).next().is_none();
-                let after = if empty { "" } else { "," };
-                TokenPlace::Own { at: meta.start + 1, before: r#""progressToken":"#, after }
-            }
-            // There is at least the name before it.
-            (None, None, Some(params)) => {
-                TokenPlace::Own { at: params.end - 1, before: r#","_meta":{"progressToken":"#, after: "}" }
-            }
-            (None, Some(_), _) | (None, None, None) => TokenPlace::None,
-        }
-    }
-}
-
 /// A request of the modern era names its revision in every request (MCP 2026-07-28, "Base protocol").
 fn is_modern(incoming: &Incoming<'_>) -> bool {
     json::get_path(incoming.params(), &["_meta", MODERN_META]).is_some()
@@ -592,54 +272,4 @@ fn known_revisions() -> String {
     let names: Vec<&str> =
         crate::protocol::revision::REVISIONS.iter().map(|revision| revision.name).collect();
     names.join(", ")
-}
-
-/// What servers may know of the client's capabilities: those that we relay end to end.
-fn relayed_capabilities(raw: &[u8]) -> Bytes {
-    let mut out = b"{".to_vec();
-    for member in json::members(raw) {
-        let relayed = ["roots", "sampling", "elicitation"].iter().any(|name| member.is(raw, name));
-        if relayed && json::kind(member.value.of(raw)) == json::Kind::Object {
-            if out.len() > 1 {
-                out.push(b',');
-            }
-            out.extend_from_slice(member.key.of(raw));
-            out.push(b':');
-            out.extend_from_slice(member.value.of(raw));
-        }
-    }
-    out.push(b'}');
-    out.into()
-}
-
-/// Our answer to `initialize`, from memory. As long as some server has never shown what it can do, everything is
-/// declared that one might: a client's view of our capabilities is frozen here.
-fn initialize_result(revision: &Revision, registry: &Registry, catalog: &crate::catalog::Catalog) -> Vec<u8> {
-    let known = catalog.capabilities();
-    let open = !registry.is_complete();
-    let mut capabilities = String::from(r#""tools":{"listChanged":true}"#);
-    if known.logging || open {
-        capabilities.push_str(r#","logging":{}"#);
-    }
-    if known.prompts || open {
-        capabilities.push_str(r#","prompts":{"listChanged":true}"#);
-    }
-    if known.resources || open {
-        let subscribe = if known.subscribe || open { r#""subscribe":true,"# } else { "" };
-        capabilities.push_str(&format!(r#","resources":{{{subscribe}"listChanged":true}}"#));
-    }
-    if known.completions || open {
-        capabilities.push_str(r#","completions":{}"#);
-    }
-    let mut result = format!(
-        r#"{{"protocolVersion":"{}","capabilities":{{{capabilities}}},"serverInfo":{{"name":"{IMPLEMENTATION}","title":"Switchboard","version":"{VERSION}"}}"#,
-        revision.name
-    )
-    .into_bytes();
-    if !catalog.instructions().is_empty() {
-        result.extend_from_slice(br#","instructions":"#);
-        json::push_string(&mut result, catalog.instructions());
-    }
-    result.push(b'}');
-    result
 }

@@ -229,38 +229,6 @@ fn nothing_at_all_is_a_catalog_too() {
     assert_eq!(catalog.route_uri("a:b"), None);
 }
 
-/// Not a test of time, which depends on the machine; run with `--release -- --ignored --nocapture` to see it.
-#[test]
-#[ignore = "prints how long a large build takes"]
-fn large_build() {
-    let properties = (0..8)
-        .map(|n| format!(r#""property_{n}":{{"type":"string","description":"{}"}}"#, "word ".repeat(12)));
-    let schema = format!(
-        r#"{{"type":"object","properties":{{{}}},"required":["property_0"]}}"#,
-        properties.collect::<Vec<_>>().join(",")
-    );
-    let tool = |n| {
-        Bytes::from(format!(
-            r#"{{"name":"tool_number_{n}","description":"Does it.","inputSchema":{schema}}}"#
-        ))
-    };
-    let offering = Offering { tools: (0..100).map(tool).collect(), ..Offering::default() };
-    let servers: Vec<((ServerName, Offering), String)> = (0..50)
-        .map(|n| ((format!("server{n}").as_str().into(), offering.clone()), format!("server{n}")))
-        .collect();
-    let sources: Vec<Source<'_>> = servers
-        .iter()
-        .map(|((name, offering), prefix)| Source { name, prefix, rules: &NoRules, offering })
-        .collect();
-    for _ in 0..5 {
-        let start = std::time::Instant::now();
-        let catalog = Catalog::build(&sources, &own(), Options::default());
-        let took = start.elapsed();
-        let bytes = listed(&catalog, ListKind::Tools).len();
-        println!("{bytes} tools of {} bytes: {took:?}", offering.tools[0].len());
-    }
-}
-
 fn servers() -> impl Strategy<Value = Vec<(String, Vec<String>, bool)>> {
     let tools = prop::collection::vec(prop_oneof!["[ab._]{1,3}", "[a-c]__[ab]{1,2}", ".{0,60}"], 0..8);
     prop::collection::vec(("[a-cA-C_]{1,3}", tools, any::<bool>()), 0..6).prop_map(|mut servers| {

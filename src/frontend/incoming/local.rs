@@ -1,0 +1,167 @@
+//! What we answer ourselves: `initialize`, lists, log levels.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::Incoming;
+use crate::call::{Introduction, Ticket};
+use crate::catalog::Catalog;
+use crate::frontend::answer::Answer;
+use crate::frontend::session::{Greeted, Session};
+use crate::protocol::{IMPLEMENTATION, Level, ListKind, Method, Revision, VERSION, codes};
+use crate::registry::{Registry, digests};
+use crate::wire::{Id, json};
+
+/// How long a first list waits for servers that have never shown what they have.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The same for clients that never look at a list again (see `IMPATIENT`).
+const LONG_PATIENCE: Duration = Duration::from_secs(8);
+/// Clients (`clientInfo.name`) that ignore `list_changed`: what the first list lacks, they never use.
+const IGNORE_CHANGES: [&str; 2] = ["claude-ai", "codex-mcp-client"];
+
+impl Session {
+    pub(super) fn initialize(self: &Arc<Self>, registry: &Arc<Registry>, id: Id, incoming: &Incoming<'_>) {
+        let Some(asked) = incoming.string("protocolVersion") else {
+            let answer = Answer::error(codes::INVALID_PARAMS, "`protocolVersion` must be a string");
+            return self.at_once(id, incoming, Method::Initialize, &answer);
+        };
+        let revision = Revision::negotiated(&asked);
+        let capabilities =
+            incoming.member("capabilities").map(|span| span.of(incoming.line)).unwrap_or(b"{}");
+        let client = incoming
+            .member("clientInfo")
+            .and_then(|info| json::get(info.of(incoming.line), "name").map(|span| span.shifted(info.start)))
+            .and_then(|span| json::string(span.of(incoming.line)))
+            .unwrap_or_default();
+        let wait = if IGNORE_CHANGES.contains(&&*client) { LONG_PATIENCE } else { PATIENCE };
+        tracing::info!(client = %client, asked = %asked, revision = revision.name, "client introduced itself");
+        let introduction = Introduction { revision, capabilities: relayed_capabilities(capabilities) };
+        let greeted = Greeted { introduction: introduction.clone(), patience: Instant::now() + wait };
+        let first = self.state().greeted.replace(greeted).is_none();
+        registry.begin(&introduction);
+        let catalog = registry.catalog();
+        if first {
+            self.state().announced = digests(&catalog);
+            self.tasks.spawn(Arc::clone(self).announce(Arc::clone(registry)));
+        }
+        let result = initialize_result(revision, registry, &catalog);
+        self.at_once(id, incoming, Method::Initialize, &Answer::result(result));
+    }
+
+    pub(super) fn set_level(&self, registry: &Registry, id: Id, incoming: &Incoming<'_>) {
+        let answer = match incoming.string("level").as_deref().and_then(Level::parse) {
+            Some(level) => {
+                self.state().level = Some(level);
+                registry.set_level(level);
+                Answer::result("{}")
+            }
+            None => Answer::error(
+                codes::INVALID_PARAMS,
+                "`level` must be one of debug, info, notice, warning, error, critical, alert, emergency",
+            ),
+        };
+        self.at_once(id, incoming, Method::SetLevel, &answer);
+    }
+
+    // === lists ===
+
+    /// A list is served from the catalog. Only a first one waits, in a task of its own, for servers that are new.
+    pub(super) fn list(
+        self: &Arc<Self>,
+        registry: &Arc<Registry>,
+        id: Id,
+        incoming: &Incoming<'_>,
+        kind: ListKind,
+    ) {
+        let method = Method::List(kind);
+        let cursor = match incoming.member("cursor").map(|span| span.of(incoming.line)) {
+            None | Some(b"null") => None,
+            Some(raw) => match json::string(raw) {
+                Some(cursor) => Some(cursor.into_owned()),
+                None => {
+                    let answer = Answer::error(codes::INVALID_PARAMS, "`cursor` must be a string");
+                    return self.at_once(id, incoming, method, &answer);
+                }
+            },
+        };
+        let Some(ticket) = self.local(id, incoming, method) else { return };
+        match self.waits_for_servers() {
+            None => self.page(registry, ticket, kind, cursor.as_deref()),
+            Some((registry, deadline)) => {
+                let session = Arc::clone(self);
+                self.tasks.spawn(async move {
+                    tokio::select! {
+                        () = registry.complete_by(deadline) => {}
+                        () = session.ended.cancelled() => {}
+                    }
+                    session.page(&registry, ticket, kind, cursor.as_deref());
+                });
+            }
+        }
+    }
+
+    fn page(&self, registry: &Registry, ticket: Ticket, kind: ListKind, cursor: Option<&str>) {
+        let catalog = registry.catalog();
+        let answer = match catalog.page(kind, cursor) {
+            Ok(page) => {
+                self.has_seen(kind, catalog.digest(kind));
+                Answer::result(page)
+            }
+            Err(error) => Answer::error(codes::INVALID_PARAMS, &error.to_string()),
+        };
+        self.answer(ticket, &answer);
+    }
+}
+
+/// What servers may know of the client's capabilities: those that we relay end to end.
+fn relayed_capabilities(raw: &[u8]) -> Bytes {
+    let mut out = b"{".to_vec();
+    for member in json::members(raw) {
+        let relayed = ["roots", "sampling", "elicitation"].iter().any(|name| member.is(raw, name));
+        if relayed && json::kind(member.value.of(raw)) == json::Kind::Object {
+            if out.len() > 1 {
+                out.push(b',');
+            }
+            out.extend_from_slice(member.key.of(raw));
+            out.push(b':');
+            out.extend_from_slice(member.value.of(raw));
+        }
+    }
+    out.push(b'}');
+    out.into()
+}
+
+/// Our answer to `initialize`, from memory. As long as some server has never shown what it can do, everything is
+/// declared that one might: a client's view of our capabilities is frozen here.
+fn initialize_result(revision: &Revision, registry: &Registry, catalog: &Catalog) -> Vec<u8> {
+    let known = catalog.capabilities();
+    let open = !registry.is_complete();
+    let mut capabilities = String::from(r#""tools":{"listChanged":true}"#);
+    if known.logging || open {
+        capabilities.push_str(r#","logging":{}"#);
+    }
+    if known.prompts || open {
+        capabilities.push_str(r#","prompts":{"listChanged":true}"#);
+    }
+    if known.resources || open {
+        let subscribe = if known.subscribe || open { r#""subscribe":true,"# } else { "" };
+        capabilities.push_str(&format!(r#","resources":{{{subscribe}"listChanged":true}}"#));
+    }
+    if known.completions || open {
+        capabilities.push_str(r#","completions":{}"#);
+    }
+    let mut result = format!(
+        r#"{{"protocolVersion":"{}","capabilities":{{{capabilities}}},"serverInfo":{{"name":"{IMPLEMENTATION}","title":"Switchboard","version":"{VERSION}"}}"#,
+        revision.name
+    )
+    .into_bytes();
+    if !catalog.instructions().is_empty() {
+        result.extend_from_slice(br#","instructions":"#);
+        json::push_string(&mut result, catalog.instructions());
+    }
+    result.push(b'}');
+    result
+}
