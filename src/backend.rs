@@ -40,12 +40,22 @@ pub use state::State;
 
 /// Who wants to know what becomes of a backend.
 pub trait Observer: Send + Sync {
-    /// The server has shown its lists, for the first time or anew. Unless `complete`, some of them could not be
-    /// fetched: they hold what was known before, and are asked for again.
-    fn offering(&self, server: &ServerName, offering: Offering, complete: bool);
+    /// The server has shown its lists, for the first time or anew.
+    fn offering(&self, server: &ServerName, offering: Offering, extent: Extent);
 
     /// The backend's [`State`] has changed.
     fn state_changed(&self, server: &ServerName);
+}
+
+/// How much of what a server has an offering holds. What is missing is as it was known before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Everything.
+    Whole,
+    /// Some lists could not be fetched; they are asked for again.
+    Lacking,
+    /// The tools; the other lists are still on their way.
+    Tools,
 }
 
 /// One server. Shared; the process behind it comes and goes.

@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
-use crate::backend::{Backend, Lifecycle, Observer, State};
+use crate::backend::{Backend, Extent, Lifecycle, Observer, State};
 use crate::call::{Client, Introduction};
 use crate::catalog::{Catalog, Offering, Options, Overrides, Rules, Source, Store, Stored};
 use crate::config::{Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
@@ -56,7 +56,7 @@ struct Known {
     offering: Arc<Offering>,
     /// Shown in this run, not only found on disk.
     live: bool,
-    /// Shown to this client or one of the same abilities. Otherwise it only bridges the time until it is.
+    /// All lists were asked for, for this client or one of the same abilities. Otherwise it bridges the time until they are.
     is_settled: bool,
     /// Every list could be fetched.
     is_complete: bool,
@@ -258,10 +258,10 @@ impl Registry {
         }
     }
 
-    fn show(self: &Arc<Self>, server: &ServerName, offering: Offering, complete: bool) {
+    fn show(self: &Arc<Self>, server: &ServerName, offering: Offering, extent: Extent) {
         let offering = Arc::new(offering);
-        let known =
-            Known { offering: Arc::clone(&offering), live: true, is_settled: true, is_complete: complete };
+        let (is_settled, is_complete) = (extent != Extent::Tools, extent == Extent::Whole);
+        let known = Known { offering: Arc::clone(&offering), live: true, is_settled, is_complete };
         let mut shown = self.shown();
         let before = shown.offerings.insert(server.clone(), known);
         let same = before.as_ref().is_some_and(|before| *before.offering == *offering);
@@ -270,8 +270,8 @@ impl Registry {
         }
         drop(shown);
         // What is kept is shown at the next start without asking, so it must not be less than the server has.
-        let was_stored = before.is_some_and(|before| before.is_settled) && same;
-        if !was_stored && complete {
+        let was_stored = same && before.is_some_and(|before| before.is_settled && before.is_complete);
+        if !was_stored && is_complete {
             self.keep(server, offering);
         }
         self.changed();
@@ -359,9 +359,9 @@ impl Rules for OwnersRules<'_> {
 struct Watcher(Weak<Registry>);
 
 impl Observer for Watcher {
-    fn offering(&self, server: &ServerName, offering: Offering, complete: bool) {
+    fn offering(&self, server: &ServerName, offering: Offering, extent: Extent) {
         if let Some(registry) = self.0.upgrade() {
-            registry.show(server, offering, complete);
+            registry.show(server, offering, extent);
         }
     }
 

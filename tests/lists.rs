@@ -357,6 +357,16 @@ fn a_list_that_was_complete_is_not_announced_again() {
 }
 
 #[test]
+fn a_list_that_never_comes_does_not_hide_the_tools() {
+    let mut board = Setup::new()
+        .script("a", "on: { resources/list: hang }\ntools: [t]\nresources: { \"x:1\": { text: t } }")
+        .start();
+    board.initialize_in_a_hurry();
+    assert!(tools(&mut board).contains(&"a__t".to_owned()));
+    board.close();
+}
+
+#[test]
 fn a_client_that_ignores_changes_is_given_a_complete_first_list() {
     let mut board =
         Setup::new().script("slow", "on: { initialize: { delay: 1500ms } }\ntools: [late]").start();

@@ -11,7 +11,7 @@ use crate::backend::handshake::{self, Greeting};
 use crate::backend::link::Lost;
 use crate::backend::listing::{self, Listed};
 use crate::backend::reader::ReadEnd;
-use crate::backend::{State, compose, show_duration};
+use crate::backend::{Extent, State, compose, show_duration};
 use crate::config::Start;
 use crate::failure::{Code, Failure};
 use crate::protocol::ListKind;
@@ -22,6 +22,8 @@ use crate::wire::{Outbox, json};
 const LAST_LINES: Duration = Duration::from_millis(50);
 /// Several notices of changed lists are one when they come within this time.
 const REFRESH_PAUSE: Duration = Duration::from_millis(300);
+/// Tools wait so long for the server's other lists, which may be slow or never come.
+const TOOLS_WAIT: Duration = Duration::from_millis(300);
 /// A list that could not be fetched is asked for again after this pause, which doubles up to a minute.
 const LIST_RETRY: Duration = Duration::from_secs(2);
 /// A server that takes no byte for this long although some wait has stopped reading.
@@ -34,9 +36,27 @@ enum Event {
     StdinClosed,
     Ordered,
     RefreshDue,
+    ToolsDue,
     Listed(Box<Listed>),
     Tick,
     Shutdown,
+}
+
+/// The first lists of a run. They are shown together, unless the others take so long that the tools go ahead.
+#[derive(PartialEq)]
+enum FirstLists {
+    ToolsAsked,
+    OthersAsked { tools_due: Instant },
+    Shown,
+}
+
+impl FirstLists {
+    fn due(&self) -> Option<Instant> {
+        match self {
+            FirstLists::OthersAsked { tools_due } => Some(*tools_due),
+            FirstLists::ToolsAsked | FirstLists::Shown => None,
+        }
+    }
 }
 
 type Listing = Pin<Box<dyn Future<Output = Listed> + Send>>;
@@ -47,7 +67,8 @@ impl Lifecycle {
         let backend = Arc::clone(&self.backend);
         let greeting = Arc::new(greeting);
         self.welcome(run, &greeting);
-        let mut listing: Option<Listing> = Some(self.list(&greeting, ListKind::ALL.to_vec()));
+        let mut listing: Option<Listing> = Some(self.list(&greeting, vec![ListKind::Tools]));
+        let mut first = FirstLists::ToolsAsked;
         let mut stale = Stale::default();
         let mut stall = Stall::default();
         let tick =
@@ -60,6 +81,7 @@ impl Lifecycle {
                 _ = shutdown_ordered(&mut self.shutdown) => Event::Shutdown,
                 () = backend.orders.given() => Event::Ordered,
                 () = due(stale.due), if listing.is_none() => Event::RefreshDue,
+                () = due(first.due()) => Event::ToolsDue,
                 lists = listed(&mut listing) => Event::Listed(Box::new(lists)),
                 () = tokio::time::sleep(tick) => Event::Tick,
             };
@@ -101,7 +123,21 @@ impl Lifecycle {
                     let Listed { offering, failed } = *lists;
                     stale.retry(&failed);
                     self.offering = Some(offering.clone());
-                    self.observer.offering(backend.name(), offering, failed.is_empty());
+                    if first == FirstLists::ToolsAsked {
+                        let others = ListKind::ALL.into_iter().filter(|kind| *kind != ListKind::Tools);
+                        listing = Some(self.list(&greeting, others.collect()));
+                        first = FirstLists::OthersAsked { tools_due: Instant::now() + TOOLS_WAIT };
+                        continue;
+                    }
+                    first = FirstLists::Shown;
+                    let extent = if failed.is_empty() { Extent::Whole } else { Extent::Lacking };
+                    self.observer.offering(backend.name(), offering, extent);
+                }
+                Event::ToolsDue => {
+                    first = FirstLists::Shown;
+                    if let Some(offering) = self.offering.clone() {
+                        self.observer.offering(backend.name(), offering, Extent::Tools);
+                    }
                 }
                 Event::Tick => {
                     let now = Instant::now();
