@@ -133,11 +133,7 @@ impl Envelope {
                     return Err(place(line, at));
                 }
                 let key = Span { start: at, end: json::skip_string(line, at)? };
-                let colon = json::skip_space(line, key.end);
-                if line.get(colon) != Some(&b':') {
-                    return Err(place(line, colon));
-                }
-                let value_start = json::skip_space(line, colon + 1);
+                let value_start = json::skip_colon(line, key.end)?;
                 let value = Span { start: value_start, end: json::skip_value(line, value_start)? };
                 if let Err(name) = envelope.take(line, key, value) {
                     doubled = Some(name);
