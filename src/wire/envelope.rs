@@ -76,13 +76,20 @@ pub enum Fault {
 }
 
 impl Envelope {
+    /// Notes a member; an error names one that stood there before.
     fn take(&mut self, line: &[u8], key: Span, value: Span) -> Result<(), &'static str> {
-        let decoded;
-        let mut name = &line[key.start + 1..key.end - 1];
-        if name.contains(&b'\\') {
-            decoded = json::string(key.of(line)).unwrap_or_default().into_owned();
-            name = decoded.as_bytes();
-        }
+        let name = &line[key.start + 1..key.end - 1];
+        // Nobody spells a key of JSON-RPC with escapes, so they are looked for last.
+        self.put(name, value).unwrap_or_else(|| match name.contains(&b'\\') {
+            true => {
+                self.put(json::string(key.of(line)).unwrap_or_default().as_bytes(), value).unwrap_or(Ok(()))
+            }
+            false => Ok(()),
+        })
+    }
+
+    /// `None` if no member of ours has this name.
+    fn put(&mut self, name: &[u8], value: Span) -> Option<Result<(), &'static str>> {
         let (slot, name) = match name {
             b"jsonrpc" => (&mut self.jsonrpc, "jsonrpc"),
             b"id" => (&mut self.id, "id"),
@@ -90,9 +97,9 @@ impl Envelope {
             b"params" => (&mut self.params, "params"),
             b"result" => (&mut self.result, "result"),
             b"error" => (&mut self.error, "error"),
-            _ => return Ok(()),
+            _ => return None,
         };
-        if slot.replace(value).is_some() { Err(name) } else { Ok(()) }
+        Some(if slot.replace(value).is_some() { Err(name) } else { Ok(()) })
     }
 
     /// Checks `line` and finds its envelope, in one pass. The second value names a doubled member.
