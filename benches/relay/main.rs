@@ -1,7 +1,7 @@
 //! What a call through Switchboard costs, against a bare relay of the same bytes and against no relay at all.
 //!
-//! `cargo bench --bench relay` takes a few minutes; `-- --quick` gives a first idea. `-- --size 200B` measures one size
-//! only, `-- --flavours` compares runtime flavours, if the binary knows `SWITCHBOARD_BENCH_WORKERS`. See
+//! `cargo bench --bench relay` takes a few minutes; `-- --quick` gives a first idea. `-- --size 200B` and `-- --flight 64` measure
+//! one size and one number of calls in flight only, `-- --flavours` compares runtime flavours, if the binary knows `SWITCHBOARD_BENCH_WORKERS`. See
 //! `docs/benchmarks.md` for what the columns mean.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
@@ -109,6 +109,7 @@ struct Options {
     quick: bool,
     flavours: bool,
     sizes: Vec<usize>,
+    flights: Vec<usize>,
     /// Only these modes.
     modes: Vec<Mode>,
     rounds: Option<usize>,
@@ -119,6 +120,7 @@ fn options() -> Outcome<Options> {
         quick: false,
         flavours: false,
         sizes: vec![0, 1, 2],
+        flights: FLIGHTS.to_vec(),
         modes: vec![Mode::OneCore, Mode::AllCores],
         rounds: None,
     };
@@ -131,6 +133,11 @@ fn options() -> Outcome<Options> {
             "--flavours" => options.flavours = true,
             "--pinned" => options.modes = vec![Mode::OneCore],
             "--unpinned" => options.modes = vec![Mode::AllCores],
+            "--flight" => {
+                let wanted = arguments.next().and_then(|count| count.parse().ok());
+                options.flights =
+                    vec![wanted.filter(|count| FLIGHTS.contains(count)).ok_or("--flight takes 1, 16 or 64")?];
+            }
             "--rounds" => options.rounds = arguments.next().and_then(|count| count.parse().ok()),
             "--size" => {
                 let wanted = arguments.next().unwrap_or_default();
@@ -197,7 +204,7 @@ fn compare(options: &Options, mode: Mode, place: usize) -> Outcome<()> {
     let names = variants.iter().map(|variant| variant.name()).collect();
     let mut table = Table::new(SIZE_NAMES[place], child::SIZES[place], mode, names);
     for round in 0..rounds {
-        for flight in FLIGHTS {
+        for &flight in &options.flights {
             // Whoever comes first in a round finds other caches: everybody does in turn.
             for turn in 0..runners.len() {
                 let index = (turn + round) % runners.len();

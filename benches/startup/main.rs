@@ -137,6 +137,7 @@ fn idle() -> Outcome<()> {
             Ok(children(pid)?.iter().filter(|(_, line)| line.contains("--child")).count())
         };
         wait_for("ten running servers", || Ok(echoes(pid)? == 10))?;
+        // A call each, so that every server is greeted and at work.
         for server in 0..10 {
             client.call(&format!("s{server}__echo"), 0, child::SIZES[0], 1, Duration::ZERO, 10)?;
         }

@@ -36,12 +36,14 @@ pub(super) fn request(line: &mut LineWriter<'_>, id: u64, call: &Call) {
     line.copy(id.as_bytes());
     line.copy(br#","method":""#);
     line.copy(call.method.name().as_bytes());
-    line.copy(b"\"");
-    if let Some(params) = call.params {
-        line.copy(br#","params":"#);
-        edited_params(line, call, params, id.as_bytes());
+    match call.params {
+        Some(params) => {
+            line.copy(br#"","params":"#);
+            edited_params(line, call, params, id.as_bytes());
+            line.copy(b"}");
+        }
+        None => line.copy(br#""}"#),
     }
-    line.copy(b"}");
 }
 
 fn edited_params(line: &mut LineWriter<'_>, call: &Call, params: Span, token: &[u8]) {

@@ -3,10 +3,11 @@
 //! Every method takes the lock, does its sums and lets go; none waits. Whoever makes a call works on the table
 //! directly, so that a call costs no detour over a task.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ahash::HashMap;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -357,7 +358,7 @@ impl Link {
             outbox,
             greeting: None,
             next_id: 1,
-            flights: HashMap::new(),
+            flights: HashMap::default(),
             asks: Vec::new(),
         });
     }

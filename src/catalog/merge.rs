@@ -262,11 +262,13 @@ impl<'a> Builder<'a> {
         let mut given = Vec::with_capacity(names.len());
         for (at, name) in names.into_iter().enumerate() {
             let last = fallback.get(at).unwrap_or(&name);
-            let hashed = ExposedName::new(naming::hashed(server, last.as_str(), &shown[at].id, max_name));
-            let free = |name: &&ExposedName| {
+            let free = |name: &ExposedName| {
                 !name.as_str().starts_with(RESERVED_PREFIX) && !taken.contains(name.as_str())
             };
-            let chosen = [&name, last, &hashed].into_iter().find(free).cloned();
+            // The hash is worth some microseconds, and thousands of names do without.
+            let hashed = || ExposedName::new(naming::hashed(server, last.as_str(), &shown[at].id, max_name));
+            let chosen = [&name, last].into_iter().find(|name| free(name)).cloned();
+            let chosen = chosen.or_else(|| Some(hashed()).filter(free));
             match &chosen {
                 Some(name) => {
                     taken.insert(name.as_str().to_owned());

@@ -1,8 +1,8 @@
 //! From the names that clients use back to a server and its own name.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use ahash::{HashMap, HashMapExt};
 use bytes::Bytes;
 
 use crate::catalog::naming::RESERVED_PREFIX;

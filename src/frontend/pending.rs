@@ -1,8 +1,8 @@
 //! What one client has open: its requests, and the questions that servers have put to it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use ahash::HashMap;
 use bytes::Bytes;
 
 use crate::call::{AskKey, Ticket};

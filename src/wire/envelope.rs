@@ -76,13 +76,20 @@ pub enum Fault {
 }
 
 impl Envelope {
+    /// Notes a member; an error names one that stood there before.
     fn take(&mut self, line: &[u8], key: Span, value: Span) -> Result<(), &'static str> {
-        let decoded;
-        let mut name = &line[key.start + 1..key.end - 1];
-        if name.contains(&b'\\') {
-            decoded = json::string(key.of(line)).unwrap_or_default().into_owned();
-            name = decoded.as_bytes();
-        }
+        let name = &line[key.start + 1..key.end - 1];
+        // Nobody spells a key of JSON-RPC with escapes, so they are looked for last.
+        self.put(name, value).unwrap_or_else(|| match name.contains(&b'\\') {
+            true => {
+                self.put(json::string(key.of(line)).unwrap_or_default().as_bytes(), value).unwrap_or(Ok(()))
+            }
+            false => Ok(()),
+        })
+    }
+
+    /// `None` if no member of ours has this name.
+    fn put(&mut self, name: &[u8], value: Span) -> Option<Result<(), &'static str>> {
         let (slot, name) = match name {
             b"jsonrpc" => (&mut self.jsonrpc, "jsonrpc"),
             b"id" => (&mut self.id, "id"),
@@ -90,9 +97,9 @@ impl Envelope {
             b"params" => (&mut self.params, "params"),
             b"result" => (&mut self.result, "result"),
             b"error" => (&mut self.error, "error"),
-            _ => return Ok(()),
+            _ => return None,
         };
-        if slot.replace(value).is_some() { Err(name) } else { Ok(()) }
+        Some(if slot.replace(value).is_some() { Err(name) } else { Ok(()) })
     }
 
     /// Checks `line` and finds its envelope, in one pass. The second value names a doubled member.
@@ -133,11 +140,7 @@ impl Envelope {
                     return Err(place(line, at));
                 }
                 let key = Span { start: at, end: json::skip_string(line, at)? };
-                let colon = json::skip_space(line, key.end);
-                if line.get(colon) != Some(&b':') {
-                    return Err(place(line, colon));
-                }
-                let value_start = json::skip_space(line, colon + 1);
+                let value_start = json::skip_colon(line, key.end)?;
                 let value = Span { start: value_start, end: json::skip_value(line, value_start)? };
                 if let Err(name) = envelope.take(line, key, value) {
                     doubled = Some(name);

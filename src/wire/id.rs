@@ -2,15 +2,17 @@
 
 use std::fmt;
 
+use smallvec::SmallVec;
+
 use crate::wire::json::{self, Kind};
 
 /// A JSON-RPC request id, kept byte for byte: `7`, `"7"`, `1.0` and `9007199254740993` are four different ids and are
 /// answered as they came. Only equality of strings looks through escapes.
 ///
 /// Source: JSON-RPC 2.0 §4, MCP base protocol ("string or number, never null").
-#[derive(Clone)]
 pub struct Id {
-    raw: Box<[u8]>,
+    /// In place up to the length of real ones: every call makes and copies a few.
+    raw: SmallVec<[u8; 24]>,
 }
 
 /// The longest id we accept, in bytes. Real ones have a dozen.
@@ -20,7 +22,7 @@ impl Id {
     /// Takes a checked JSON value as an id; `None` if it is neither a string nor a number, or longer than [`MAX_ID`].
     pub fn new(raw: &[u8]) -> Option<Id> {
         let fits = matches!(json::kind(raw), Kind::String | Kind::Number) && raw.len() <= MAX_ID;
-        fits.then(|| Id { raw: raw.into() })
+        fits.then(|| Id { raw: SmallVec::from_slice(raw) })
     }
 
     /// The id as its sender wrote it.
@@ -35,6 +37,13 @@ impl Id {
             return json::quote(&text);
         }
         self.raw.to_vec()
+    }
+}
+
+impl Clone for Id {
+    /// As a copy of bytes; the derived one would push them one by one.
+    fn clone(&self) -> Id {
+        Id { raw: SmallVec::from_slice(&self.raw) }
     }
 }
 

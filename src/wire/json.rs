@@ -1,7 +1,7 @@
 //! The raw JSON rules (RFC 8259): one checking pass over a text, and views into a text that has been checked.
 //!
 //! The checker is a loop with a bit per open container instead of a recursion, so that depth costs no stack; strings
-//! are passed over in blocks that the compiler turns into vector instructions. It accepts what JSON accepts and
+//! are passed over a word at a time. It accepts what JSON accepts and
 //! keeps everything as written: lone surrogates in escapes, numbers beyond any machine type, duplicate keys.
 
 use std::borrow::Cow;
@@ -81,28 +81,41 @@ fn unexpected<T>(text: &[u8], at: usize) -> Result<T, JsonError> {
     if at >= text.len() { Err(JsonError::Truncated) } else { Err(JsonError::Unexpected { at }) }
 }
 
-/// Bytes that end the quick walk through a string: the quote, the backslash and control characters.
-const SPECIAL: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 0x20 {
-        table[byte] = true;
-        byte += 1;
-    }
-    table[b'"' as usize] = true;
-    table[b'\\' as usize] = true;
-    table
-};
+/// A byte of this value in every place of a word.
+const fn every(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
 
-const BLOCK: usize = 32;
+/// Marks the bytes of a word that end the quick walk through a string: the quote, the backslash and control characters.
+/// The lowest mark is exact; a borrow may set marks above it. (The usual tests for "a byte is zero" and "a byte is less".)
+#[inline]
+fn marks(word: u64) -> u64 {
+    let below = |word: u64, bound: u8| word.wrapping_sub(every(bound)) & !word;
+    let equal = |byte: u8| below(word ^ every(byte), 1);
+    (below(word, 0x20) | equal(b'"') | equal(b'\\')) & every(0x80)
+}
+
+/// The first offset at or after `at` of a quote, a backslash or a control character.
+#[inline]
+fn skip_plain(text: &[u8], mut at: usize) -> Option<usize> {
+    while let Some((low, high)) = text.get(at..at + 16).and_then(two_words) {
+        let (low, high) = (marks(low), marks(high));
+        if low != 0 {
+            return Some(at + low.trailing_zeros() as usize / 8);
+        }
+        if high != 0 {
+            return Some(at + 8 + high.trailing_zeros() as usize / 8);
+        }
+        at += 16;
+    }
+    let rest = text.get(at..)?;
+    rest.iter().position(|byte| matches!(byte, 0..0x20 | b'"' | b'\\')).map(|offset| at + offset)
+}
 
 #[inline]
-fn block_is_plain(block: &[u8; BLOCK]) -> bool {
-    let mut special = false;
-    for &byte in block {
-        special |= (byte < 0x20) | (byte == b'"') | (byte == b'\\');
-    }
-    !special
+fn two_words(block: &[u8]) -> Option<(u64, u64)> {
+    let (low, high) = block.split_first_chunk::<8>()?;
+    Some((u64::from_le_bytes(*low), u64::from_le_bytes(*high.first_chunk::<8>()?)))
 }
 
 /// Checks the string whose opening quote stands at `at` and returns the offset after its closing quote.
@@ -110,26 +123,11 @@ fn block_is_plain(block: &[u8; BLOCK]) -> bool {
 pub fn skip_string(text: &[u8], at: usize) -> Result<usize, JsonError> {
     let mut at = at + 1;
     loop {
-        while let Some(block) = text.get(at..at + BLOCK) {
-            match <&[u8; BLOCK]>::try_from(block) {
-                Ok(block) if block_is_plain(block) => at += BLOCK,
-                _ => break,
-            }
-        }
-        loop {
-            let Some(&byte) = text.get(at) else { return Err(JsonError::Truncated) };
-            if !SPECIAL[byte as usize] {
-                at += 1;
-                continue;
-            }
-            match byte {
-                b'"' => return Ok(at + 1),
-                b'\\' => {
-                    at = skip_escape(text, at)?;
-                    break;
-                }
-                _ => return Err(JsonError::Unexpected { at }),
-            }
+        at = skip_plain(text, at).ok_or(JsonError::Truncated)?;
+        match text[at] {
+            b'"' => return Ok(at + 1),
+            b'\\' => at = skip_escape(text, at)?,
+            _ => return Err(JsonError::Unexpected { at }),
         }
     }
 }
@@ -217,21 +215,47 @@ fn skip_key(text: &[u8], at: usize) -> Result<usize, JsonError> {
     if text.get(at) != Some(&b'"') {
         return unexpected(text, at);
     }
-    let colon = skip_space(text, skip_string(text, at)?);
+    skip_colon(text, skip_string(text, at)?)
+}
+
+/// Passes over the colon after a key with the space around it.
+#[inline]
+pub fn skip_colon(text: &[u8], at: usize) -> Result<usize, JsonError> {
+    let colon = skip_space(text, at);
     if text.get(colon) != Some(&b':') {
         return unexpected(text, colon);
     }
     Ok(skip_space(text, colon + 1))
 }
 
+/// Checks a value that is no container.
+#[inline]
+fn skip_scalar(text: &[u8], at: usize) -> Result<usize, JsonError> {
+    match text.get(at) {
+        Some(b'"') => skip_string(text, at),
+        Some(b'-' | b'0'..=b'9') => skip_number(text, at),
+        Some(b't') => skip_literal(text, at, b"true"),
+        Some(b'f') => skip_literal(text, at, b"false"),
+        Some(b'n') => skip_literal(text, at, b"null"),
+        _ => unexpected(text, at),
+    }
+}
+
 /// Checks the value that begins at `at` (no space before it) and returns the offset after it.
 ///
 /// UTF-8 is not checked here; the line as a whole is, once, by whoever reads it.
-pub fn skip_value(text: &[u8], mut at: usize) -> Result<usize, JsonError> {
+#[inline]
+pub fn skip_value(text: &[u8], at: usize) -> Result<usize, JsonError> {
+    match text.get(at) {
+        Some(b'{' | b'[') => skip_container(text, at),
+        _ => skip_scalar(text, at),
+    }
+}
+
+fn skip_container(text: &[u8], mut at: usize) -> Result<usize, JsonError> {
     let mut open = Open { bits: [0; MAX_DEPTH / 64], depth: 0 };
     loop {
         at = match text.get(at) {
-            Some(b'"') => skip_string(text, at)?,
             Some(b'{') => {
                 let next = skip_space(text, at + 1);
                 if text.get(next) != Some(&b'}') {
@@ -250,11 +274,7 @@ pub fn skip_value(text: &[u8], mut at: usize) -> Result<usize, JsonError> {
                 }
                 next + 1
             }
-            Some(b'-' | b'0'..=b'9') => skip_number(text, at)?,
-            Some(b't') => skip_literal(text, at, b"true")?,
-            Some(b'f') => skip_literal(text, at, b"false")?,
-            Some(b'n') => skip_literal(text, at, b"null")?,
-            _ => return unexpected(text, at),
+            _ => skip_scalar(text, at)?,
         };
         loop {
             if open.depth == 0 {
@@ -364,7 +384,7 @@ impl Iterator for Members<'_> {
             return None;
         }
         let key = Span { start: self.at, end: skip_string(self.text, self.at).ok()? };
-        let start = skip_key(self.text, self.at).ok()?;
+        let start = skip_colon(self.text, key.end).ok()?;
         let value = Span { start, end: skip_value(self.text, start).ok()? };
         self.at = skip_space(self.text, value.end);
         if self.text.get(self.at) == Some(&b',') {
@@ -620,6 +640,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn words_stop_where_bytes_would(
+            mut text in prop::collection::vec(0x20u8.., 0..70),
+            changes in prop::collection::vec((0usize..70, any::<u8>()), 0..4),
+        ) {
+            text.iter_mut().filter(|byte| matches!(byte, b'"' | b'\\')).for_each(|byte| *byte = 0x7f);
+            for (place, byte) in changes {
+                if let Some(place) = text.get_mut(place) { *place = byte; }
+            }
+            let expected = text.iter().position(|byte| *byte < 0x20 || *byte == b'"' || *byte == b'\\');
+            prop_assert_eq!(skip_plain(&text, 0), expected);
+        }
+
         #[test]
         fn agrees_with_serde_json_on_valid_text(value in any_json(), pretty in any::<bool>()) {
             let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
