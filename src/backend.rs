@@ -5,8 +5,8 @@
 //! fell, and answers everything in flight when it does. It never knows exposed names or a client's ids.
 //!
 //! Three parts share one backend. [`link`] is the table of what is in flight; callers and the reader work on it
-//! directly, under a lock that is never held across an await. [`reader`] takes the server's lines apart.
-//! [`lifecycle`] is the one task that starts, watches and ends the process.
+//! directly, under a lock that is never held across an await. `reader` takes the server's lines apart.
+//! `lifecycle` is the one task that starts, watches and ends the process.
 
 pub mod link;
 

@@ -2,7 +2,7 @@
 //!
 //! In come the client's lines; out go answers under the client's own ids. A [`Session`] is one client: it says which
 //! server a request is for, keeps the client's ids, tokens, level and capabilities, and puts servers' questions to it.
-//! Failures of other rooms become protocol answers here and nowhere else ([`answer`]). It never touches a process and
+//! Failures of other rooms become protocol answers here and nowhere else (`answer`). It never touches a process and
 //! never waits for a server: what must wait (a first list) waits in a task of its own.
 
 mod announce;
