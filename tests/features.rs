@@ -524,6 +524,23 @@ fn a_server_may_ask_without_being_called() {
 }
 
 #[test]
+fn no_question_comes_before_the_client_is_ready() {
+    let script = "on: { initialized: { ask: { method: roots/list } } }\ntools: [t]";
+    let mut board = Setup::new().script("a", script).start();
+    let params = r#"{"protocolVersion":"2025-06-18","capabilities":{"roots":{}},"clientInfo":{"name":"c","version":"1"}}"#;
+    board.call("initialize", params);
+    // Its lists are asked for after that, so by then its question has come to us.
+    board.wait_received("a", |line| line.contains("tools/list"));
+    board.call("ping", "");
+    let asked = |message: &Message| message.method.as_deref() == Some("roots/list");
+    assert!(!board.settled().iter().any(|message| asked(message)));
+    board.notify("notifications/initialized", "");
+    let question = board.asked("roots/list");
+    board.reply(&question, r#"{"roots":[]}"#);
+    board.close();
+}
+
+#[test]
 fn sampling_crosses_both_ways_unchanged() {
     let script = r#"
 tools:

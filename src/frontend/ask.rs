@@ -9,6 +9,7 @@ use crate::call::{Ask, AskKey, AskKind, NotAsked};
 use crate::frontend::MAX_MESSAGE;
 use crate::frontend::pending::Question;
 use crate::frontend::session::{Session, fits, write_edited};
+use crate::wire::outbox::render;
 use crate::wire::{Body, Span, envelope, json};
 
 /// More open questions than this are refused.
@@ -32,19 +33,23 @@ impl Session {
             state.questions.insert(number, Question { key: ask.key.clone(), token: edits.token(&ask) });
             number
         };
-        let number = number.to_string();
-        self.out.push(|out| {
+        let digits = number.to_string();
+        let line = render(|out| {
             out.copy(br#"{"jsonrpc":"2.0","id":"#);
-            out.copy(number.as_bytes());
+            out.copy(digits.as_bytes());
             out.copy(br#","method":""#);
             out.copy(ask.kind.method().as_bytes());
             out.copy(b"\"");
             if let Some(params) = ask.params {
                 out.copy(br#","params":"#);
-                write_edited(out, ask.line, params, &edits.sorted(&number));
+                write_edited(out, ask.line, params, &edits.sorted(&digits));
             }
             out.copy(b"}");
         });
+        match &mut self.state().held {
+            Some(held) => held.push((number, line)),
+            None => self.out.push(|out| out.copy(&line)),
+        }
         Ok(())
     }
 
@@ -65,6 +70,15 @@ impl Session {
         Ok(())
     }
 
+    /// The client has said that it is ready, or shown it by a request: questions may come from now on (MCP "Lifecycle":
+    /// no requests before `notifications/initialized`).
+    pub(super) fn ready(&self) {
+        let held = self.state().held.take();
+        for (_, line) in held.unwrap_or_default() {
+            self.out.push(|out| out.copy(&line));
+        }
+    }
+
     /// Takes a question back: the client need not answer any more.
     pub(super) fn take_back(&self, key: &AskKey, reason: &str) {
         let mut state = self.state();
@@ -72,6 +86,10 @@ impl Session {
             state.questions.iter().find(|(_, question)| question.key == *key).map(|(number, _)| *number);
         let Some(number) = number else { return };
         state.questions.remove(&number);
+        if let Some(held) = &mut state.held {
+            // It was never put.
+            return held.retain(|(waiting, _)| *waiting != number);
+        }
         drop(state);
         self.out.push(|out| {
             out.copy(br#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"#);

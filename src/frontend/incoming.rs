@@ -128,7 +128,10 @@ impl Session {
         if incoming.params.is_some_and(|span| json::kind(span.of(incoming.line)) != json::Kind::Object) {
             return refuse(codes::INVALID_PARAMS, "`params` must be an object");
         }
-        let greeted = self.state().greeted.is_some();
+        let (greeted, ready) = {
+            let state = self.state();
+            (state.greeted.is_some(), state.held.is_none())
+        };
         match method {
             Method::Initialize if incoming.batch.is_some() => {
                 return refuse(codes::INVALID_REQUEST, "`initialize` must not be part of a batch");
@@ -141,6 +144,7 @@ impl Session {
             _ if !greeted => {
                 return refuse(codes::INVALID_REQUEST, "the first request must be `initialize`");
             }
+            _ if !ready => self.ready(),
             _ => {}
         }
         self.dispatch(id, incoming, method);
@@ -234,7 +238,7 @@ impl Session {
                     registry.notify_all(method, params.map(|span| span.of(line)));
                 }
             }
-            "notifications/initialized" => {}
+            "notifications/initialized" => self.ready(),
             _ => tracing::debug!(method, "an unknown notification of the client was ignored"),
         }
     }

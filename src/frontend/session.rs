@@ -46,6 +46,8 @@ pub(super) struct State {
     pub(super) next_question: u64,
     pub(super) greeted: Option<Greeted>,
     pub(super) level: Option<Level>,
+    /// Questions, by number, that came before the client was ready for any; `None` once it is.
+    pub(super) held: Option<Vec<(u64, Vec<u8>)>>,
     /// The lists as the client knows them, for `list_changed`.
     pub(super) announced: [u64; 4],
 }
@@ -69,6 +71,7 @@ impl Session {
                 next_question: 1,
                 greeted: None,
                 level: None,
+                held: Some(Vec::new()),
                 announced: [0; 4],
             }),
             closed: Notify::new(),
