@@ -22,7 +22,9 @@ const MAX_ITEMS: usize = 10_000;
 pub(super) struct Listed {
     /// The lists. One that could not be fetched has the items known before.
     pub(super) offering: Offering,
-    /// The lists that could not be fetched.
+    /// The lists that were asked for.
+    pub(super) asked: Vec<ListKind>,
+    /// Those of them that could not be fetched.
     pub(super) failed: Vec<ListKind>,
 }
 
@@ -49,7 +51,7 @@ pub(super) async fn fetch(
             }
         }
     }
-    Listed { offering, failed }
+    Listed { offering, asked: kinds.to_vec(), failed }
 }
 
 fn declares(greeting: &Greeting, kind: ListKind) -> bool {

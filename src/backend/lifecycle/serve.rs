@@ -69,6 +69,7 @@ impl Lifecycle {
         self.welcome(run, &greeting);
         let mut listing: Option<Listing> = Some(self.list(&greeting, vec![ListKind::Tools]));
         let mut first = FirstLists::ToolsAsked;
+        let mut lacking: Vec<ListKind> = Vec::new();
         let mut stale = Stale::default();
         let mut stall = Stall::default();
         let tick =
@@ -120,8 +121,10 @@ impl Lifecycle {
                 Event::RefreshDue => listing = Some(self.list(&greeting, stale.take())),
                 Event::Listed(lists) => {
                     listing = None;
-                    let Listed { offering, failed } = *lists;
+                    let Listed { offering, asked, failed } = *lists;
                     stale.retry(&failed);
+                    lacking.retain(|kind| !asked.contains(kind));
+                    lacking.extend(failed);
                     self.offering = Some(offering.clone());
                     if first == FirstLists::ToolsAsked {
                         let others = ListKind::ALL.into_iter().filter(|kind| *kind != ListKind::Tools);
@@ -130,7 +133,7 @@ impl Lifecycle {
                         continue;
                     }
                     first = FirstLists::Shown;
-                    let extent = if failed.is_empty() { Extent::Whole } else { Extent::Lacking };
+                    let extent = if lacking.is_empty() { Extent::Whole } else { Extent::Lacking };
                     self.observer.offering(backend.name(), offering, extent);
                 }
                 Event::ToolsDue => {
