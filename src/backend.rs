@@ -18,6 +18,7 @@ mod reader;
 mod state;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -64,6 +65,7 @@ pub struct Backend {
     client: Arc<dyn Client>,
     link: Link,
     orders: Orders,
+    is_stale: AtomicBool,
     /// Told when a call begins to wait for the server.
     waits: Notify,
     wanted: Mutex<Wanted>,
@@ -121,6 +123,10 @@ impl Orders {
         self.given.notify_one();
     }
 
+    fn wants_refresh(&self) -> bool {
+        !self.pending.lock().unwrap_or_else(PoisonError::into_inner).refresh.is_empty()
+    }
+
     fn take(&self) -> Pending {
         std::mem::take(&mut self.pending.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -139,6 +145,7 @@ impl Backend {
             config,
             client,
             orders: Orders::default(),
+            is_stale: AtomicBool::new(false),
             waits: Notify::new(),
             wanted: Mutex::default(),
             state: Mutex::new(State::Idle),
@@ -166,6 +173,11 @@ impl Backend {
     /// What happened so far.
     pub fn tallies(&self) -> Tallies {
         *lock(&self.tallies)
+    }
+
+    /// Whether the server has said that a list has changed, and has not been asked for it yet.
+    pub fn is_stale(&self) -> bool {
+        self.is_stale.load(Ordering::Relaxed)
     }
 
     /// How many calls are at the server or wait for it.
@@ -234,6 +246,7 @@ impl Backend {
 
     /// Asks the server for this list again, if it is running.
     fn refresh(&self, kind: ListKind) {
+        self.is_stale.store(true, Ordering::Relaxed);
         self.orders.give(|pending| {
             if !pending.refresh.contains(&kind) {
                 pending.refresh.push(kind);

@@ -235,6 +235,18 @@ impl Registry {
         let _ = tokio::time::timeout_at(deadline, complete).await;
     }
 
+    /// Whether no server has told of a change that the catalog does not hold yet.
+    pub fn is_current(&self) -> bool {
+        !self.backends.iter().any(|backend| backend.is_stale())
+    }
+
+    /// Waits until [`is_current`](Self::is_current), but not beyond `deadline`.
+    pub async fn current_by(&self, deadline: Instant) {
+        let mut changes = self.changes();
+        let current = changes.wait_for(|_| self.is_current());
+        let _ = tokio::time::timeout_at(deadline, current).await;
+    }
+
     /// The log level of every server from now on.
     pub fn set_level(&self, level: Level) {
         for backend in &self.backends {

@@ -842,3 +842,19 @@ fn a_uri_that_no_list_names_goes_to_the_only_server_with_resources() {
     assert_eq!(answer["contents"][0]["text"], "odd");
     board.close();
 }
+
+#[test]
+fn a_list_holds_what_a_call_before_it_has_made() {
+    let script = "tools:\n  old: { answer: ok }\n  new: { answer: ok }\n  grow: { steps: [ { set_tools: [old, grow, shrink, new] }, { answer: ok } ] }\n  shrink: { steps: [ { set_tools: [old, grow, shrink] }, { answer: ok } ] }\n";
+    let mut board = Setup::new().script("a", script).start();
+    board.initialize("2025-11-25");
+    board.tool("a__shrink", "{}");
+    assert!(!tools(&mut board).contains(&"a__new".to_owned()));
+    for _ in 0..3 {
+        board.tool("a__grow", "{}");
+        assert!(tools(&mut board).contains(&"a__new".to_owned()));
+        board.tool("a__shrink", "{}");
+        assert!(!tools(&mut board).contains(&"a__new".to_owned()));
+    }
+    board.close();
+}

@@ -1,5 +1,7 @@
 //! The end of a run: everybody who waits learns of it, and nothing of the process is left.
 
+use std::sync::atomic::Ordering;
+
 use super::{Lifecycle, Run, RunEnd, shutdown_ordered};
 use crate::backend::link::Lost;
 use crate::backend::show_duration;
@@ -10,6 +12,7 @@ impl Lifecycle {
     /// Answers what was in flight, ends the process and everything below it.
     pub(super) async fn finish(&mut self, run: Run, end: RunEnd) -> RunEnd {
         let remains = self.backend.link.detach();
+        self.backend.is_stale.store(false, Ordering::Relaxed);
         for lost in remains.lost {
             self.fail_lost(lost, &end);
         }

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
@@ -133,6 +134,9 @@ impl Lifecycle {
                         continue;
                     }
                     first = FirstLists::Shown;
+                    // Changes that were told of while these lists came are still to be looked at.
+                    let is_stale = !stale.kinds.is_empty() || backend.orders.wants_refresh();
+                    backend.is_stale.store(is_stale && lacking.is_empty(), Ordering::Relaxed);
                     let extent = if lacking.is_empty() { Extent::Whole } else { Extent::Lacking };
                     self.observer.offering(backend.name(), offering, extent);
                 }

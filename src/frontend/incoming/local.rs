@@ -19,6 +19,8 @@ use crate::wire::{Id, json};
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The same for clients that never look at a list again (see `IMPATIENT`).
 const LONG_PATIENCE: Duration = Duration::from_secs(8);
+/// How long a list waits for a server that has just told of a change.
+const FOLLOW: Duration = Duration::from_secs(1);
 /// Clients (`clientInfo.name`) that ignore `list_changed`: what the first list lacks, they never use.
 const IGNORE_CHANGES: [&str; 2] = ["claude-ai", "codex-mcp-client"];
 
@@ -68,7 +70,8 @@ impl Session {
 
     // === lists ===
 
-    /// A list is served from the catalog. Only a first one waits, in a task of its own, for servers that are new.
+    /// A list is served from the catalog. It waits, in a task of its own, only for servers that are new, if it is a first
+    /// one, and for servers that have just told of a change.
     pub(super) fn list(
         self: &Arc<Self>,
         registry: &Arc<Registry>,
@@ -88,19 +91,28 @@ impl Session {
             },
         };
         let Some(ticket) = self.local(id, incoming, method) else { return };
-        match self.waits_for_servers() {
-            None => self.page(registry, ticket, kind, cursor.as_deref()),
-            Some((registry, deadline)) => {
-                let session = Arc::clone(self);
-                self.tasks.spawn(async move {
-                    tokio::select! {
-                        () = registry.complete_by(deadline) => {}
-                        () = session.ended.cancelled() => {}
-                    }
-                    session.page(&registry, ticket, kind, cursor.as_deref());
-                });
-            }
+        let first = self.waits_for_servers().map(|(_, deadline)| deadline);
+        // A client that makes something and then looks for it is to find it, as it would at the server itself.
+        let must_follow = cursor.is_none() && !registry.is_current() && !self.ended.is_cancelled();
+        if first.is_none() && !must_follow {
+            return self.page(registry, ticket, kind, cursor.as_deref());
         }
+        let (session, registry) = (Arc::clone(self), Arc::clone(registry));
+        self.tasks.spawn(async move {
+            let ready = async {
+                if let Some(deadline) = first {
+                    registry.complete_by(deadline).await;
+                }
+                if must_follow {
+                    registry.current_by(Instant::now() + FOLLOW).await;
+                }
+            };
+            tokio::select! {
+                () = ready => {}
+                () = session.ended.cancelled() => {}
+            }
+            session.page(&registry, ticket, kind, cursor.as_deref());
+        });
     }
 
     fn page(&self, registry: &Registry, ticket: Ticket, kind: ListKind, cursor: Option<&str>) {
