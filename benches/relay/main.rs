@@ -1,7 +1,8 @@
 //! What a call through Switchboard costs, against a bare relay of the same bytes and against no relay at all.
 //!
 //! `cargo bench --bench relay` takes a few minutes; `-- --quick` gives a first idea. `-- --size 200B` and `-- --flight 64` measure
-//! one size and one number of calls in flight only, `-- --flavours` compares runtime flavours, if the binary knows `SWITCHBOARD_BENCH_WORKERS`. See
+//! one size and one number of calls in flight only, `-- --flavours` compares runtime flavours, for a build that takes the number of workers
+//! from `SWITCHBOARD_BENCH_WORKERS`. See
 //! `docs/benchmarks.md` for what the columns mean.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]

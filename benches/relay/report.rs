@@ -117,13 +117,17 @@ impl Table {
 
     fn noise(&self, out: &mut String) {
         let spread = |flight, of: fn(&Cell) -> f64| range(self.rounds(BARE, flight).iter().map(of));
-        let (low, high) = spread(1, |cell| cell.p50);
-        let (slow, fast) = spread(64, |cell| cell.rate);
-        let _ = writeln!(
-            out,
-            "\nNoise: over the rounds the bare relay's p50 at 1 lay within {low:.1}–{high:.1} µs, its calls/s at 64 \
-             within {slow:.0}–{fast:.0}."
-        );
+        let _ = writeln!(out, "\nNoise, as the bare relay's least and greatest round:");
+        for flight in crate::FLIGHTS.into_iter().filter(|flight| !self.rounds(BARE, *flight).is_empty()) {
+            let (low, high) = spread(flight, |cell| cell.p50);
+            let (slow, fast) = spread(flight, |cell| cell.rate);
+            let (little, much) = spread(flight, |cell| cell.cpu);
+            let _ = writeln!(
+                out,
+                "- {flight} in flight: p50 {low:.1}–{high:.1} µs, {slow:.0}–{fast:.0} calls/s, CPU {little:.2}–{much:.2} µs"
+            );
+        }
+        let _ = writeln!(out);
     }
 
     /// The targets of the design, for each Switchboard.
@@ -134,6 +138,10 @@ impl Table {
                 continue;
             }
             let mut say = |what: &str, value: f64, target: &str, met: bool| {
+                // Not measured in this run.
+                if value.is_nan() {
+                    return;
+                }
                 let met = if met { "met" } else { "NOT MET" };
                 let _ = writeln!(out, "- {name}: {what} {value:.2} (target {target}): {met}");
             };
