@@ -113,7 +113,6 @@ struct Orders {
 #[derive(Default)]
 struct Pending {
     start: bool,
-    restart: bool,
     refresh: Vec<ListKind>,
 }
 

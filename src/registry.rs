@@ -230,9 +230,7 @@ impl Registry {
 
     /// Waits until [`is_complete`](Self::is_complete), but not beyond `deadline`.
     pub async fn complete_by(&self, deadline: Instant) {
-        let mut changes = self.changes();
-        let complete = changes.wait_for(|_| self.is_complete());
-        let _ = tokio::time::timeout_at(deadline, complete).await;
+        self.wait_until(deadline, Self::is_complete).await;
     }
 
     /// Whether no server has told of a change that the catalog does not hold yet.
@@ -242,9 +240,13 @@ impl Registry {
 
     /// Waits until [`is_current`](Self::is_current), but not beyond `deadline`.
     pub async fn current_by(&self, deadline: Instant) {
+        self.wait_until(deadline, Self::is_current).await;
+    }
+
+    async fn wait_until(&self, deadline: Instant, holds: impl Fn(&Self) -> bool) {
         let mut changes = self.changes();
-        let current = changes.wait_for(|_| self.is_current());
-        let _ = tokio::time::timeout_at(deadline, current).await;
+        let change = changes.wait_for(|_| holds(self));
+        let _ = tokio::time::timeout_at(deadline, change).await;
     }
 
     /// The log level of every server from now on.

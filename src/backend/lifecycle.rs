@@ -122,7 +122,7 @@ impl Lifecycle {
     async fn wait_for_demand(&mut self) -> Option<()> {
         loop {
             let pending = self.backend.orders.take();
-            if pending.start || pending.restart || self.backend.link.has_waiting() {
+            if pending.start || self.backend.link.has_waiting() {
                 return Some(());
             }
             tokio::select! {
@@ -173,19 +173,14 @@ impl Lifecycle {
         self.backend.orders.take();
     }
 
+    /// Orders that come meanwhile are void: a call waits or is refused, and whoever pauses decides what follows.
     async fn pause_until(&mut self, until: Instant) -> Option<()> {
-        loop {
-            tokio::select! {
-                () = sleep_until(until) => return Some(()),
-                _ = shutdown_ordered(&mut self.shutdown) => return None,
-                () = self.backend.orders.given() => {
-                    // Only a deliberate restart cuts a pause short; a call waits or is refused.
-                    if self.backend.orders.take().restart {
-                        return Some(());
-                    }
-                }
-            }
+        tokio::select! {
+            () = sleep_until(until) => {}
+            _ = shutdown_ordered(&mut self.shutdown) => return None,
         }
+        self.backend.orders.take();
+        Some(())
     }
 
     async fn one_run(&mut self) -> RunEnd {

@@ -128,13 +128,9 @@ impl Catalog {
         self.index(server).map_or(Cow::Borrowed(original), |index| self.uris.expose(index, original))
     }
 
-    /// Whether a result of this server may hold URIs that have to be rewritten. For most servers it cannot.
-    pub fn rewrites(&self, server: &ServerName) -> bool {
-        self.index(server).is_some_and(|index| self.uris.rewrites(index))
-    }
-
-    /// The same by the server's place, as [`Target::index`] and [`UriRoute::index`] give it.
-    pub fn rewrites_at(&self, index: usize) -> bool {
+    /// Whether a result of the server at this place ([`Target::index`], [`UriRoute::index`]) may hold URIs that have to be
+    /// rewritten. For most servers it cannot.
+    pub fn rewrites(&self, index: usize) -> bool {
         self.uris.rewrites(index)
     }
 

@@ -112,12 +112,7 @@ impl Lifecycle {
                 }
                 Event::Shutdown => return RunEnd::Shutdown,
                 Event::Ordered => {
-                    let pending = backend.orders.take();
-                    if pending.restart {
-                        backend.start();
-                        return RunEnd::Rests;
-                    }
-                    stale.add(&pending.refresh, REFRESH_PAUSE);
+                    stale.add(&backend.orders.take().refresh, REFRESH_PAUSE);
                 }
                 Event::RefreshDue => listing = Some(self.list(&greeting, stale.take())),
                 Event::Listed(lists) => {

@@ -205,7 +205,7 @@ fn resources_keep_their_uris_unless_shared() {
         Some((b.clone(), "f:1".into()))
     );
     assert_eq!(catalog.expose_uri(&b, "f:1"), "switchboard+b:f:1");
-    assert!(catalog.rewrites(&b));
+    assert!(catalog.rewrites(catalog.route_uri("switchboard+b:f:1").unwrap().index));
     assert_eq!(catalog.rewrite_result(&"nobody".into(), b"{}"), None);
 }
 

@@ -17,7 +17,7 @@ use crate::wire::{Id, json};
 
 /// How long a first list waits for servers that have never shown what they have.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The same for clients that never look at a list again (see `IMPATIENT`).
+/// The same for clients that never look at a list again ([`IGNORE_CHANGES`]).
 const LONG_PATIENCE: Duration = Duration::from_secs(8);
 /// How long a list waits for a server that has just told of a change.
 const FOLLOW: Duration = Duration::from_secs(1);

@@ -38,7 +38,7 @@ impl Session {
             let near: Vec<String> = catalog.nearest_tools(&name, 3).iter().map(ToString::to_string).collect();
             return self.nobody_has(id, &incoming, Method::ToolsCall, &Answer::unknown("tool", &name, &near));
         };
-        let rewrites = catalog.rewrites_at(target.index);
+        let rewrites = catalog.rewrites(target.index);
         let edit = Some((span, target.original_quoted.clone()));
         let way = Way {
             method: Method::ToolsCall,
@@ -71,7 +71,7 @@ impl Session {
                 &Answer::unknown("prompt", &name, &near),
             );
         };
-        let rewrites = catalog.rewrites_at(target.index);
+        let rewrites = catalog.rewrites(target.index);
         let edit = Some((span, target.original_quoted.clone()));
         let way = Way {
             method: Method::PromptsGet,
@@ -114,7 +114,7 @@ impl Session {
             backend.unsubscribed(original);
         }
         let subscription = (method != Method::ResourcesRead).then(|| original.to_owned());
-        let rewrites = catalog.rewrites_at(route.index);
+        let rewrites = catalog.rewrites(route.index);
         let way = Way { method, backend, label: original.into(), target: edit, rewrites };
         self.forward(id, &incoming, way, CallPlaces::of(&incoming).token(&incoming), subscription);
     }
