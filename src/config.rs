@@ -29,8 +29,8 @@ mod values;
 
 pub use environment::{ConfigReason, Environment, Locations, locate};
 pub use model::{
-    Config, Entry, Expose, Glob, Launch, Limits, ProtocolChoice, ServerConfig, Start, StdioLaunch, Timeouts,
-    ToolOverride, ToolRules,
+    Config, Entry, Expose, Glob, Launch, Limits, ProtocolChoice, Questions, RemoteKind, RemoteLaunch,
+    ServerConfig, Share, Start, StdioLaunch, Timeouts, ToolOverride, ToolRules,
 };
 pub use problem::{Place, Problem, Severity};
 pub use schema::json_schema;

@@ -107,6 +107,33 @@ codes! {
         "It cannot be shown without making some clients drop the whole list, and it cannot be mended.";
     TransportPlanned = "SB-NET-001", "this transport is not available in this version",
         "This version reaches servers over stdio only. The entry is kept and reported, the other servers work.";
+    NetUnreachable = "SB-NET-002", "the server cannot be reached over the network",
+        "No connection: nobody listens at the address, the name is unknown, or the way there is closed. Check `url`, the \
+         network and the proxy variables (`HTTPS_PROXY`, `NO_PROXY`).";
+    NetTls = "SB-NET-003", "the server's certificate was not accepted",
+        "The certificate is not signed by an authority that this machine knows, has expired, or is for another name. For a \
+         private authority set `tls: { ca: FILE }`.";
+    NetTimeout = "SB-NET-004", "the server did not answer in time over the network",
+        "The connection, or the head of the answer, took too long.";
+    NetStatus = "SB-NET-005", "the server answered with an HTTP error",
+        "The message names the status. 404 and 405 usually mean a wrong path in `url`; 5xx is a fault of the server; on 429 and \
+         503 the server asks to be called later.";
+    NetProtocol = "SB-NET-006", "the server's answer is not what this transport needs",
+        "Not JSON and not an event stream, or a stream that breaks the rules. It may not be an MCP server: check `url` and `type`.";
+    NetRedirect = "SB-NET-007", "the server redirects to another origin",
+        "Credentials and calls are never carried to another origin. Write the new address as `url` if it is right.";
+    NetLost = "SB-NET-008", "the connection to the server was lost",
+        "The stream or socket broke, or the server no longer knows the session. Switchboard connects again.";
+    AuthNeedsLogin = "SB-AUTH-001", "the server wants you to log in",
+        "The server needs credentials that only you can give. Run `switchboard auth login NAME`.";
+    AuthFailed = "SB-AUTH-002", "logging in to the server failed",
+        "The authorization server refused, or its answers do not fit together. The message says which step.";
+    AuthRefused = "SB-AUTH-003", "the server refused the credentials",
+        "The configured token or header is wrong, has expired, or lacks a permission. Change it in the config.";
+    BridgeUnsupported = "SB-BRIDGE-001", "client and server speak revisions that cannot do this together",
+        "The message says what one side asked for and why the other side cannot do it.";
+    BridgeExpired = "SB-BRIDGE-002", "the interaction has expired",
+        "A question was answered too late, twice, or by another call. Call again.";
     MockScript = "SB-MOCK-001", "the mock script cannot be used",
         "The file is missing, is not YAML, or has a key or value that the mock server does not know. The message names \
          file, line and column. `docs/mock.md` describes every key.";

@@ -18,4 +18,5 @@ pub mod registry;
 pub mod status;
 pub mod supervisor;
 pub mod telemetry;
+pub mod transport;
 pub mod wire;

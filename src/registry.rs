@@ -216,7 +216,7 @@ impl Registry {
         let shown = self.shown();
         self.backends.iter().all(|backend| {
             shown.offerings.get(backend.name()).is_some_and(|known| known.is_settled)
-                || matches!(backend.config().launch, Launch::Http { .. })
+                || matches!(backend.config().launch, Launch::Remote(_))
                 || match backend.state() {
                     State::Waiting { .. }
                     | State::CrashLooped { .. }

@@ -215,7 +215,7 @@ impl Lifecycle {
         let config = self.backend.config();
         let launch = match &config.launch {
             Launch::Stdio(launch) => launch,
-            Launch::Http { .. } => {
+            Launch::Remote(_) => {
                 let failure =
                     Failure::new(Code::TransportPlanned, "this version reaches servers over stdio only");
                 return Err(failure

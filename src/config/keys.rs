@@ -66,9 +66,14 @@ const LAUNCH: &[Key] = &[
         .aliases(&["environment", "envs"]),
     Key::new("cwd", Shape::Template, "The program's working directory; relative to the config file.")
         .aliases(&["working_dir", "workingDirectory"]),
-    Key::new("url", Shape::Template, "The address of a server that is reached over the network.")
-        .aliases(&["serverUrl", "httpUrl", "baseUrl", "uri", "endpoint"])
-        .planned(),
+    Key::new("url", Shape::Template, "The address of a server that is reached over the network.").aliases(&[
+        "serverUrl",
+        "httpUrl",
+        "baseUrl",
+        "uri",
+        "endpoint",
+    ]),
+    Key::new("tls", Shape::Table(&TLS), "How the server's certificate is checked."),
     Key::new("headers", Shape::Map(&Shape::Secret), "HTTP headers for `url`.").aliases(&["http_headers"]),
     Key::new(
         "env_http_headers",
@@ -92,7 +97,7 @@ const LAUNCH: &[Key] = &[
             Word::new("sse"),
             Word::or("websocket", &["ws", "wss"]),
         ]),
-        "The transport. Without it, `command` means stdio and `url` means http.",
+        "The transport. Without it, `command` means stdio, and how a `url` speaks is found out.",
     )
     .aliases(&["transport", "transportType"]),
     Key::new("enabled", Shape::Bool, "Whether this server is served.").default("true"),
@@ -138,6 +143,19 @@ const SETTINGS: &[Key] = &[
         "The protocol revision to offer to the server.",
     )
     .default("\"auto\""),
+    Key::new(
+        "share",
+        Shape::Word(&[Word::or("all", &["shared"]), Word::new("session")]),
+        "Whether all clients share one running server, or each client session gets its own.",
+    )
+    .default("\"all\""),
+    Key::new(
+        "questions",
+        Shape::Word(&[Word::new("serialize"), Word::new("refuse")]),
+        "When a server asks something in the middle of calls of several clients and does not say in which: serve such calls one \
+         after the other, or refuse the question.",
+    )
+    .default("\"serialize\""),
     Key::new("timeouts", Shape::Table(&TIMEOUTS), "How long to wait for what."),
     Key::new("limits", Shape::Table(&LIMITS), "How large messages may be."),
     Key::new("tools", Shape::Table(&TOOLS), "Which tools are shown, and how."),
@@ -213,6 +231,14 @@ const SERVER_FOREIGN: &[Key] = &[
     Key::foreign("metadata", &["_meta"]),
     Key::foreign("$schema", &[]),
 ];
+
+static TLS: Table = Table {
+    groups: &[&[Key::new(
+        "ca",
+        Shape::Template,
+        "A file (PEM) with the certificates of further authorities to trust; relative to the config file.",
+    )]],
+};
 
 static TIMEOUTS: Table = Table {
     groups: &[&[
@@ -468,5 +494,5 @@ pub(super) static MISSION_SERVER: Table = Table {
 /// Keys that this version refuses to act on although their table does, with the words it knows but plans.
 pub(super) fn planned_word(path: &str, word: &str) -> bool {
     let path = path.strip_prefix("defaults.").unwrap_or(path);
-    matches!((path, word), ("expose.mode", "search" | "auto") | ("protocol", "2026-07-28"))
+    matches!((path, word), ("expose.mode", "search" | "auto"))
 }

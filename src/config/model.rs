@@ -69,6 +69,10 @@ pub struct ServerConfig {
     pub limits: Limits,
     /// Which of its tools are shown, and how.
     pub tools: ToolRules,
+    /// Who shares one running instance of it.
+    pub share: Share,
+    /// What to do with a question of it that could belong to several calls.
+    pub questions: Questions,
     /// What its owner says about it.
     pub description: Option<String>,
     /// Free words.
@@ -82,13 +86,56 @@ pub struct ServerConfig {
 pub enum Launch {
     /// A child process that speaks on its stdin and stdout.
     Stdio(StdioLaunch),
-    /// A server at a URL. This version keeps the entry but cannot reach it.
-    Http {
-        /// The address.
-        url: String,
-        /// Headers to send, credentials among them.
-        headers: Vec<(String, Secret)>,
-    },
+    /// A server at an address.
+    Remote(RemoteLaunch),
+}
+
+/// How a server at an address is reached.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RemoteLaunch {
+    /// The address.
+    pub url: String,
+    /// How it speaks.
+    pub kind: RemoteKind,
+    /// Headers to send, credentials among them.
+    pub headers: Vec<(String, Secret)>,
+    /// A file with certificates (PEM) of authorities to trust besides the system's.
+    pub ca: Option<PathBuf>,
+}
+
+/// How a server at an address speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemoteKind {
+    /// To be found out: Streamable HTTP, or HTTP with SSE as in 2024-11-05.
+    Auto,
+    /// Streamable HTTP; on `http+unix://` addresses over a Unix socket.
+    Http,
+    /// HTTP with SSE (2024-11-05).
+    Sse,
+    /// WebSocket, one message in a text frame.
+    WebSocket,
+    /// Lines on a Unix socket (`unix:///path`).
+    Unix,
+}
+
+/// Who shares one running instance of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Share {
+    /// All clients.
+    #[default]
+    All,
+    /// Nobody: every client session gets an instance of its own.
+    Session,
+}
+
+/// What to do when a server's question cannot be told to belong to one of several calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Questions {
+    /// It does not come to that: calls of different clients that may be asked are served one after the other.
+    #[default]
+    Serialize,
+    /// Calls run at once, and such a question is refused.
+    Refuse,
 }
 
 /// How a child process is started.
@@ -233,6 +280,8 @@ impl ServerConfig {
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             tools: ToolRules::default(),
+            share: Share::default(),
+            questions: Questions::default(),
             description: None,
             categories: Vec::new(),
             place: None,
@@ -262,7 +311,7 @@ impl ServerConfig {
                 names.dedup();
                 names.into_iter().for_each(|name| add(b'e', name));
             }
-            Launch::Http { url, .. } => add(b'u', url),
+            Launch::Remote(launch) => add(b'u', &launch.url),
         }
         hex(&hash.finalize()[..16])
     }
@@ -283,15 +332,22 @@ impl StdioLaunch {
     }
 }
 
-/// An address may hold secrets in its query, so only the names of the headers are printed.
 impl std::fmt::Debug for Launch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Stdio(launch) => launch.fmt(f),
-            Self::Http { headers, .. } => {
-                f.debug_struct("Http").field("headers", headers).finish_non_exhaustive()
-            }
+            Self::Remote(launch) => launch.fmt(f),
         }
+    }
+}
+
+/// An address may hold secrets in its query, so only the names of the headers are printed.
+impl std::fmt::Debug for RemoteLaunch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RemoteLaunch")
+            .field("kind", &self.kind)
+            .field("headers", &self.headers)
+            .finish_non_exhaustive()
     }
 }
 

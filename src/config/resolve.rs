@@ -11,8 +11,8 @@ use super::hash::name_hash;
 use super::interpolate::{Context, Trouble, expand};
 use super::keys;
 use super::model::{
-    Config, Entry, Expose, Glob, Launch, Limits, ProtocolChoice, ServerConfig, Start, StdioLaunch, Timeouts,
-    ToolOverride, ToolRules,
+    Config, Entry, Expose, Glob, Launch, Limits, ProtocolChoice, Questions, RemoteKind, RemoteLaunch,
+    ServerConfig, Share, Start, StdioLaunch, Timeouts, ToolOverride, ToolRules,
 };
 use super::problem::{Problem, Reporter, Severity};
 use super::secret::{Redactions, Secret};
@@ -337,6 +337,14 @@ impl Resolver<'_> {
             timeouts,
             limits: limits(node),
             tools: tool_rules(node),
+            share: match node.get("share").and_then(Node::as_str) {
+                Some("session") => Share::Session,
+                _ => Share::All,
+            },
+            questions: match node.get("questions").and_then(Node::as_str) {
+                Some("refuse") => Questions::Refuse,
+                _ => Questions::Serialize,
+            },
             description: node.get("description").and_then(Node::as_str).map(str::to_owned),
             categories: texts(node.get("categories")),
             place: self.reporter.place(origin),
@@ -453,14 +461,38 @@ impl Resolver<'_> {
             }
             add("Authorization", token.map(|token| format!("Bearer {token}")));
         }
+        let ca = match node.at("tls.ca") {
+            Some(file) => Some(self.expand(file, "tls.ca").map(|file| self.absolute(&file))?),
+            None => None,
+        };
         let address = address?;
+        let kind = self.remote_kind(&address, url, node)?;
+        Some(Launch::Remote(RemoteLaunch { url: address, kind, headers: headers?, ca }))
+    }
+
+    /// How the server at an address speaks: what `type` says and what the address can mean must fit.
+    fn remote_kind(&mut self, address: &str, url: &Node, node: &Node) -> Option<RemoteKind> {
         let scheme = address.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-        if !matches!(scheme.as_deref(), Some("http" | "https" | "ws" | "wss")) {
-            let message = "`url` must begin with `http://` or `https://`";
+        let word = node.get("type").and_then(Node::as_str);
+        let (kind, expected) = match (scheme.as_deref(), word) {
+            (Some("http" | "https" | "http+unix"), None) => (Some(RemoteKind::Auto), ""),
+            (Some("http" | "https" | "http+unix"), Some("http")) => (Some(RemoteKind::Http), ""),
+            (Some("http" | "https"), Some("sse")) => (Some(RemoteKind::Sse), ""),
+            (Some("ws" | "wss"), None | Some("websocket")) => (Some(RemoteKind::WebSocket), ""),
+            (Some("unix"), None) => (Some(RemoteKind::Unix), ""),
+            (_, Some("websocket")) => (None, "`ws://` or `wss://`"),
+            (_, Some("sse")) => (None, "`http://` or `https://`"),
+            (_, Some("http")) => (None, "`http://`, `https://` or `http+unix://`"),
+            _ => (None, "`http://`, `https://`, `ws://`, `wss://`, `unix://` or `http+unix://`"),
+        };
+        if kind.is_none() {
+            let message = match word {
+                Some(word) => format!("with `type: {word}`, `url` must begin with {expected}"),
+                None => format!("`url` must begin with {expected}"),
+            };
             self.reporter.error(Code::ConfigValue, &url.origin, message);
-            return None;
         }
-        Some(Launch::Http { url: address, headers: headers? })
+        kind
     }
 
     /// The value of a variable that a key names.

@@ -36,7 +36,7 @@ fn only(loaded: Loaded) -> ServerConfig {
 fn stdio(server: &ServerConfig) -> &StdioLaunch {
     match &server.launch {
         Launch::Stdio(launch) => launch,
-        Launch::Http { .. } => panic!("not a child"),
+        Launch::Remote(_) => panic!("not a child"),
     }
 }
 
@@ -269,7 +269,7 @@ url = "ftp://x"
         .config
         .ready()
         .map(|server| match &server.launch {
-            Launch::Http { url, headers } => {
+            Launch::Remote(RemoteLaunch { url, headers, .. }) => {
                 let headers: Vec<String> =
                     headers.iter().map(|(name, value)| format!("{name}: {}", value.expose())).collect();
                 format!("{url} {headers:?}")
@@ -301,7 +301,9 @@ fn the_missions_shape_loads() {
     assert_eq!(servers[0].name.as_str(), "file-server");
     assert_eq!(servers[0].timeouts.call, Duration::from_secs(60));
     assert_eq!(servers[0].categories, ["file-operations"]);
-    assert!(matches!(&servers[0].launch, Launch::Http { url, .. } if url == "http://localhost:8001"));
+    assert!(
+        matches!(&servers[0].launch, Launch::Remote(RemoteLaunch { url, .. }) if url == "http://localhost:8001")
+    );
     assert_eq!(stdio(servers[1]).command, "uvx");
     let settings = Settings::to_json(loaded.settings.of(Some("time")).unwrap());
     assert_eq!(settings["health_check"]["interval"]["value"], "10s");
