@@ -4,12 +4,13 @@
 
 pub mod codes;
 pub mod level;
+pub mod meta;
 pub mod method;
 pub mod revision;
 
 pub use level::Level;
 pub use method::{ListKind, Method};
-pub use revision::{Era, Revision};
+pub use revision::{Elicitation, Era, Revision, StructuredContent, Tasks};
 
 /// The name under which we introduce ourselves to clients and servers.
 pub const IMPLEMENTATION: &str = "switchboard";
@@ -18,4 +19,4 @@ pub const IMPLEMENTATION: &str = "switchboard";
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The `_meta` key whose presence marks a request of the modern era (MCP 2026-07-28, "Base protocol").
-pub const MODERN_META: &str = "io.modelcontextprotocol/protocolVersion";
+pub const MODERN_META: &str = meta::PROTOCOL_VERSION;
