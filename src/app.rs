@@ -11,14 +11,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::call::Client;
+use crate::call::Audience;
 use crate::catalog::Store;
 use crate::config::Loaded;
-use crate::frontend::Session;
 use crate::frontend::stdio::{Stdio, read_client};
+use crate::frontend::{Hall, Outlet, Session};
 use crate::registry::{Parts, Registry};
 use crate::status;
 use crate::supervisor::{Ending, Supervisor, SupervisorOptions};
+use crate::wire::Outbox;
 
 /// How long calls in flight may go on after the client has closed its end.
 const DRAIN: Duration = Duration::from_millis(1000);
@@ -32,9 +33,12 @@ const LEAST_LAST_LINES: Duration = Duration::from_millis(100);
 /// The least time between closing a child's stdin and SIGTERM, when calls had to be waited for.
 const LEAST_GRACE: Duration = Duration::from_millis(150);
 
+/// How many bytes may wait for a client before servers pause.
+const OUTBOX_LIMIT: usize = 32 << 20;
+
 /// A Switchboard without pipes.
 pub struct Switchboard {
-    session: Arc<Session>,
+    hall: Arc<Hall>,
     registry: Arc<Registry>,
 }
 
@@ -66,7 +70,7 @@ impl Switchboard {
         for problem in &loaded.problems {
             tracing::warn!("config: {}", problem.one_line());
         }
-        let session = Session::new();
+        let hall = Hall::new(true);
         let parts = Parts {
             config: loaded.config,
             problems: loaded.problems,
@@ -74,10 +78,10 @@ impl Switchboard {
             supervisor,
             own_tools: vec![Bytes::from(status::tool_definition())],
         };
-        let client: Arc<dyn Client> = Arc::clone(&session) as Arc<dyn Client>;
-        let registry = Registry::open(parts, &client);
-        session.attach(Arc::clone(&registry));
-        Self { session, registry }
+        let audience = Arc::clone(&hall) as Arc<dyn Audience>;
+        let registry = Registry::open(parts, &audience);
+        hall.attach(Arc::clone(&registry));
+        Self { hall, registry }
     }
 
     /// The live set of servers.
@@ -91,12 +95,14 @@ impl Switchboard {
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {
+        let outbox = Arc::new(Outbox::new(OUTBOX_LIMIT));
+        let session = Session::new(&self.hall, Outlet::Stream(Arc::clone(&outbox)));
         let writing = {
-            let session = Arc::clone(&self.session);
-            tokio::spawn(async move { session.outbox().write_to(&mut output).await })
+            let outbox = Arc::clone(&outbox);
+            tokio::spawn(async move { outbox.write_to(&mut output).await })
         };
         let reading = {
-            let session = Arc::clone(&self.session);
+            let session = Arc::clone(&session);
             tokio::spawn(async move { read_client(&session, input).await })
         };
         tokio::pin!(writing, reading);
@@ -110,14 +116,15 @@ impl Switchboard {
         reading.abort();
         if ended == Ended::ClientLeft && !writing.is_finished() {
             let drained = async {
-                self.session.drained().await;
-                self.session.outbox().flushed().await;
+                session.drained().await;
+                outbox.flushed().await;
             };
             let _ = tokio::time::timeout(DRAIN, drained).await;
         }
         self.registry.shutdown(ending(left.elapsed())).await;
-        self.session.end().await;
-        self.session.outbox().close();
+        session.end().await;
+        self.hall.end().await;
+        outbox.close();
         if !writing.is_finished() {
             let patience = LAST_LINES_AT.saturating_sub(left.elapsed()).max(LEAST_LAST_LINES);
             let _ = tokio::time::timeout(patience, &mut writing).await;

@@ -11,6 +11,7 @@
 pub mod link;
 
 mod compose;
+mod gate;
 mod handshake;
 mod lifecycle;
 mod listing;
@@ -25,9 +26,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::call::{AskKey, Call, Client, Ticket};
+use crate::call::{AskKey, Asker, Audience, Call, CallerId, Ticket};
 use crate::catalog::Offering;
-use crate::config::ServerConfig;
+use crate::config::{Questions, ServerConfig};
 use crate::failure::{Code, Failure};
 use crate::names::ServerName;
 use crate::protocol::{Level, ListKind};
@@ -62,7 +63,7 @@ pub enum Extent {
 /// One server. Shared; the process behind it comes and goes.
 pub struct Backend {
     config: ServerConfig,
-    client: Arc<dyn Client>,
+    audience: Arc<dyn Audience>,
     link: Link,
     orders: Orders,
     is_stale: AtomicBool,
@@ -138,11 +139,11 @@ impl Orders {
 
 impl Backend {
     /// A backend whose server is not running. [`Lifecycle::run`] must be spawned for it to ever do so.
-    pub fn new(config: ServerConfig, client: Arc<dyn Client>) -> Arc<Self> {
+    pub fn new(config: ServerConfig, audience: Arc<dyn Audience>) -> Arc<Self> {
         Arc::new(Self {
-            link: Link::new(config.name.clone()),
+            link: Link::new(config.name.clone(), config.questions == Questions::Serialize),
             config,
-            client,
+            audience,
             orders: Orders::default(),
             is_stale: AtomicBool::new(false),
             waits: Notify::new(),
@@ -195,9 +196,17 @@ impl Backend {
             }
             Submitted::Refused(call, failure) => {
                 self.tally(|tallies| tallies.failures += 1);
-                call.client.fail(call.ticket, failure);
+                call.caller.fail(call.ticket, failure);
             }
         }
+    }
+
+    /// Takes back a call that was never sent: it waits for the next run.
+    fn call_again(&self, call: Call) {
+        if let Submitted::Refused(call, failure) = self.link.submit(call) {
+            call.caller.fail(call.ticket, failure);
+        }
+        self.waits.notify_one();
     }
 
     /// Fails calls that waited for the server too long: behind other starts, or through the pauses of a server that
@@ -224,13 +233,8 @@ impl Backend {
     }
 
     /// The client no longer wants the answer; the server is told, if it has been sent the call.
-    pub fn cancel(&self, ticket: Ticket, reason: Option<&str>) {
-        self.link.cancel(ticket, reason);
-    }
-
-    /// The client's answer to a question of the server.
-    pub fn answer(&self, key: &AskKey, line: &Bytes, body: Body) {
-        self.link.answer(key, line, body);
+    pub fn cancel(&self, caller: CallerId, ticket: Ticket, reason: Option<&str>) {
+        self.link.cancel(caller, ticket, reason);
     }
 
     /// Sends a notification to the server, if it is running.
@@ -335,8 +339,28 @@ impl Backend {
     fn fail_all(&self, calls: Vec<Call>, failure: &Failure) {
         self.tally(|tallies| tallies.failures += calls.len() as u64);
         for call in calls {
-            call.client.fail(call.ticket, failure.clone());
+            call.caller.fail(call.ticket, failure.clone());
         }
+    }
+}
+
+impl std::fmt::Debug for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Backend").field("server", self.name()).finish_non_exhaustive()
+    }
+}
+
+impl Asker for Backend {
+    fn answer(&self, key: &AskKey, line: &Bytes, body: Body) {
+        self.link.answer(key, line, body);
+    }
+
+    fn progress(&self, _key: &AskKey, params: &[u8]) {
+        self.link.notify("notifications/progress", Some(params));
+    }
+
+    fn rests(&self, key: &AskKey) {
+        self.link.rests(key);
     }
 }
 

@@ -1,17 +1,23 @@
 //! The currency between rooms: a call on its way to a server, what comes back, and what servers say in between.
 //!
-//! A frontend makes a [`Call`] and names it by a [`Ticket`] of its own; a backend answers to the [`Client`] with the
+//! A frontend makes a [`Call`] and names it by a [`Ticket`] of its own; a backend answers to the [`Caller`] with the
 //! ticket, and never learns what the client's id or the exposed name was. The other way round a server's question
-//! travels as an [`Ask`] under an [`AskKey`], and the frontend never learns the server's id.
+//! travels as an [`Ask`] under an [`AskKey`], is answered to its [`Asker`], and the frontend never learns the server's id.
+//! What a server says outside of calls goes to its [`Audience`].
+//!
+//! Neither side knows the other's revision of the protocol: both say in which one a text is written, and whoever
+//! writes it out again translates it.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::failure::Failure;
 use crate::names::{OriginalName, ServerName};
-use crate::protocol::{Method, Revision};
+use crate::protocol::{Level, Method, Revision};
 use crate::wire::{Body, Id, Span};
 
 /// A frontend's name for one of its open requests.
@@ -24,7 +30,7 @@ pub struct Call {
     /// The frontend's name for it.
     pub ticket: Ticket,
     /// Whose it is.
-    pub client: Arc<dyn Client>,
+    pub caller: Arc<dyn Caller>,
     /// The method, the same on both sides.
     pub method: Method,
     /// What is called, in the server's own words, for texts that people read.
@@ -35,6 +41,8 @@ pub struct Call {
     pub params: Option<Span>,
     /// The name or URI in the server's spelling, as JSON, and the place in `line` where it belongs.
     pub target: Option<(Span, Bytes)>,
+    /// Where the object `_meta` stands in the parameters.
+    pub meta: Option<Span>,
     /// Where the progress token for the server goes.
     pub token: TokenPlace,
 }
@@ -67,6 +75,8 @@ pub struct Reply<'a> {
     pub line: &'a Bytes,
     /// Where the result or error stands in it.
     pub body: Body,
+    /// The revision in which it is written.
+    pub revision: &'static Revision,
 }
 
 /// What a server may ask of the client in the middle of its work.
@@ -121,11 +131,27 @@ pub struct AskKey {
     pub id: Id,
 }
 
+/// Who asks, for the one who has the answer.
+pub trait Asker: Send + Sync + std::fmt::Debug {
+    /// The answer to a question: the client's result or error in `line`, already in the server's revision.
+    fn answer(&self, key: &AskKey, line: &Bytes, body: Body);
+
+    /// The client reports progress on a question. The parameters have the server's own token.
+    fn progress(&self, _key: &AskKey, _params: &[u8]) {}
+
+    /// The answer will take long: the call in whose middle the question was asked rests until it comes.
+    fn rests(&self, _key: &AskKey) {}
+}
+
 /// A question of a server to the client's user or model.
 #[derive(Debug)]
 pub struct Ask<'a> {
     /// The backend's name for it.
     pub key: AskKey,
+    /// Who wants the answer.
+    pub asker: Arc<dyn Asker>,
+    /// The revision in which it is written.
+    pub revision: &'static Revision,
     /// What is asked.
     pub kind: AskKind,
     /// The line that holds the parameters.
@@ -172,11 +198,28 @@ impl Introduction {
     }
 }
 
-/// The client's side, as backends see it. No method waits: what cannot be passed on at once is queued or dropped by
-/// the implementation.
-pub trait Client: Send + Sync + std::fmt::Debug {
-    /// How the client introduced itself.
+/// Tells callers apart; no two have the same while we run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallerId(u64);
+
+impl CallerId {
+    /// An id that nobody has.
+    pub fn fresh() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// The one who made calls, as backends see him: a session with a client, or one request of a client without sessions. No method waits.
+pub trait Caller: Send + Sync + std::fmt::Debug {
+    /// Who it is.
+    fn id(&self) -> CallerId;
+
+    /// How he introduced himself: for a client without sessions, in this request.
     fn introduction(&self) -> Introduction;
+
+    /// The least severe log messages that he wants to see.
+    fn level(&self) -> Option<Level>;
 
     /// The server has answered the call.
     fn reply(&self, ticket: Ticket, reply: Reply<'_>);
@@ -187,8 +230,30 @@ pub trait Client: Send + Sync + std::fmt::Debug {
     /// The server reports progress on the call; `token` is where our token stands in the line.
     fn progress(&self, ticket: Ticket, notice: Notice<'_>, token: Span);
 
-    /// The server sends a log message.
-    fn log(&self, server: &ServerName, notice: Notice<'_>);
+    /// The server sends a log message while it works on the call.
+    fn log(&self, ticket: Ticket, server: &ServerName, notice: Notice<'_>);
+
+    /// The server asks something in the middle of the call.
+    ///
+    /// # Errors
+    /// The client cannot be asked this.
+    fn ask(&self, ticket: Ticket, ask: Ask<'_>) -> Result<(), NotAsked>;
+
+    /// The server no longer wants the answer.
+    fn withdraw(&self, key: &AskKey, reason: &str);
+}
+
+/// A call in flight at a server, for what the server says without naming the call.
+pub type InFlight = (Ticket, Arc<dyn Caller>);
+
+/// Everybody behind us, as a backend sees them. No method waits: what cannot be passed on at once is queued or dropped by
+/// the implementation.
+pub trait Audience: Send + Sync + std::fmt::Debug {
+    /// How servers that hold a conversation are told who we are, once for all clients.
+    fn introduction(&self) -> Introduction;
+
+    /// The server sends a log message and does not say for which of the calls in flight.
+    fn log(&self, server: &ServerName, notice: Notice<'_>, in_flight: &[InFlight]);
 
     /// A log message of ours about the server.
     fn say(&self, server: &ServerName, text: &str);
@@ -199,18 +264,18 @@ pub trait Client: Send + Sync + std::fmt::Debug {
     /// An elicitation by URL has come to its end (2025-11-25, "Elicitation").
     fn elicitation_complete(&self, notice: Notice<'_>);
 
-    /// The server asks.
+    /// The server asks something outside of any call.
     ///
     /// # Errors
-    /// The client cannot be asked this.
+    /// There is nobody who could be asked this.
     fn ask(&self, ask: Ask<'_>) -> Result<(), NotAsked>;
 
-    /// The server no longer wants the answer.
+    /// The server no longer wants the answer to a question that was asked outside of any call.
     fn withdraw(&self, key: &AskKey, reason: &str);
 
-    /// Whether so much waits for the client that servers must pause.
+    /// Whether so much waits for the only client that servers must pause.
     fn is_full(&self) -> bool;
 
     /// Resolves when the client has room again.
-    fn room(&self) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    fn room(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }

@@ -9,11 +9,15 @@ mod announce;
 mod answer;
 mod ask;
 mod batch;
+mod hall;
 mod incoming;
+mod outlet;
 mod pending;
 mod session;
 pub mod stdio;
 
+pub use hall::Hall;
+pub use outlet::Outlet;
 pub use session::Session;
 
 /// No message to a client is longer than this: common clients hang up at 10 MiB, on all servers at once.

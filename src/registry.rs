@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::backend::{Backend, Extent, Lifecycle, Observer, State};
-use crate::call::{Client, Introduction};
+use crate::call::{Audience, Introduction};
 use crate::catalog::{Catalog, Offering, Options, Overrides, Rules, Source, Store, Stored};
 use crate::config::{Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
 use crate::names::ServerName;
@@ -80,10 +80,10 @@ impl Registry {
     /// Prepares a backend for every server. Nothing is started, and nothing is known of any server yet.
     ///
     /// Must be called inside a tokio runtime.
-    pub fn open(parts: Parts, client: &Arc<dyn Client>) -> Arc<Self> {
+    pub fn open(parts: Parts, audience: &Arc<dyn Audience>) -> Arc<Self> {
         let Parts { config, problems, store, supervisor, own_tools } = parts;
         let backends: Vec<Arc<Backend>> =
-            config.ready().map(|server| Backend::new(server.clone(), Arc::clone(client))).collect();
+            config.ready().map(|server| Backend::new(server.clone(), Arc::clone(audience))).collect();
         let by_name =
             backends.iter().enumerate().map(|(index, backend)| (backend.name().clone(), index)).collect();
         let offerings = HashMap::new();

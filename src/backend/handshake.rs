@@ -11,6 +11,8 @@ use crate::wire::{Body, json};
 /// What a server said of itself in its handshake.
 #[derive(Debug)]
 pub(super) struct Greeting {
+    /// The revision that it chose.
+    pub(super) revision: &'static Revision,
     /// Its raw initialize result.
     pub(super) result: Bytes,
     /// It has tools. A server that declares nothing at all is asked for everything.
@@ -67,13 +69,13 @@ pub(super) fn greeting(line: &Bytes, body: Body) -> Result<Greeting, Failure> {
             format!("its answer to `initialize` has no `protocolVersion`: {found}"),
         ));
     };
-    if Revision::find(&version).is_none() {
+    let Some(revision) = Revision::find(&version) else {
         return Err(Failure::new(
             Code::HandshakeRevision,
             format!("it speaks protocol revision `{version}`, which Switchboard does not know"),
         )
         .remedy("Update the server or Switchboard"));
-    }
+    };
     let capabilities = json::get(&result, "capabilities").map(|place| place.of(&result));
     let declares = |name| match capabilities {
         Some(capabilities) => json::get(capabilities, name).is_some(),
@@ -81,7 +83,7 @@ pub(super) fn greeting(line: &Bytes, body: Body) -> Result<Greeting, Failure> {
     };
     let (tools, prompts, resources) = (declares("tools"), declares("prompts"), declares("resources"));
     let logging = declares("logging");
-    Ok(Greeting { tools, prompts, resources, logging, result: Bytes::copy_from_slice(&result) })
+    Ok(Greeting { revision, tools, prompts, resources, logging, result: Bytes::copy_from_slice(&result) })
 }
 
 /// The parameters of `logging/setLevel`.

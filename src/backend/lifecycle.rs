@@ -228,7 +228,7 @@ impl Lifecycle {
         let Child { mut stdin, stdout, noise, process } = self.supervisor.spawn(plan).await?;
         *lock(&self.backend.stderr) = Some(process.stderr());
         let outbox = Arc::new(Outbox::new(OUTBOX_LIMIT));
-        self.backend.link.attach(generation, Arc::clone(&outbox));
+        self.backend.link.attach(generation, Arc::clone(&outbox), false);
         let writer = tokio::spawn({
             let (outbox, backend) = (Arc::clone(&outbox), Arc::clone(&self.backend));
             async move {
@@ -261,7 +261,7 @@ impl Lifecycle {
     async fn greet(&mut self, run: &mut Run) -> Result<Greeting, RunEnd> {
         let patience = self.backend.config().timeouts.start;
         let backend = Arc::clone(&self.backend);
-        let params = handshake::params(&backend.client.introduction(), &backend.config().protocol);
+        let params = handshake::params(&backend.audience.introduction(), &backend.config().protocol);
         let answer = backend.ask_server("initialize", Some(&params), patience);
         tokio::pin!(answer);
         let early = tokio::select! {

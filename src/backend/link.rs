@@ -13,10 +13,12 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::backend::compose;
+use crate::backend::gate::{Gate, Held};
 use crate::backend::handshake::Greeting;
-use crate::call::{AskKey, Call, Client, Ticket, TokenPlace};
+use crate::call::{AskKey, Call, Caller, CallerId, InFlight, Ticket, TokenPlace};
 use crate::failure::{Code, Failure};
 use crate::names::{OriginalName, ServerName};
+use crate::protocol::{Method, Revision};
 use crate::wire::{Body, Id, Outbox, Span};
 
 /// How many calls may be in flight or waiting per server.
@@ -39,6 +41,8 @@ struct Inner {
     run: Option<Run>,
     /// Calls for the next run, oldest first.
     waiting: VecDeque<(Instant, Call)>,
+    /// Whether calls of different callers that may be asked something must not meet at this server.
+    serializes: bool,
     /// While the server cannot be started: what a call is answered with, and until when.
     refusal: Option<(Failure, Instant)>,
     generations: u64,
@@ -47,13 +51,31 @@ struct Inner {
 
 /// One run of the server.
 struct Run {
+    server: ServerName,
     generation: u64,
     outbox: Arc<Outbox>,
     /// What the server said in its handshake; calls pass from then on.
     greeting: Option<Arc<Greeting>>,
+    /// The revision that it speaks, once it has said so.
+    revision: &'static Revision,
     next_id: u64,
     flights: HashMap<u64, Flight>,
-    asks: Vec<Id>,
+    asks: Vec<OpenAsk>,
+    gate: Gate<Answer>,
+}
+
+/// The answer to a question of the server, which may have to wait for its turn.
+struct Answer {
+    id: Id,
+    text: Bytes,
+    body: Body,
+}
+
+/// A question of the server that is not answered yet.
+struct OpenAsk {
+    id: Id,
+    /// The call in whose middle it was asked, if that is known.
+    whose: Option<u64>,
 }
 
 struct Flight {
@@ -65,18 +87,23 @@ struct Flight {
     progress: Option<f64>,
     /// Where the line begins in the stream of bytes to this run.
     position: u64,
+    /// It waits for its user, and others may be at the server.
+    rests: bool,
 }
 
 enum Owner {
-    Client { call: Box<Parked>, relay_progress: bool },
+    Client { call: Box<Flown>, relay_progress: bool },
     Own(oneshot::Sender<OwnReply>),
 }
 
 /// What is kept of a call in flight.
-struct Parked {
-    ticket: Ticket,
-    client: Arc<dyn Client>,
-    label: OriginalName,
+pub(super) struct Flown {
+    pub(super) ticket: Ticket,
+    pub(super) caller: Arc<dyn Caller>,
+    pub(super) label: OriginalName,
+    pub(super) method: Method,
+    /// The whole call, where it may have to be sent again.
+    pub(super) again: Option<Call>,
 }
 
 /// The answer to a request of our own: the line and the place of the answer in it.
@@ -95,7 +122,7 @@ pub(super) enum Submitted {
 /// Whose call an answer belongs to.
 pub(super) enum Addressee {
     /// A client's.
-    Client(Ticket, Arc<dyn Client>),
+    Client(Box<Flown>, &'static Revision),
     /// Ours.
     Own(oneshot::Sender<OwnReply>),
 }
@@ -103,15 +130,25 @@ pub(super) enum Addressee {
 /// Whom progress belongs to.
 pub(super) enum Listener {
     /// A client that asked for it.
-    Client(Ticket, Arc<dyn Client>),
+    Client(Ticket, Arc<dyn Caller>),
     /// Nobody: it only keeps the call alive.
     Nobody,
+}
+
+/// To whom a question of the server goes.
+pub(super) enum Whose {
+    /// To the caller of this call: its id at the server, and the caller's own name for it.
+    Ones(u64, Ticket, Arc<dyn Caller>),
+    /// No call is in flight.
+    Nobodys,
+    /// Several callers have calls in flight, and it does not say in whose it belongs.
+    Unclear,
 }
 
 /// A call that got no answer of the server.
 pub(super) struct Lost {
     pub(super) ticket: Ticket,
-    pub(super) client: Arc<dyn Client>,
+    pub(super) caller: Arc<dyn Caller>,
     pub(super) label: OriginalName,
     /// How long it had been in flight.
     pub(super) after: Duration,
@@ -123,12 +160,14 @@ pub(super) struct Lost {
 #[derive(Default)]
 pub(super) struct Remains {
     pub(super) lost: Vec<Lost>,
-    pub(super) asks: Vec<AskKey>,
+    pub(super) asks: Vec<(AskKey, Option<Arc<dyn Caller>>)>,
+    /// Calls that were never sent because they had to wait for others.
+    pub(super) held: Vec<Call>,
 }
 
 impl Link {
-    pub(super) fn new(server: ServerName) -> Self {
-        Self { server, inner: Mutex::default() }
+    pub(super) fn new(server: ServerName, serializes: bool) -> Self {
+        Self { server, inner: Mutex::new(Inner { serializes, ..Inner::default() }) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -148,7 +187,7 @@ impl Link {
         }
         inner.last_used = Some(now);
         if let Some(run) = inner.run.as_mut().filter(|run| run.greeting.is_some()) {
-            return run.send(call, now, &self.server);
+            return run.submit(call, now);
         }
         if let Some((failure, until)) = &inner.refusal
             && now < *until
@@ -160,24 +199,28 @@ impl Link {
     }
 
     /// Forgets a call; tells the server if it has been sent there.
-    pub(super) fn cancel(&self, ticket: Ticket, reason: Option<&str>) {
+    pub(super) fn cancel(&self, caller: CallerId, ticket: Ticket, reason: Option<&str>) {
         let mut inner = self.lock();
-        inner.waiting.retain(|(_, call)| call.ticket != ticket);
-        if let Some(run) = &mut inner.run
-            && let Some(id) = run.id_of(ticket)
-        {
-            run.flights.remove(&id);
-            run.cancel(id, reason);
+        let is_it = |call: &Call| call.ticket == ticket && call.caller.id() == caller;
+        inner.waiting.retain(|(_, call)| !is_it(call));
+        if let Some(run) = &mut inner.run {
+            run.gate.forget(|held| matches!(held, Held::Call(call) if is_it(call)));
+            if let Some(id) = run.id_of(caller, ticket) {
+                run.take(id);
+                run.cancel(id, reason);
+            }
         }
     }
 
     /// Takes the addressee of an answer with our id, if the call is still open.
     pub(super) fn landed(&self, generation: u64, id: u64) -> Option<Addressee> {
         let mut inner = self.lock();
-        let flight = inner.run_of(generation)?.flights.remove(&id)?;
+        let run = inner.run_of(generation)?;
+        let revision = run.revision;
+        let flight = run.take(id)?;
         inner.last_used = Some(Instant::now());
         Some(match flight.owner {
-            Owner::Client { call, .. } => Addressee::Client(call.ticket, call.client),
+            Owner::Client { call, .. } => Addressee::Client(call, revision),
             Owner::Own(sender) => Addressee::Own(sender),
         })
     }
@@ -186,13 +229,16 @@ impl Link {
     pub(super) fn landed_all(&self, generation: u64) -> Vec<Addressee> {
         let mut inner = self.lock();
         let Some(run) = inner.run_of(generation) else { return Vec::new() };
+        let revision = run.revision;
         let clients = run.flights.extract_if(|_, flight| matches!(flight.owner, Owner::Client { .. }));
-        clients
+        let landed = clients
             .filter_map(|(_, flight)| match flight.owner {
-                Owner::Client { call, .. } => Some(Addressee::Client(call.ticket, call.client)),
+                Owner::Client { call, .. } => Some(Addressee::Client(call, revision)),
                 Owner::Own(_) => None,
             })
-            .collect()
+            .collect();
+        run.admit();
+        landed
     }
 
     /// Notes progress on a call. `None` if the call is not open or the value does not rise.
@@ -206,7 +252,7 @@ impl Link {
         flight.alive = Instant::now();
         Some(match &flight.owner {
             Owner::Client { call, relay_progress: true } => {
-                Listener::Client(call.ticket, Arc::clone(&call.client))
+                Listener::Client(call.ticket, Arc::clone(&call.caller))
             }
             _ => Listener::Nobody,
         })
@@ -216,18 +262,20 @@ impl Link {
     pub(super) fn expire(&self, now: Instant, idle: Duration, total: Duration) -> Vec<Lost> {
         let mut inner = self.lock();
         let Some(run) = &mut inner.run else { return Vec::new() };
+        // A server that waits for an answer of the user is not idle.
+        let waits_for_user = |id| run.asks.iter().any(|ask| ask.whose.is_none_or(|whose| whose == id));
         let late: Vec<u64> = run
             .flights
             .iter()
-            .filter(|(_, flight)| {
+            .filter(|(id, flight)| {
                 matches!(flight.owner, Owner::Client { .. })
-                    && (now - flight.alive >= idle || now - flight.sent >= total)
+                    && (now - flight.alive >= idle && !waits_for_user(**id) || now - flight.sent >= total)
             })
             .map(|(id, _)| *id)
             .collect();
         late.into_iter()
             .filter_map(|id| {
-                let lost = run.flights.remove(&id)?.lost(now, u64::MAX)?;
+                let lost = run.take(id)?.lost(now, u64::MAX)?;
                 run.cancel(id, Some("the call took too long"));
                 Some(lost)
             })
@@ -301,36 +349,82 @@ impl Link {
 
     // === questions of the server ===
 
-    /// Notes a question of the server. `None` if it is of an earlier run, or one question too many.
-    pub(super) fn asked(&self, generation: u64, id: Id) -> Option<AskKey> {
+    /// Notes a question of the server, and whose it is. `None` if it is of an earlier run, or one question too many.
+    ///
+    /// `about` is the call that the transport says it belongs to. Without that, it belongs to the caller whose calls are
+    /// the only ones in flight.
+    pub(super) fn asked(&self, generation: u64, id: Id, about: Option<u64>) -> Option<(AskKey, Whose)> {
         let mut inner = self.lock();
         let run = inner.run_of(generation)?;
-        if run.asks.len() >= MAX_ASKS || run.asks.contains(&id) {
+        if run.asks.len() >= MAX_ASKS || run.asks.iter().any(|open| open.id == id) {
             return None;
         }
-        run.asks.push(id.clone());
-        Some(AskKey { server: self.server.clone(), generation, id })
-    }
-
-    /// Takes a question back: the server has withdrawn it.
-    pub(super) fn withdrawn(&self, generation: u64, id: &Id) -> Option<AskKey> {
-        let mut inner = self.lock();
-        let asks = &mut inner.run_of(generation)?.asks;
-        let place = asks.iter().position(|open| open == id)?;
-        asks.swap_remove(place);
-        Some(AskKey { server: self.server.clone(), generation, id: id.clone() })
-    }
-
-    /// Sends the answer to a question, if it is still open.
-    pub(super) fn answer(&self, key: &AskKey, text: &Bytes, body: Body) {
-        if self.withdrawn(key.generation, &key.id).is_none() {
-            return;
-        }
-        let (member, span) = match body {
-            Body::Result(span) => ("result", span),
-            Body::Error(span) => ("error", span),
+        let whose = match about {
+            Some(flight) => run
+                .caller_of(flight)
+                .map_or(Whose::Nobodys, |(call, caller)| Whose::Ones(flight, call, caller)),
+            None => run.only_caller(),
         };
-        self.answer_locally(key.generation, &key.id, member, text, span);
+        let flight = match &whose {
+            Whose::Ones(flight, ..) => Some(*flight),
+            Whose::Nobodys | Whose::Unclear => None,
+        };
+        run.asks.push(OpenAsk { id: id.clone(), whose: flight });
+        Some((AskKey { server: self.server.clone(), generation, id }, whose))
+    }
+
+    /// Takes a question back: the server has withdrawn it, or it cannot be asked. Gives the caller who was asked.
+    pub(super) fn withdrawn(&self, generation: u64, id: &Id) -> Option<(AskKey, Option<Arc<dyn Caller>>)> {
+        let mut inner = self.lock();
+        let run = inner.run_of(generation)?;
+        let whose = run.close_ask(id)?;
+        let caller = whose.and_then(|flight| run.caller_of(flight)).map(|(_, caller)| caller);
+        Some((AskKey { server: self.server.clone(), generation, id: id.clone() }, caller))
+    }
+
+    /// Sends the answer to a question, if it is still open. Where the call rested meanwhile and others are at the server,
+    /// the answer waits for them.
+    pub(super) fn answer(&self, key: &AskKey, text: &Bytes, body: Body) {
+        let mut inner = self.lock();
+        let Some(run) = inner.run_of(key.generation) else { return };
+        let Some(whose) = run.asks.iter().find(|open| open.id == key.id).map(|open| open.whose) else {
+            return;
+        };
+        let answer = Answer { id: key.id.clone(), text: text.clone(), body };
+        match whose {
+            Some(flight) => run.answer_in_turn(flight, answer),
+            None => run.send_answer(&answer),
+        }
+    }
+
+    /// The call in whose middle this was asked rests: it cannot ask anything else until it is answered, so that others may
+    /// go on meanwhile.
+    pub(super) fn rests(&self, key: &AskKey) {
+        if let Some(run) = self.lock().run_of(key.generation)
+            && let Some(flight) = run.asks.iter().find(|open| open.id == key.id).and_then(|open| open.whose)
+        {
+            run.rest(flight);
+        }
+    }
+
+    /// Everybody who has a call in flight, each caller once.
+    pub(super) fn callers(&self, generation: u64) -> Vec<InFlight> {
+        let mut inner = self.lock();
+        let Some(run) = inner.run_of(generation) else { return Vec::new() };
+        let mut callers: Vec<InFlight> = Vec::new();
+        for flight in run.flights.values() {
+            if let Owner::Client { call, .. } = &flight.owner
+                && !callers.iter().any(|(_, known)| known.id() == call.caller.id())
+            {
+                callers.push((call.ticket, Arc::clone(&call.caller)));
+            }
+        }
+        callers
+    }
+
+    /// Whose call has this id.
+    pub(super) fn caller_of(&self, generation: u64, flight: u64) -> Option<InFlight> {
+        self.lock().run_of(generation)?.caller_of(flight)
     }
 
     /// Answers a request of the server that was never noted as a question.
@@ -350,16 +444,22 @@ impl Link {
     }
 
     /// A process runs; only requests of our own pass so far.
-    pub(super) fn attach(&self, generation: u64, outbox: Arc<Outbox>) {
+    ///
+    /// `has_streams` says that the server's questions come with the call that they belong to.
+    pub(super) fn attach(&self, generation: u64, outbox: Arc<Outbox>, has_streams: bool) {
         let mut inner = self.lock();
+        let guards = inner.serializes && !has_streams;
         inner.refusal = None;
         inner.run = Some(Run {
+            server: self.server.clone(),
             generation,
             outbox,
             greeting: None,
+            revision: Revision::newest_legacy(),
             next_id: 1,
             flights: HashMap::default(),
             asks: Vec::new(),
+            gate: Gate::new(guards),
         });
     }
 
@@ -370,10 +470,11 @@ impl Link {
         let waiting = std::mem::take(&mut inner.waiting);
         inner.last_used = Some(now);
         let Some(run) = &mut inner.run else { return Vec::new() };
+        run.revision = greeting.revision;
         run.greeting = Some(greeting);
         waiting
             .into_iter()
-            .filter_map(|(_, call)| match run.send(call, now, &self.server) {
+            .filter_map(|(_, call)| match run.submit(call, now) {
                 Submitted::Refused(call, failure) => Some((call, failure)),
                 Submitted::Sent | Submitted::Waits => None,
             })
@@ -397,9 +498,13 @@ impl Link {
         let mut inner = self.lock();
         let Some(run) = inner.run.take() else { return Remains::default() };
         let (now, taken) = (Instant::now(), run.outbox.taken());
+        let asks = run.asks.iter().map(|ask| {
+            let key = AskKey { server: self.server.clone(), generation: run.generation, id: ask.id.clone() };
+            (key, ask.whose.and_then(|flight| run.caller_of(flight)).map(|(_, caller)| caller))
+        });
+        let asks = asks.collect();
         let lost = run.flights.into_values().filter_map(|flight| flight.lost(now, taken)).collect();
-        let key = |id| AskKey { server: self.server.clone(), generation: run.generation, id };
-        Remains { lost, asks: run.asks.into_iter().map(key).collect() }
+        Remains { lost, asks, held: run.gate.into_calls() }
     }
 
     /// Answers calls with `failure` until the given time, instead of letting them wait.
@@ -410,7 +515,7 @@ impl Link {
 
 impl Inner {
     fn open_calls(&self) -> usize {
-        self.waiting.len() + self.run.as_ref().map_or(0, |run| run.flights.len())
+        self.waiting.len() + self.run.as_ref().map_or(0, |run| run.flights.len() + run.gate.waiting())
     }
 
     fn run_of(&mut self, generation: u64) -> Option<&mut Run> {
@@ -423,33 +528,150 @@ impl Run {
         let id = self.next_id;
         self.next_id += 1;
         let position = self.outbox.pushed();
-        self.flights.insert(id, Flight { owner, sent: now, alive: now, progress: None, position });
+        self.flights
+            .insert(id, Flight { owner, sent: now, alive: now, progress: None, position, rests: false });
         id
     }
 
-    fn send(&mut self, call: Call, now: Instant, server: &ServerName) -> Submitted {
+    /// Sends a call, or lets it wait for those that it must not meet.
+    fn submit(&mut self, call: Call, now: Instant) -> Submitted {
+        match self.gate.enter(call) {
+            Some(call) => self.send(call, now),
+            None => Submitted::Sent,
+        }
+    }
+
+    fn send(&mut self, call: Call, now: Instant) -> Submitted {
         let relay_progress = matches!(call.token, TokenPlace::Client(_));
         let id = self.next_id;
         let position = self.outbox.pushed();
         if self.outbox.try_push(|line| compose::request(line, id, &call)).is_err() {
             let failure = Failure::new(
                 Code::CallBusy,
-                format!("{} MiB wait for `{server}` to read them", OUTBOX_LIMIT >> 20),
+                format!("{} MiB wait for `{}` to read them", OUTBOX_LIMIT >> 20, self.server),
             )
             .remedy("Call again later; if it stays so, the server does not read its input");
-            return Submitted::Refused(Box::new(call), failure.of(server));
+            self.gate.leave();
+            return Submitted::Refused(Box::new(call), failure.of(&self.server));
         }
         self.next_id += 1;
-        let parked = Box::new(Parked { ticket: call.ticket, client: call.client, label: call.label });
-        let owner = Owner::Client { call: parked, relay_progress };
-        self.flights.insert(id, Flight { owner, sent: now, alive: now, progress: None, position });
+        let flown = Box::new(Flown {
+            ticket: call.ticket,
+            caller: Arc::clone(&call.caller),
+            label: call.label.clone(),
+            method: call.method,
+            again: None,
+        });
+        let owner = Owner::Client { call: flown, relay_progress };
+        self.flights
+            .insert(id, Flight { owner, sent: now, alive: now, progress: None, position, rests: false });
         Submitted::Sent
     }
 
-    fn id_of(&self, ticket: Ticket) -> Option<u64> {
-        let is_it =
-            |flight: &Flight| matches!(&flight.owner, Owner::Client { call, .. } if call.ticket == ticket);
+    fn id_of(&self, caller: CallerId, ticket: Ticket) -> Option<u64> {
+        let is_it = |flight: &Flight| matches!(&flight.owner, Owner::Client { call, .. } if call.ticket == ticket && call.caller.id() == caller);
         self.flights.iter().find(|(_, flight)| is_it(flight)).map(|(id, _)| *id)
+    }
+
+    /// Takes a flight out, and lets in who waited for that.
+    fn take(&mut self, id: u64) -> Option<Flight> {
+        let flight = self.flights.remove(&id)?;
+        if matches!(flight.owner, Owner::Client { .. }) && !flight.rests {
+            self.gate.leave();
+            self.admit();
+        }
+        Some(flight)
+    }
+
+    fn admit(&mut self) {
+        while let Some(held) = self.gate.next() {
+            match held {
+                Held::Call(call) => {
+                    if let Submitted::Refused(call, failure) = self.send(call, Instant::now()) {
+                        call.caller.fail(call.ticket, failure);
+                    }
+                }
+                Held::Answer { flight, answer } => match self.flights.get_mut(&flight) {
+                    Some(flight) if flight.rests => {
+                        flight.rests = false;
+                        self.send_answer(&answer);
+                    }
+                    // Another answer has woken the call already, or the call is over.
+                    Some(_) => {
+                        self.gate.leave();
+                        self.send_answer(&answer);
+                    }
+                    None => self.gate.leave(),
+                },
+            }
+        }
+    }
+
+    fn caller_of(&self, flight: u64) -> Option<InFlight> {
+        match &self.flights.get(&flight)?.owner {
+            Owner::Client { call, .. } => Some((call.ticket, Arc::clone(&call.caller))),
+            Owner::Own(_) => None,
+        }
+    }
+
+    /// Who must be meant when the server does not say so: the only caller at work, else the only one who rests.
+    fn only_caller(&self) -> Whose {
+        let only = |rests: bool| {
+            let mut found = Whose::Nobodys;
+            for (id, flight) in self.flights.iter().filter(|(_, flight)| flight.rests == rests) {
+                let Owner::Client { call, .. } = &flight.owner else { continue };
+                match &found {
+                    Whose::Nobodys => found = Whose::Ones(*id, call.ticket, Arc::clone(&call.caller)),
+                    Whose::Ones(_, _, caller) if caller.id() == call.caller.id() => {}
+                    Whose::Ones(..) | Whose::Unclear => return Whose::Unclear,
+                }
+            }
+            found
+        };
+        match only(false) {
+            Whose::Nobodys => only(true),
+            found => found,
+        }
+    }
+
+    fn close_ask(&mut self, id: &Id) -> Option<Option<u64>> {
+        let place = self.asks.iter().position(|open| open.id == *id)?;
+        Some(self.asks.swap_remove(place).whose)
+    }
+
+    fn rest(&mut self, flight: u64) {
+        if let Some(flight) = self.flights.get_mut(&flight).filter(|flight| !flight.rests) {
+            flight.rests = true;
+            self.gate.leave();
+            self.admit();
+        }
+    }
+
+    fn answer_in_turn(&mut self, flight: u64, answer: Answer) {
+        let rests = self.flights.get(&flight).is_some_and(|flight| flight.rests);
+        let caller = self.caller_of(flight).map(|(_, caller)| caller);
+        let answer = match caller.filter(|_| rests) {
+            Some(caller) => self.gate.return_with(&*caller, flight, answer),
+            None => Some(answer),
+        };
+        if let Some(answer) = answer {
+            if let Some(flight) = self.flights.get_mut(&flight) {
+                flight.rests = false;
+            }
+            self.send_answer(&answer);
+        }
+    }
+
+    fn send_answer(&mut self, answer: &Answer) {
+        if self.close_ask(&answer.id).is_none() {
+            return;
+        }
+        let (member, span) = match answer.body {
+            Body::Result(span) => ("result", span),
+            Body::Error(span) => ("error", span),
+        };
+        let Answer { id, text, .. } = answer;
+        self.outbox.push(|line| compose::answer(line, id.as_bytes(), member, text, span));
     }
 
     fn cancel(&self, id: u64, reason: Option<&str>) {
@@ -463,7 +685,7 @@ impl Flight {
         let Owner::Client { call, .. } = self.owner else { return None };
         Some(Lost {
             ticket: call.ticket,
-            client: call.client,
+            caller: call.caller,
             label: call.label,
             after: now - self.sent,
             was_written: self.position < taken,

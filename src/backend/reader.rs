@@ -12,10 +12,10 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
 use crate::backend::Backend;
-use crate::backend::link::{Addressee, Listener};
-use crate::call::{Ask, AskKind, Client, NotAsked, Notice, Reply, Ticket};
+use crate::backend::link::{Addressee, Flown, Listener, Whose};
+use crate::call::{Ask, AskKind, Asker, NotAsked, Notice, Reply};
 use crate::failure::{Code, Failure};
-use crate::protocol::{ListKind, codes};
+use crate::protocol::{ListKind, Revision, codes};
 use crate::supervisor::NoiseLog;
 use crate::wire::{Body, Fault, Id, Line, LineReader, Message, Span, envelope, json};
 
@@ -49,14 +49,15 @@ pub(super) async fn read(
     let mut reader = Reader {
         backend,
         generation,
+        about: None,
         spread: Vec::new(),
         logs: Budget::new(LOGS),
         noise: Budget::new(NOISE),
         noise_log,
     };
     loop {
-        if reader.backend.client.is_full() {
-            reader.backend.client.room().await;
+        if reader.backend.audience.is_full() {
+            reader.backend.audience.room().await;
         }
         match stdout.read_buf(lines.space()).await {
             Ok(0) | Err(_) => {
@@ -81,6 +82,8 @@ pub(super) async fn read(
 struct Reader {
     backend: Arc<Backend>,
     generation: u64,
+    /// The call in whose own stream the message came that is being looked at.
+    about: Option<u64>,
     /// The beginning of a message that is spread over several lines.
     spread: Vec<u8>,
     logs: Budget,
@@ -138,7 +141,7 @@ impl Reader {
             return self.noise(line);
         };
         match self.backend.link.landed(self.generation, id) {
-            Some(Addressee::Client(ticket, client)) => self.reply(line, body, ticket, &*client),
+            Some(Addressee::Client(call, revision)) => self.reply(line, body, &call, revision),
             // The one who asked may have given up; then nobody misses the answer.
             Some(Addressee::Own(sender)) => drop(sender.send((line.clone(), body))),
             None => {
@@ -147,12 +150,14 @@ impl Reader {
         }
     }
 
-    fn reply(&self, line: &Bytes, body: Body, ticket: Ticket, client: &dyn Client) {
+    fn reply(&self, line: &Bytes, body: Body, call: &Flown, revision: &'static Revision) {
         match body {
             Body::Result(span) if line.get(span.start) == Some(&b'{') => {
-                client.reply(ticket, Reply { line, body })
+                call.caller.reply(call.ticket, Reply { line, body, revision })
             }
-            Body::Error(span) if is_proper_error(span.of(line)) => client.reply(ticket, Reply { line, body }),
+            Body::Error(span) if is_proper_error(span.of(line)) => {
+                call.caller.reply(call.ticket, Reply { line, body, revision })
+            }
             Body::Result(span) | Body::Error(span) => {
                 let text: String = String::from_utf8_lossy(span.of(line)).chars().take(300).collect();
                 let what = if matches!(body, Body::Result(_)) {
@@ -160,14 +165,14 @@ impl Reader {
                 } else {
                     "a broken error"
                 };
-                self.fail(ticket, client, Code::CallMalformed, format!("it answered with {what}: {text}"));
+                self.fail(call, Code::CallMalformed, format!("it answered with {what}: {text}"));
             }
         }
     }
 
-    fn fail(&self, ticket: Ticket, client: &dyn Client, code: Code, cause: String) {
+    fn fail(&self, call: &Flown, code: Code, cause: String) {
         self.backend.tally(|tallies| tallies.failures += 1);
-        client.fail(ticket, Failure::new(code, cause).of(self.backend.name()));
+        call.caller.fail(call.ticket, Failure::new(code, cause).of(self.backend.name()));
     }
 
     /// Ends the call that a broken answer belongs to.
@@ -175,7 +180,7 @@ impl Reader {
         let landed =
             envelope::own_id(id.as_bytes()).and_then(|id| self.backend.link.landed(self.generation, id));
         match landed {
-            Some(Addressee::Client(ticket, client)) => self.fail(ticket, &*client, code, cause),
+            Some(Addressee::Client(call, _)) => self.fail(&call, code, cause),
             Some(Addressee::Own(_)) => {}
             None => return false,
         }
@@ -203,9 +208,9 @@ impl Reader {
         }
         // It cannot be told whose answer it was. Whoever waits for it would wait for ever, so all are told.
         for addressee in self.backend.link.landed_all(self.generation) {
-            if let Addressee::Client(ticket, client) = addressee {
+            if let Addressee::Client(call, _) = addressee {
                 let cause = format!("it wrote a line that may have been the answer; {cause}");
-                self.fail(ticket, &*client, Code::CallTooLarge, cause);
+                self.fail(&call, Code::CallTooLarge, cause);
             }
         }
     }
@@ -275,12 +280,12 @@ impl Reader {
             "notifications/cancelled" => self.withdrawal(line, params),
             "notifications/resources/updated" => {
                 if let Some(params) = params {
-                    self.backend.client.updated(self.backend.name(), Notice { line, params });
+                    self.backend.audience.updated(self.backend.name(), Notice { line, params });
                 }
             }
             "notifications/elicitation/complete" => {
                 if let Some(params) = params {
-                    self.backend.client.elicitation_complete(Notice { line, params });
+                    self.backend.audience.elicitation_complete(Notice { line, params });
                 }
             }
             "notifications/tools/list_changed" => self.backend.refresh(ListKind::Tools),
@@ -316,14 +321,18 @@ impl Reader {
         match self.logs.spend(Instant::now()) {
             Spent::Within { dropped_before: 0 } => {}
             Spent::Within { dropped_before } => {
-                backend.client.say(
+                backend.audience.say(
                     backend.name(),
                     &format!("{dropped_before} log messages were dropped: too many at once"),
                 );
             }
             Spent::Over => return backend.tally(|tallies| tallies.dropped_logs += 1),
         }
-        backend.client.log(backend.name(), Notice { line, params });
+        let notice = Notice { line, params };
+        match self.about.and_then(|flight| backend.link.caller_of(self.generation, flight)) {
+            Some((ticket, caller)) => caller.log(ticket, backend.name(), notice),
+            None => backend.audience.log(backend.name(), notice, &backend.link.callers(self.generation)),
+        }
     }
 
     fn withdrawal(&self, line: &Bytes, params: Option<Span>) {
@@ -332,10 +341,11 @@ impl Reader {
             return;
         };
         let reason = json::get(params, "reason").and_then(|span| json::string(span.of(params)));
-        if let Some(key) = self.backend.link.withdrawn(self.generation, &id) {
-            self.backend
-                .client
-                .withdraw(&key, reason.as_deref().unwrap_or("the server withdrew its question"));
+        let reason = reason.as_deref().unwrap_or("the server withdrew its question");
+        match self.backend.link.withdrawn(self.generation, &id) {
+            Some((key, Some(caller))) => caller.withdraw(&key, reason),
+            Some((key, None)) => self.backend.audience.withdraw(&key, reason),
+            None => {}
         }
     }
 
@@ -349,15 +359,28 @@ impl Reader {
         let Some(kind) = AskKind::parse(method) else {
             return self.refuse(&id, codes::METHOD_NOT_FOUND, &format!("Method not found: {method}"));
         };
-        let Some(key) = self.backend.link.asked(self.generation, id.clone()) else {
+        let Some((key, whose)) = self.backend.link.asked(self.generation, id.clone(), self.about) else {
             return self.refuse(
                 &id,
                 codes::INVALID_REQUEST,
                 "too many open requests, or one with this id is open",
             );
         };
-        let ask = Ask { key, kind, line, params };
-        if let Err(refusal) = self.backend.client.ask(ask) {
+        let Some(greeting) = self.backend.link.greeting() else {
+            self.backend.link.withdrawn(self.generation, &id);
+            return self.refuse(&id, codes::INVALID_REQUEST, "questions come after the handshake");
+        };
+        let asker = Arc::clone(&self.backend) as Arc<dyn Asker>;
+        let ask = Ask { key, asker, revision: greeting.revision, kind, line, params };
+        let asked = match whose {
+            Whose::Ones(_, ticket, caller) => caller.ask(ticket, ask),
+            Whose::Nobodys => self.backend.audience.ask(ask),
+            Whose::Unclear => Err(NotAsked::Unacceptable(
+                "several clients have calls in flight here, and it cannot be told whose question this is"
+                    .to_owned(),
+            )),
+        };
+        if let Err(refusal) = asked {
             self.backend.link.withdrawn(self.generation, &id);
             match refusal {
                 NotAsked::Unsupported(why) => self.refuse(&id, codes::METHOD_NOT_FOUND, &why),

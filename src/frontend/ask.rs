@@ -3,12 +3,14 @@
 //! They are passed on only if the client declared that it takes them, always name the asking server where a person
 //! reads them, and are never answered by us in the user's name.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::call::{Ask, AskKey, AskKind, NotAsked};
-use crate::frontend::MAX_MESSAGE;
 use crate::frontend::pending::Question;
 use crate::frontend::session::{Session, fits, write_edited};
+use crate::frontend::{MAX_MESSAGE, Outlet};
 use crate::wire::outbox::render;
 use crate::wire::{Body, Span, envelope, json};
 
@@ -16,13 +18,14 @@ use crate::wire::{Body, Span, envelope, json};
 const MAX_QUESTIONS: usize = 1024;
 
 impl Session {
-    /// Puts a question to the client.
-    pub(super) fn put(&self, ask: Ask<'_>) -> Result<(), NotAsked> {
+    /// Puts a question to the client, on the way of the call in whose middle it is asked, if there is one.
+    pub(super) fn put(&self, ask: Ask<'_>, out: Option<Outlet>) -> Result<(), NotAsked> {
         self.check_declared(&ask)?;
         if ask.params.is_some_and(|params| !fits(params.len())) {
             return unacceptable(&format!("the question has more than {} MiB", MAX_MESSAGE >> 20));
         }
         let edits = Edits::of(&ask);
+        let out = out.unwrap_or_else(|| self.out.clone());
         let number = {
             let mut state = self.state();
             if state.questions.len() >= MAX_QUESTIONS {
@@ -30,7 +33,15 @@ impl Session {
             }
             let number = state.next_question;
             state.next_question += 1;
-            state.questions.insert(number, Question { key: ask.key.clone(), token: edits.token(&ask) });
+            let question = Question {
+                key: ask.key.clone(),
+                asker: Arc::clone(&ask.asker),
+                kind: ask.kind,
+                revision: ask.revision,
+                token: edits.token(&ask),
+                out: out.clone(),
+            };
+            state.questions.insert(number, question);
             number
         };
         let digits = number.to_string();
@@ -48,7 +59,7 @@ impl Session {
         });
         match &mut self.state().held {
             Some(held) => held.push((number, line)),
-            None => self.out.push(|out| out.copy(&line)),
+            None => out.push(|out| out.copy(&line)),
         }
         Ok(())
     }
@@ -85,13 +96,13 @@ impl Session {
         let number =
             state.questions.iter().find(|(_, question)| question.key == *key).map(|(number, _)| *number);
         let Some(number) = number else { return };
-        state.questions.remove(&number);
+        let Some(question) = state.questions.remove(&number) else { return };
         if let Some(held) = &mut state.held {
             // It was never put.
             return held.retain(|(waiting, _)| *waiting != number);
         }
         drop(state);
-        self.out.push(|out| {
+        question.out.push(|out| {
             out.copy(br#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"#);
             out.copy(number.to_string().as_bytes());
             out.copy(br#","reason":"#);
@@ -104,10 +115,9 @@ impl Session {
     pub(super) fn answered(&self, line: &Bytes, id: Option<Span>, body: Body) {
         let number = id.and_then(|span| envelope::own_id(span.of(line)));
         let question = number.and_then(|number| self.state().questions.remove(&number));
-        let backend = question.as_ref().and_then(|question| self.registry()?.backend(&question.key.server));
-        match (question.as_ref(), backend) {
-            (Some(question), Some(backend)) => backend.answer(&question.key, line, body),
-            _ => tracing::debug!("an answer of the client to no open question was dropped"),
+        match question {
+            Some(question) => question.asker.answer(&question.key, line, body),
+            None => tracing::debug!("an answer of the client to no open question was dropped"),
         }
     }
 
@@ -120,13 +130,11 @@ impl Session {
             .state()
             .questions
             .get(&number)
-            .map(|question| (question.key.clone(), question.token.clone()));
-        let Some((key, Some(own))) = found else { return };
+            .map(|question| (question.key.clone(), Arc::clone(&question.asker), question.token.clone()));
+        let Some((key, asker, Some(own))) = found else { return };
         let mut edited = crate::wire::Splice::new(raw);
         edited.replace(token, own);
-        if let Some(backend) = self.registry().and_then(|registry| registry.backend(&key.server)) {
-            backend.notify("notifications/progress", Some(&edited.to_bytes()));
-        }
+        asker.progress(&key, &edited.to_bytes());
     }
 }
 

@@ -2,6 +2,7 @@
 //! [`route`].
 
 mod local;
+pub(super) mod places;
 mod route;
 
 use std::borrow::Cow;
@@ -12,32 +13,33 @@ use tokio::time::Instant;
 
 use crate::frontend::answer::{Answer, excerpt};
 use crate::frontend::batch::Batch;
-use crate::frontend::pending::Request;
+use crate::frontend::pending::{Back, Request};
 use crate::frontend::session::Session;
-use crate::protocol::{MODERN_META, Method, codes};
+use crate::protocol::{Method, codes};
 use crate::registry::Registry;
-use crate::wire::outbox::render;
 use crate::wire::{Fault, Id, Line, Message, Span, envelope, json};
+use places::Places;
 
 /// A request as it came in: the line and the places in it.
-struct Incoming<'a> {
-    line: &'a Bytes,
-    id: Span,
-    params: Option<Span>,
-    batch: Option<Arc<Batch>>,
+pub(super) struct Incoming<'a> {
+    pub(super) line: &'a Bytes,
+    pub(super) id: Span,
+    pub(super) params: Option<Span>,
+    pub(super) places: Places,
+    pub(super) back: Back,
 }
 
 impl Incoming<'_> {
-    fn params(&self) -> &[u8] {
+    pub(super) fn params(&self) -> &[u8] {
         self.params.map(|span| span.of(self.line)).unwrap_or_default()
     }
 
     /// A member of the parameters, placed in the line.
-    fn member(&self, name: &str) -> Option<Span> {
+    pub(super) fn member(&self, name: &str) -> Option<Span> {
         json::get(self.params(), name).map(|span| span.shifted(self.params.map_or(0, |params| params.start)))
     }
 
-    fn string(&self, name: &str) -> Option<Cow<'_, str>> {
+    pub(super) fn string(&self, name: &str) -> Option<Cow<'_, str>> {
         json::string(self.member(name)?.of(self.line))
     }
 }
@@ -45,53 +47,52 @@ impl Incoming<'_> {
 impl Session {
     /// Takes one line of the client.
     pub fn line(self: &Arc<Self>, line: Line) {
+        let back = Back { out: self.out.clone(), batch: None };
         match line {
-            Line::Whole(line) => self.whole(&line, None),
+            Line::Whole(line) => self.whole(&line, &back),
             Line::TooLong { head, tail, length } => {
                 let id = envelope::recover_id(&head).or_else(|| envelope::recover_id(&tail));
                 let text =
                     format!("the message has {length} bytes; at most {} are read", super::stdio::MAX_LINE);
-                self.refuse(id.as_ref(), codes::INVALID_REQUEST, &text, None);
+                self.refuse(id.as_ref(), codes::INVALID_REQUEST, &text, &back);
             }
         }
     }
 
-    fn whole(self: &Arc<Self>, line: &Bytes, batch: Option<&Arc<Batch>>) {
+    fn whole(self: &Arc<Self>, line: &Bytes, back: &Back) {
         match envelope::from_client(line) {
             Ok(Message::Request { id, method, params }) => {
-                self.request(Incoming { line, id, params, batch: batch.cloned() }, &method);
+                let places =
+                    Places::of(line, params.filter(|span| json::kind(span.of(line)) == json::Kind::Object));
+                self.request(Incoming { line, id, params, places, back: back.clone() }, &method);
             }
             Ok(Message::Notification { method, params }) => self.notification(line, &method, params),
             Ok(Message::Response { id, body }) => self.answered(line, id, body),
-            Err(Fault::Batch(span)) if batch.is_none() => self.batch(line, span),
+            Err(Fault::Batch(span)) if back.batch.is_none() => self.batch(line, span, back),
             Err(Fault::Batch(_)) => {
-                self.refuse(None, codes::INVALID_REQUEST, "a batch cannot hold a batch", batch)
+                self.refuse(None, codes::INVALID_REQUEST, "a batch cannot hold a batch", back)
             }
             Err(Fault::Syntax(what)) => {
-                self.refuse(None, codes::PARSE_ERROR, &format!("Parse error: {what}"), batch);
+                self.refuse(None, codes::PARSE_ERROR, &format!("Parse error: {what}"), back);
             }
             Err(Fault::TooDeep(id)) => {
                 let text = format!("Invalid request: nested deeper than {} levels", json::MAX_DEPTH);
-                self.refuse(id.as_ref(), codes::INVALID_REQUEST, &text, batch);
+                self.refuse(id.as_ref(), codes::INVALID_REQUEST, &text, back);
             }
             Err(Fault::Invalid(id, what)) => {
-                self.refuse(id.as_ref(), codes::INVALID_REQUEST, &format!("Invalid request: {what}"), batch);
+                self.refuse(id.as_ref(), codes::INVALID_REQUEST, &format!("Invalid request: {what}"), back);
             }
         }
     }
 
     /// Answers something that never became a request.
-    fn refuse(&self, id: Option<&Id>, code: i32, message: &str, batch: Option<&Arc<Batch>>) {
+    fn refuse(&self, id: Option<&Id>, code: i32, message: &str, back: &Back) {
         let answer = Answer::error(code, message);
-        let id = id.map_or(&b"null"[..], Id::as_bytes);
-        match batch {
-            None => self.out.push(|line| answer.write(line, id)),
-            Some(batch) => self.gather(batch, Some(&render(|line| answer.write(line, id)))),
-        }
+        back.send(|line| answer.write(line, id.map_or(&b"null"[..], Id::as_bytes)));
     }
 
     /// A batch is served where the revision has batches (2025-03-26), and refused as a whole elsewhere.
-    fn batch(self: &Arc<Self>, line: &Bytes, array: Span) {
+    fn batch(self: &Arc<Self>, line: &Bytes, array: Span, back: &Back) {
         let allowed =
             self.state().greeted.as_ref().is_some_and(|greeted| greeted.introduction.revision.batches);
         let parts: Vec<Bytes> = json::elements(array.of(line))
@@ -103,7 +104,7 @@ impl Session {
             } else {
                 "Invalid request: batches are not part of this protocol revision"
             };
-            return self.refuse(None, codes::INVALID_REQUEST, text, None);
+            return self.refuse(None, codes::INVALID_REQUEST, text, back);
         }
         let wants_answer = |part: &Bytes| {
             !matches!(
@@ -112,8 +113,9 @@ impl Session {
             )
         };
         let batch = Arc::new(Batch::new(parts.iter().filter(|part| wants_answer(part)).count()));
+        let back = Back { out: back.out.clone(), batch: Some(batch) };
         for part in &parts {
-            self.whole(part, Some(&batch));
+            self.whole(part, &back);
         }
     }
 
@@ -121,7 +123,7 @@ impl Session {
 
     fn request(self: &Arc<Self>, incoming: Incoming<'_>, method: &str) {
         let Some(id) = Id::new(incoming.id.of(incoming.line)) else { return };
-        let refuse = |code, text: &str| self.refuse(Some(&id), code, text, incoming.batch.as_ref());
+        let refuse = |code, text: &str| self.refuse(Some(&id), code, text, &incoming.back);
         let Some(method) = Method::parse(method) else {
             return refuse(codes::METHOD_NOT_FOUND, &format!("Method not found: {}", excerpt(method)));
         };
@@ -133,11 +135,11 @@ impl Session {
             (state.greeted.is_some(), state.held.is_none())
         };
         match method {
-            Method::Initialize if incoming.batch.is_some() => {
+            Method::Initialize if incoming.back.batch.is_some() => {
                 return refuse(codes::INVALID_REQUEST, "`initialize` must not be part of a batch");
             }
             Method::Initialize | Method::Ping => {}
-            _ if !greeted && is_modern(&incoming) => {
+            _ if !greeted && incoming.places.version.is_some() => {
                 let text = format!("this server begins with `initialize` and speaks {}", known_revisions());
                 return refuse(codes::METHOD_NOT_FOUND, &text);
             }
@@ -168,10 +170,10 @@ impl Session {
 
     /// Notes a request and gives its ticket; refuses an id that is open.
     fn open(&self, request: Request) -> Option<crate::call::Ticket> {
-        let (id, batch) = (request.id.clone(), request.batch.clone());
+        let (id, back) = (request.id.clone(), request.back.clone());
         let ticket = self.state().requests.open(request);
         if ticket.is_none() {
-            self.refuse(Some(&id), codes::INVALID_REQUEST, "a request with this id is open", batch.as_ref());
+            self.refuse(Some(&id), codes::INVALID_REQUEST, "a request with this id is open", &back);
         }
         ticket
     }
@@ -185,7 +187,7 @@ impl Session {
             rewrites: false,
             limit: usize::MAX,
             uri: None,
-            batch: incoming.batch.clone(),
+            back: incoming.back.clone(),
         })
     }
 
@@ -197,7 +199,8 @@ impl Session {
         };
         let Some(ticket) = self.local(id.clone(), incoming, method) else { return };
         let (session, line) = (Arc::clone(self), incoming.line.clone());
-        let (place, params, batch) = (incoming.id, incoming.params, incoming.batch.clone());
+        let (place, params, places) = (incoming.id, incoming.params, incoming.places);
+        let back = incoming.back.clone();
         self.tasks.spawn(async move {
             tokio::select! {
                 () = registry.complete_by(deadline) => {}
@@ -205,7 +208,7 @@ impl Session {
             }
             // Cancelled meanwhile, or opened anew without anybody noticing.
             if session.state().requests.close(ticket).is_some() {
-                session.dispatch(id, Incoming { line: &line, id: place, params, batch }, method);
+                session.dispatch(id, Incoming { line: &line, id: place, params, places, back }, method);
             }
         });
     }
@@ -262,14 +265,9 @@ impl Session {
         };
         let reason = json::get(params, "reason").and_then(|span| json::string(span.of(params)));
         if let Some(backend) = request.server.and_then(|server| self.registry()?.backend(&server).cloned()) {
-            backend.cancel(ticket, reason.as_deref());
+            backend.cancel(self.caller_id(), ticket, reason.as_deref());
         }
     }
-}
-
-/// A request of the modern era names its revision in every request (MCP 2026-07-28, "Base protocol").
-fn is_modern(incoming: &Incoming<'_>) -> bool {
-    json::get_path(incoming.params(), &["_meta", MODERN_META]).is_some()
 }
 
 fn known_revisions() -> String {

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use ahash::HashMap;
 use bytes::Bytes;
 
-use crate::call::{AskKey, Ticket};
+use crate::call::{AskKey, AskKind, Asker, Ticket};
+use crate::frontend::Outlet;
 use crate::frontend::batch::Batch;
 use crate::names::ServerName;
-use crate::protocol::Method;
-use crate::wire::Id;
+use crate::protocol::{Method, Revision};
+use crate::wire::outbox::render;
+use crate::wire::{Id, LineWriter};
 
 /// An open request of the client.
 pub(super) struct Request {
@@ -25,15 +27,54 @@ pub(super) struct Request {
     pub(super) limit: usize,
     /// The resource of a subscription, in the server's spelling.
     pub(super) uri: Option<String>,
+    /// Where its answer goes.
+    pub(super) back: Back,
+}
+
+/// The way back of what a client sent: where answers to it go.
+#[derive(Clone)]
+pub(super) struct Back {
+    /// The stream or the HTTP answer.
+    pub(super) out: Outlet,
     /// The batch it came in.
     pub(super) batch: Option<Arc<Batch>>,
+}
+
+impl Back {
+    /// Sends the answer: by itself, or with the batch that it belongs to.
+    #[inline]
+    pub(super) fn send(&self, write: impl FnOnce(&mut LineWriter<'_>)) {
+        match &self.batch {
+            None => self.out.push(write),
+            Some(batch) => self.gather(batch, Some(&render(write))),
+        }
+    }
+
+    /// There will be no answer.
+    pub(super) fn nothing(&self) {
+        if let Some(batch) = &self.batch {
+            self.gather(batch, None);
+        }
+    }
+
+    fn gather(&self, batch: &Batch, answer: Option<&[u8]>) {
+        batch.add(answer, |array| self.out.push(|line| line.copy(&array)));
+    }
 }
 
 /// A question of a server that the client has not answered.
 pub(super) struct Question {
     pub(super) key: AskKey,
+    /// Who wants the answer.
+    pub(super) asker: Arc<dyn Asker>,
+    /// What was asked.
+    pub(super) kind: AskKind,
+    /// The revision in which it was asked, and will be answered.
+    pub(super) revision: &'static Revision,
     /// The server's own progress token.
     pub(super) token: Option<Bytes>,
+    /// Where it went.
+    pub(super) out: Outlet,
 }
 
 /// Open requests by ticket and by id.
@@ -110,7 +151,7 @@ mod tests {
             rewrites: false,
             limit: usize::MAX,
             uri: None,
-            batch: None,
+            back: Back { out: Outlet::Stream(Arc::new(crate::wire::Outbox::new(1))), batch: None },
         }
     }
 

@@ -1,7 +1,6 @@
 //! One client: what it said of itself, what it has open, and the queue of lines to it.
 
-use std::collections::HashMap;
-use std::pin::Pin;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -10,28 +9,28 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::call::{Ask, AskKey, Client, Introduction, NotAsked, Notice, Reply, Ticket};
+use crate::call::{Ask, AskKey, Caller, CallerId, Introduction, NotAsked, Notice, Reply, Ticket};
 use crate::catalog::Catalog;
 use crate::failure::{Code, Failure};
-use crate::frontend::MAX_MESSAGE;
 use crate::frontend::answer::Answer;
-use crate::frontend::batch::Batch;
 use crate::frontend::pending::{Question, Request, Requests};
+use crate::frontend::{Hall, MAX_MESSAGE, Outlet};
 use crate::names::ServerName;
 use crate::protocol::{Level, Method, Revision};
 use crate::registry::Registry;
-use crate::wire::outbox::render;
-use crate::wire::{Body, LineWriter, Outbox, Span, json};
+use crate::wire::{Body, LineWriter, Span, json};
 
-/// How many bytes may wait for a client before servers pause.
-const OUTBOX_LIMIT: usize = 32 << 20;
 /// So many bytes waiting, and log messages are dropped rather than put in front of answers.
 const CROWDED: usize = 1 << 20;
 
-/// One client of ours.
+/// One client of ours that began with `initialize`, or may still do so.
 pub struct Session {
-    pub(super) out: Outbox,
-    registry: OnceLock<Arc<Registry>>,
+    id: CallerId,
+    pub(super) hall: Arc<Hall>,
+    /// Where everything goes that belongs to no request of the client.
+    pub(super) out: Outlet,
+    /// The revision of the client, once it has introduced itself.
+    revision: OnceLock<&'static Revision>,
     pub(super) state: Mutex<State>,
     /// Told whenever a request is closed.
     closed: Notify,
@@ -50,6 +49,8 @@ pub(super) struct State {
     pub(super) held: Option<Vec<(u64, Vec<u8>)>>,
     /// The lists as the client knows them, for `list_changed`.
     pub(super) announced: [u64; 4],
+    /// The resources that the client follows, in the servers' spelling.
+    pub(super) subscriptions: HashSet<(ServerName, String)>,
 }
 
 /// What the client said in its `initialize`.
@@ -60,11 +61,13 @@ pub(super) struct Greeted {
 }
 
 impl Session {
-    /// A session that is not attached to servers yet.
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self {
-            out: Outbox::new(OUTBOX_LIMIT),
-            registry: OnceLock::new(),
+    /// A session in a hall; what belongs to no request goes to `out`.
+    pub fn new(hall: &Arc<Hall>, out: Outlet) -> Arc<Self> {
+        let session = Arc::new(Self {
+            id: CallerId::fresh(),
+            hall: Arc::clone(hall),
+            out,
+            revision: OnceLock::new(),
             state: Mutex::new(State {
                 requests: Requests::default(),
                 questions: HashMap::new(),
@@ -73,34 +76,52 @@ impl Session {
                 level: None,
                 held: Some(Vec::new()),
                 announced: [0; 4],
+                subscriptions: HashSet::new(),
             }),
             closed: Notify::new(),
             tasks: TaskTracker::new(),
             ended: CancellationToken::new(),
-        })
+        });
+        hall.enter(&session);
+        session
     }
 
-    /// Gives the session its servers. Once, before the first line.
-    pub fn attach(&self, registry: Arc<Registry>) {
-        let _ = self.registry.set(registry);
-    }
-
-    /// The servers; `None` only before [`attach`](Self::attach).
+    /// The servers; `None` only before the hall has them.
     pub(super) fn registry(&self) -> Option<&Arc<Registry>> {
-        self.registry.get()
+        self.hall.registry()
     }
 
     pub(super) fn catalog(&self) -> Option<Arc<Catalog>> {
-        self.registry().map(|registry| registry.catalog())
+        self.hall.catalog()
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lines to the client; one task writes them ([`Outbox::write_to`]).
-    pub fn outbox(&self) -> &Outbox {
-        &self.out
+    pub(super) fn caller_id(&self) -> CallerId {
+        self.id
+    }
+
+    /// The revision of the client, once it has introduced itself.
+    pub(super) fn revision(&self) -> Option<&'static Revision> {
+        self.revision.get().copied()
+    }
+
+    /// Notes how the client has introduced itself. Whether it was for the first time.
+    pub(super) fn greet(&self, greeted: Greeted) -> bool {
+        let _ = self.revision.set(greeted.introduction.revision);
+        self.state().greeted.replace(greeted).is_none()
+    }
+
+    /// Whether so much waits for the client that nothing more should be read for it.
+    pub fn is_full(&self) -> bool {
+        self.out.is_full()
+    }
+
+    /// Resolves when the client has room again. Cancel safe.
+    pub async fn room(&self) {
+        self.out.room().await;
     }
 
     /// How many requests of the client are open.
@@ -121,8 +142,9 @@ impl Session {
         }
     }
 
-    /// Ends the session's own tasks and waits for them.
+    /// Ends the session's own tasks, and what it has at servers, and waits for the tasks.
     pub async fn end(&self) {
+        self.hall.leave(self);
         self.ended.cancel();
         self.tasks.close();
         self.tasks.wait().await;
@@ -145,23 +167,13 @@ impl Session {
 
     /// Sends the line that closes a request: by itself, or with the batch that it belongs to.
     fn deliver(&self, request: &Request, write: impl FnOnce(&mut LineWriter<'_>)) {
-        match &request.batch {
-            None => self.out.push(write),
-            Some(batch) => self.gather(batch, Some(&render(write))),
-        }
-    }
-
-    /// Adds an answer to its batch, or notes that there is none.
-    pub(super) fn gather(&self, batch: &Batch, answer: Option<&[u8]>) {
-        batch.add(answer, |array| self.out.push(|line| line.copy(&array)));
+        request.back.send(write);
     }
 
     /// Forgets a request that the client has cancelled: it gets no answer.
     pub(super) fn drop_request(&self, ticket: Ticket) -> Option<Request> {
         let request = self.close(ticket)?;
-        if let Some(batch) = &request.batch {
-            self.gather(batch, None);
-        }
+        request.back.nothing();
         Some(request)
     }
 
@@ -189,17 +201,40 @@ impl Session {
     /// beginning was answered still counts last.
     fn note_subscription(&self, request: &Request) {
         let (Some(server), Some(uri)) = (&request.server, &request.uri) else { return };
-        let Some(backend) = self.registry().and_then(|all| all.backend(server)) else { return };
-        match request.method {
-            Method::Subscribe => backend.subscribed(uri.clone()),
-            Method::Unsubscribe => backend.unsubscribed(uri),
-            _ => {}
+        let follows = request.method == Method::Subscribe;
+        if follows || request.method == Method::Unsubscribe {
+            self.follow(server, uri, follows);
         }
+    }
+
+    /// Notes that the client follows a resource, or no longer does.
+    pub(super) fn follow(&self, server: &ServerName, uri: &str, follows: bool) {
+        let Some(backend) = self.registry().and_then(|all| all.backend(server)) else { return };
+        let key = (server.clone(), uri.to_owned());
+        let mut state = self.state();
+        let changed =
+            if follows { state.subscriptions.insert(key) } else { state.subscriptions.remove(&key) };
+        drop(state);
+        match (changed, follows) {
+            (true, true) => backend.subscribed(uri.to_owned()),
+            (true, false) => backend.unsubscribed(uri),
+            (false, _) => {}
+        }
+    }
+
+    fn follows_any(&self, server: &ServerName) -> bool {
+        self.state().subscriptions.iter().any(|(of, _)| of == server)
     }
 
     /// Writes a notification whose parameters are `text` with some parts replaced. One that clients could not read is
     /// dropped.
-    pub(super) fn send_notice(&self, method: &str, notice: &Notice<'_>, edits: &[(Span, &[u8])]) {
+    pub(super) fn send_notice(
+        &self,
+        out: &Outlet,
+        method: &str,
+        notice: &Notice<'_>,
+        edits: &[(Span, &[u8])],
+    ) {
         let added: usize = edits.iter().map(|(_, with)| with.len()).sum();
         if !fits(notice.params.len() + added) {
             return tracing::warn!(
@@ -208,7 +243,7 @@ impl Session {
                 "a notification over the limit was dropped"
             );
         }
-        self.out.push(|out| {
+        out.push(|out| {
             out.copy(br#"{"jsonrpc":"2.0","method":""#);
             out.copy(method.as_bytes());
             out.copy(br#"","params":"#);
@@ -253,7 +288,17 @@ pub(super) fn fits(payload: usize) -> bool {
     payload <= MAX_MESSAGE - ENVELOPE
 }
 
-impl Client for Session {
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Caller for Session {
+    fn id(&self) -> CallerId {
+        self.id
+    }
+
     fn introduction(&self) -> Introduction {
         match &self.state().greeted {
             Some(greeted) => greeted.introduction.clone(),
@@ -261,6 +306,10 @@ impl Client for Session {
                 Introduction { revision: Revision::newest_legacy(), capabilities: Bytes::from_static(b"{}") }
             }
         }
+    }
+
+    fn level(&self) -> Option<Level> {
+        self.state().level
     }
 
     fn reply(&self, ticket: Ticket, reply: Reply<'_>) {
@@ -290,52 +339,50 @@ impl Client for Session {
     }
 
     fn progress(&self, ticket: Ticket, notice: Notice<'_>, token: Span) {
-        let Some(own) = self.state().requests.get(ticket).and_then(|request| request.token.clone()) else {
-            return;
-        };
-        self.send_notice("notifications/progress", &notice, &[(token, &own)]);
+        let found = self
+            .state()
+            .requests
+            .get(ticket)
+            .map(|request| (request.token.clone(), request.back.out.clone()));
+        let Some((Some(own), out)) = found else { return };
+        self.send_notice(&out, "notifications/progress", &notice, &[(token, &own)]);
     }
 
-    fn log(&self, server: &ServerName, notice: Notice<'_>) {
+    fn log(&self, ticket: Ticket, server: &ServerName, notice: Notice<'_>) {
+        self.pass_log(server, &notice, self.outlet_of(ticket).as_ref());
+    }
+
+    fn ask(&self, ticket: Ticket, ask: Ask<'_>) -> Result<(), NotAsked> {
+        self.put(ask, self.outlet_of(ticket))
+    }
+
+    fn withdraw(&self, key: &AskKey, reason: &str) {
+        self.take_back(key, reason);
+    }
+}
+
+impl Session {
+    fn outlet_of(&self, ticket: Ticket) -> Option<Outlet> {
+        self.state().requests.get(ticket).map(|request| request.back.out.clone())
+    }
+
+    /// Passes a server's log message on, if the client wants such.
+    pub(super) fn pass_log(&self, server: &ServerName, notice: &Notice<'_>, out: Option<&Outlet>) {
         let params = notice.params.of(notice.line);
         let level = json::get(params, "level").and_then(|span| json::string(span.of(params)));
         let wanted = self.state().level;
         let below =
             |wanted: Level| level.as_deref().and_then(Level::parse).is_some_and(|level| level < wanted);
-        if wanted.is_some_and(below) || self.out.waiting() > CROWDED {
+        let out = out.unwrap_or(&self.out);
+        if wanted.is_some_and(below) || out.waiting() > CROWDED {
             return;
         }
-        let logger = json::get(params, "logger").map(|span| (span, json::string(span.of(params))));
-        match logger {
-            Some((span, Some(logger))) => {
-                let name = json::quote(&format!("{server}/{logger}"));
-                self.send_notice(
-                    "notifications/message",
-                    &notice,
-                    &[(span.shifted(notice.params.start), &name)],
-                );
-            }
-            Some((span, None)) => {
-                let name = json::quote(server.as_str());
-                self.send_notice(
-                    "notifications/message",
-                    &notice,
-                    &[(span.shifted(notice.params.start), &name)],
-                );
-            }
-            None => {
-                let at = notice.params.start + 1;
-                let mut member = br#""logger":"#.to_vec();
-                json::push_string(&mut member, server.as_str());
-                if json::members(params).next().is_some() {
-                    member.push(b',');
-                }
-                self.send_notice("notifications/message", &notice, &[(Span { start: at, end: at }, &member)]);
-            }
-        }
+        let (place, name) = named_logger(server, notice);
+        self.send_notice(out, "notifications/message", notice, &[(place, &name)]);
     }
 
-    fn say(&self, server: &ServerName, text: &str) {
+    /// A log message of ours about a server.
+    pub(super) fn say(&self, server: &ServerName, text: &str) {
         if self.state().level.is_some_and(|level| level > Level::Warning) {
             return;
         }
@@ -350,47 +397,48 @@ impl Client for Session {
         });
     }
 
-    fn updated(&self, server: &ServerName, notice: Notice<'_>) {
-        let Some(registry) = self.registry() else { return };
-        if !registry.backend(server).is_some_and(|backend| backend.has_subscriptions()) {
+    /// A resource of the server has changed: told to a client that follows something there. What changed may be a part
+    /// of what it follows, so it is the client that compares.
+    pub(super) fn updated(&self, server: &ServerName, notice: &Notice<'_>) {
+        if !self.follows_any(server) {
             return;
         }
+        let Some(registry) = self.registry() else { return };
         let params = notice.params.of(notice.line);
         let Some(span) = json::get(params, "uri") else { return };
         let Some(uri) = json::string(span.of(params)) else { return };
         let catalog = registry.catalog();
         match catalog.expose_uri(server, &uri) {
-            exposed if exposed == uri => self.send_notice("notifications/resources/updated", &notice, &[]),
+            exposed if exposed == uri => {
+                self.send_notice(&self.out, "notifications/resources/updated", notice, &[])
+            }
             exposed => {
                 let edit = (span.shifted(notice.params.start), &*json::quote(&exposed));
-                self.send_notice("notifications/resources/updated", &notice, &[edit]);
+                self.send_notice(&self.out, "notifications/resources/updated", notice, &[edit]);
             }
         }
     }
 
-    fn elicitation_complete(&self, notice: Notice<'_>) {
-        self.send_notice("notifications/elicitation/complete", &notice, &[]);
-    }
-
-    fn ask(&self, ask: Ask<'_>) -> Result<(), NotAsked> {
-        self.put(ask)
-    }
-
-    fn withdraw(&self, key: &AskKey, reason: &str) {
-        self.take_back(key, reason);
-    }
-
-    fn is_full(&self) -> bool {
-        self.out.is_full()
-    }
-
-    fn room(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(self.out.room())
+    pub(super) fn elicitation_complete(&self, notice: &Notice<'_>) {
+        self.send_notice(&self.out, "notifications/elicitation/complete", notice, &[]);
     }
 }
 
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").finish_non_exhaustive()
+/// The edit that makes a log message name its server: where, and with what.
+pub(super) fn named_logger(server: &ServerName, notice: &Notice<'_>) -> (Span, Vec<u8>) {
+    let params = notice.params.of(notice.line);
+    if let Some(span) = json::get(params, "logger") {
+        let name = match json::string(span.of(params)) {
+            Some(logger) => json::quote(&format!("{server}/{logger}")),
+            None => json::quote(server.as_str()),
+        };
+        return (span.shifted(notice.params.start), name);
     }
+    let at = notice.params.start + 1;
+    let mut member = br#""logger":"#.to_vec();
+    json::push_string(&mut member, server.as_str());
+    if json::members(params).next().is_some() {
+        member.push(b',');
+    }
+    (Span { start: at, end: at }, member)
 }

@@ -30,8 +30,8 @@ pub async fn read_client(session: &Arc<Session>, mut input: impl AsyncRead + Unp
     let mut lines = LineReader::new(MAX_LINE);
     loop {
         // A client that does not read its answers is not read from either: the queue to it is bounded.
-        if session.outbox().is_full() {
-            session.outbox().room().await;
+        if session.is_full() {
+            session.room().await;
         }
         if input.read_buf(lines.space()).await? == 0 {
             if let Some(line) = lines.last_line() {

@@ -16,9 +16,15 @@ impl Lifecycle {
         for lost in remains.lost {
             self.fail_lost(lost, &end);
         }
-        for key in remains.asks {
-            self.backend.client.withdraw(&key, "the server that asked has ended");
+        for (key, caller) in remains.asks {
+            let why = "the server that asked has ended";
+            match caller {
+                Some(caller) => caller.withdraw(&key, why),
+                None => self.backend.audience.withdraw(&key, why),
+            }
         }
+        // They were never sent, so they may just as well wait for the next run.
+        remains.held.into_iter().for_each(|call| self.backend.call_again(call));
         run.outbox.close();
         let ending = match &end {
             RunEnd::Shutdown => self.shutdown.borrow().unwrap_or(Ending::SHUTDOWN),
@@ -55,7 +61,7 @@ impl Lifecycle {
             RunEnd::Rests => ("it was stopped", Code::ProcessExited),
             RunEnd::Shutdown => ("Switchboard is ending", Code::CallShutdown),
         };
-        let Lost { ticket, client, label, after, was_written } = lost;
+        let Lost { ticket, caller, label, after, was_written } = lost;
         let after = show_duration(after);
         let failure = if !was_written {
             Failure::new(Code::CallUnavailable, format!("`{label}` was not sent: {why}"))
@@ -67,6 +73,6 @@ impl Lifecycle {
             Failure::new(Code::CallOutcomeUnknown, cause)
                 .remedy("Look whether it took effect before you repeat it")
         };
-        client.fail(ticket, failure.of(self.backend.name()));
+        caller.fail(ticket, failure.of(self.backend.name()));
     }
 }

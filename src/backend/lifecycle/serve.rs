@@ -171,7 +171,7 @@ impl Lifecycle {
             backend.link.tell("resources/subscribe", &params);
         }
         for (call, failure) in backend.link.open(Arc::clone(greeting)) {
-            call.client.fail(call.ticket, failure);
+            call.caller.fail(call.ticket, failure);
         }
         self.policy.ready(std::time::Instant::now());
         self.set_state(State::Ready {
@@ -190,7 +190,7 @@ impl Lifecycle {
 
     fn expire_calls(&self, now: Instant) {
         let timeouts = &self.backend.config().timeouts;
-        for Lost { ticket, client, label, after, .. } in
+        for Lost { ticket, caller, label, after, .. } in
             self.backend.link.expire(now, timeouts.call, timeouts.total)
         {
             self.backend.tally(|tallies| tallies.failures += 1);
@@ -206,7 +206,7 @@ impl Lifecycle {
                 )
             };
             let failure = Failure::new(Code::CallTimeout, cause).of(self.backend.name());
-            client.fail(ticket, failure.remedy("It may still have taken effect; look before you repeat it"));
+            caller.fail(ticket, failure.remedy("It may still have taken effect; look before you repeat it"));
         }
     }
 

@@ -42,8 +42,8 @@ impl Session {
         tracing::info!(client = %client, asked = %asked, revision = revision.name, "client introduced itself");
         let introduction = Introduction { revision, capabilities: relayed_capabilities(capabilities) };
         let greeted = Greeted { introduction: introduction.clone(), patience: Instant::now() + wait };
-        let first = self.state().greeted.replace(greeted).is_none();
-        registry.begin(&introduction);
+        let first = self.greet(greeted);
+        self.hall.begin(introduction);
         let catalog = registry.catalog();
         if first {
             self.state().announced = digests(&catalog);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Incoming;
 use crate::backend::Backend;
-use crate::call::{Call, Client, TokenPlace};
+use crate::call::{Call, Caller, TokenPlace};
 use crate::frontend::answer::Answer;
 use crate::frontend::answer::excerpt;
 use crate::frontend::pending::Request;
@@ -19,9 +19,8 @@ use crate::wire::{Id, Span, json};
 
 impl Session {
     pub(super) fn tools_call(self: &Arc<Self>, registry: &Registry, id: Id, incoming: Incoming<'_>) {
-        let places = CallPlaces::of(&incoming);
         let Some((span, name)) =
-            places.name.and_then(|span| Some((span, json::string(span.of(incoming.line))?)))
+            incoming.places.name.and_then(|span| Some((span, json::string(span.of(incoming.line))?)))
         else {
             let answer = Answer::error(codes::INVALID_PARAMS, "`name` must be a string");
             return self.at_once(id, &incoming, Method::ToolsCall, &answer);
@@ -47,13 +46,12 @@ impl Session {
             target: edit,
             rewrites,
         };
-        self.forward(id, &incoming, way, places.token_or_ours(&incoming), None);
+        self.forward(id, &incoming, way, incoming.token_or_ours(), None);
     }
 
     pub(super) fn prompts_get(self: &Arc<Self>, registry: &Registry, id: Id, incoming: Incoming<'_>) {
-        let places = CallPlaces::of(&incoming);
         let Some((span, name)) =
-            places.name.and_then(|span| Some((span, json::string(span.of(incoming.line))?)))
+            incoming.places.name.and_then(|span| Some((span, json::string(span.of(incoming.line))?)))
         else {
             let answer = Answer::error(codes::INVALID_PARAMS, "`name` must be a string");
             return self.at_once(id, &incoming, Method::PromptsGet, &answer);
@@ -80,7 +78,7 @@ impl Session {
             target: edit,
             rewrites,
         };
-        self.forward(id, &incoming, way, places.token(&incoming), None);
+        self.forward(id, &incoming, way, incoming.token(), None);
     }
 
     pub(super) fn resource(
@@ -111,12 +109,12 @@ impl Session {
         let original: &str = &route.original;
         let edit = (original != uri).then(|| (span, Bytes::from(json::quote(original))));
         if method == Method::Unsubscribe {
-            backend.unsubscribed(original);
+            self.follow(backend.name(), original, false);
         }
         let subscription = (method != Method::ResourcesRead).then(|| original.to_owned());
         let rewrites = catalog.rewrites(route.index);
         let way = Way { method, backend, label: original.into(), target: edit, rewrites };
-        self.forward(id, &incoming, way, CallPlaces::of(&incoming).token(&incoming), subscription);
+        self.forward(id, &incoming, way, incoming.token(), subscription);
     }
 
     /// A completion goes where its prompt or template is (MCP "Completion").
@@ -148,7 +146,7 @@ impl Session {
         let Some(backend) = registry.backend_at(index) else { return };
         let target = edit.map(|text| (span, text));
         let way = Way { method: Method::Complete, backend, label, target, rewrites: false };
-        self.forward(id, &incoming, way, CallPlaces::of(&incoming).token(&incoming), None);
+        self.forward(id, &incoming, way, incoming.token(), None);
     }
 
     fn forward(
@@ -171,18 +169,19 @@ impl Session {
             rewrites: way.rewrites,
             limit: way.backend.config().limits.result.unwrap_or(usize::MAX),
             uri,
-            batch: incoming.batch.clone(),
+            back: incoming.back.clone(),
         };
         let Some(ticket) = self.open(request) else { return };
-        let client: Arc<dyn Client> = Arc::clone(self) as Arc<dyn Client>;
+        let caller = Arc::clone(self) as Arc<dyn Caller>;
         way.backend.call(Call {
             ticket,
-            client,
+            caller,
             method: way.method,
             label: way.label,
             line: incoming.line.clone(),
             params: incoming.params,
             target: way.target,
+            meta: incoming.places.meta,
             token,
         });
     }
@@ -195,56 +194,4 @@ struct Way<'a> {
     label: OriginalName,
     target: Option<(Span, Bytes)>,
     rewrites: bool,
-}
-
-/// The members of a call's parameters that we look at, found in one walk. They may be of any kind.
-#[derive(Default)]
-struct CallPlaces {
-    name: Option<Span>,
-    meta: Option<Span>,
-    token: Option<Span>,
-}
-
-impl CallPlaces {
-    fn of(incoming: &Incoming<'_>) -> Self {
-        let mut places = Self::default();
-        let Some(params) = incoming.params else { return places };
-        let raw = params.of(incoming.line);
-        for member in json::members(raw) {
-            if member.is(raw, "name") {
-                places.name = Some(member.value.shifted(params.start));
-            } else if member.is(raw, "_meta") {
-                places.meta = Some(member.value.shifted(params.start));
-            }
-        }
-        places.token = places
-            .meta
-            .and_then(|meta| Some(json::get(meta.of(incoming.line), "progressToken")?.shifted(meta.start)));
-        places
-    }
-
-    /// The client's token, if it gave a proper one.
-    fn token(&self, incoming: &Incoming<'_>) -> TokenPlace {
-        let kind = |span: &Span| json::kind(span.of(incoming.line));
-        let proper = self.token.filter(|span| matches!(kind(span), json::Kind::String | json::Kind::Number));
-        proper.map_or(TokenPlace::None, TokenPlace::Client)
-    }
-
-    /// The client's token, or else a place for one of ours. Where something stands that is no token, or no `_meta`
-    /// object, it stays alone: beside it ours would be a doubled key.
-    fn token_or_ours(&self, incoming: &Incoming<'_>) -> TokenPlace {
-        match (self.token, self.meta, incoming.params) {
-            (Some(_), _, _) => self.token(incoming),
-            (None, Some(meta), _) if json::kind(meta.of(incoming.line)) == json::Kind::Object => {
-                let empty = json::members(meta.of(incoming.line)).next().is_none();
-                let after = if empty { "" } else { "," };
-                TokenPlace::Own { at: meta.start + 1, before: r#""progressToken":"#, after }
-            }
-            // There is at least the name before it.
-            (None, None, Some(params)) => {
-                TokenPlace::Own { at: params.end - 1, before: r#","_meta":{"progressToken":"#, after: "}" }
-            }
-            (None, Some(_), _) | (None, None, None) => TokenPlace::None,
-        }
-    }
 }
