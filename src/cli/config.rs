@@ -225,6 +225,8 @@ timeouts:
 inherit_env: []                                  # built in
 start: "lazy"                                    # built in
 protocol: "auto"                                 # built in
+share: "all"                                     # built in
+questions: "serialize"                           # built in
 limits:
   message: "16MiB"                               # built in
 tools:

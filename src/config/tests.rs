@@ -630,15 +630,15 @@ fn every_kind_of_mistake() {
 { args: [x] }
     broken <- error: yaml:2:3: server `s`: the entry has neither `command` nor `url`; add `command: …` (a program) or `url: …` (an address) (SB-CFG-004)
 { command: x, url: https://x }
-    broken <- warning: yaml:2:20: server `s`: `url` is understood, but not in force in this version (SB-CFG-008) | error: yaml:2:25: server `s`: the entry has both `command` and `url`; keep one of them, or say which with `type: stdio` or `type: http` (SB-CFG-005)
+    broken <- error: yaml:2:25: server `s`: the entry has both `command` and `url`; keep one of them, or say which with `type: stdio` or `type: http` (SB-CFG-005)
 { type: stdio, url: https://x }
-    broken <- error: yaml:2:3: server `s`: `type: stdio` needs `command`, which is not there; add `command: …` (SB-CFG-004) | warning: yaml:2:21: server `s`: `url` is understood, but not in force in this version (SB-CFG-008)
+    broken <- error: yaml:2:3: server `s`: `type: stdio` needs `command`, which is not there; add `command: …` (SB-CFG-004)
 { type: sse, command: x }
     broken <- error: yaml:2:3: server `s`: `type: sse` needs `url`, which is not there; add `url: …` (SB-CFG-004)
 { type: studio, command: x }
     broken <- error: yaml:2:14: server `s`: `type` must be `stdio`, `http`, `sse` or `websocket`, found `studio`; did you mean `stdio`? (SB-CFG-003)
 { url: x.example }
-    broken <- warning: yaml:2:8: server `s`: `url` is understood, but not in force in this version (SB-CFG-008) | error: yaml:2:13: server `s`: `url` must begin with `http://` or `https://` (SB-CFG-003)
+    broken <- error: yaml:2:13: server `s`: `url` must begin with `http://`, `https://`, `ws://`, `wss://`, `unix://` or `http+unix://` (SB-CFG-003)
 { command: "" }
     broken <- error: yaml:2:17: server `s`: `command` is empty (SB-CFG-003)
 { command: npx -y server }
@@ -690,7 +690,7 @@ fn every_kind_of_mistake() {
 { command: x, protocol: 2025-06-19 }
     broken <- error: yaml:2:30: server `s`: `protocol` must be `auto`, `legacy`, `2024-11-05`, `2025-03-26`, `2025-06-18`, `2025-11-25` or `2026-07-28`, found `2025-06-19`; did you mean `2025-06-18`? (SB-CFG-003)
 { command: x, protocol: 2026-07-28 }
-    ready <- warning: yaml:2:30: server `s`: `protocol: 2026-07-28` is understood, but not in force in this version (SB-CFG-008)
+    ready <- 
 { command: x, timeout: 60 }
     ready <- warning: yaml:2:20: server `s`: `timeout` is a key of other programs and is ignored; programs differ on its unit; write `timeouts: { call: 60s }` (SB-CFG-008)
 { command: x, envFile: .env }
@@ -710,7 +710,7 @@ fn every_kind_of_mistake() {
 { command: x, inherit_env: [A=b] }
     broken <- error: yaml:2:34: server `s`: `inherit_env[0]` must be the name of an environment variable, found a string (SB-CFG-003)
 { url: https://x, headers: { A: "b\nc" } }
-    broken <- warning: yaml:2:8: server `s`: `url` is understood, but not in force in this version (SB-CFG-008) | error: yaml:2:38: server `s`: `headers.A` contains a line break (SB-CFG-003)
+    broken <- error: yaml:2:38: server `s`: `headers.A` contains a line break (SB-CFG-003)
 "#);
 }
 

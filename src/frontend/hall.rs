@@ -1,0 +1,186 @@
+//! Everybody who is connected: what servers say outside of calls is handed on here.
+//!
+//! On pipes there is one client, the *sole* one, and what a server says is his. Over HTTP there are many; then only those
+//! hear of it who have a call at that server, or have asked to hear.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::call::{Ask, AskKey, AskKind, Audience, InFlight, Introduction, NotAsked, Notice};
+use crate::catalog::Catalog;
+use crate::frontend::session::Session;
+use crate::names::ServerName;
+use crate::protocol::Revision;
+use crate::registry::Registry;
+use crate::wire::{Body, Span};
+
+/// What is told to servers in the name of clients that cannot be known beforehand: that there may be one who can be asked.
+/// Each question is then put only to a client that has said so.
+const ANYBODY: &[u8] = br#"{"roots":{},"sampling":{},"elicitation":{"form":{},"url":{}}}"#;
+
+/// See the module.
+pub struct Hall {
+    registry: OnceLock<Arc<Registry>>,
+    introduction: OnceLock<Introduction>,
+    /// Whether there is, and will be, only one client.
+    is_sole: bool,
+    sessions: Mutex<Vec<Weak<Session>>>,
+    pub(super) tasks: TaskTracker,
+    pub(super) ended: CancellationToken,
+}
+
+impl Hall {
+    /// A hall for one client, or for many.
+    pub fn new(is_sole: bool) -> Arc<Self> {
+        Arc::new(Self {
+            registry: OnceLock::new(),
+            introduction: OnceLock::new(),
+            is_sole,
+            sessions: Mutex::default(),
+            tasks: TaskTracker::new(),
+            ended: CancellationToken::new(),
+        })
+    }
+
+    /// Gives the hall its servers. Once, before the first client.
+    pub fn attach(&self, registry: Arc<Registry>) {
+        let _ = self.registry.set(registry);
+    }
+
+    /// The servers; `None` only before [`attach`](Self::attach).
+    pub(super) fn registry(&self) -> Option<&Arc<Registry>> {
+        self.registry.get()
+    }
+
+    pub(super) fn catalog(&self) -> Option<Arc<Catalog>> {
+        self.registry().map(|registry| registry.catalog())
+    }
+
+    /// Somebody needs servers: they are set going, introduced to the first client as he is, or, where there may be others, to
+    /// anybody.
+    pub(super) fn begin(&self, first: Introduction) {
+        let introduction = if self.is_sole { first } else { anybody() };
+        let introduction = self.introduction.get_or_init(|| introduction);
+        if let Some(registry) = self.registry() {
+            registry.begin(introduction);
+        }
+    }
+
+    pub(super) fn enter(&self, session: &Arc<Session>) {
+        let mut sessions = self.sessions();
+        sessions.retain(|known| known.strong_count() > 0);
+        sessions.push(Arc::downgrade(session));
+    }
+
+    pub(super) fn leave(&self, session: &Session) {
+        self.sessions().retain(|known| known.upgrade().is_some_and(|known| !std::ptr::eq(&*known, session)));
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Vec<Weak<Session>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those who are connected now.
+    fn present(&self) -> Vec<Arc<Session>> {
+        self.sessions().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// The only client, if it has introduced itself.
+    fn sole(&self) -> Option<Arc<Session>> {
+        let session = self.is_sole.then(|| self.sessions().first().and_then(Weak::upgrade)).flatten()?;
+        session.revision().is_some().then_some(session)
+    }
+
+    /// Ends what we have under way and waits for it.
+    pub async fn end(&self) {
+        self.ended.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// The introduction that fits whoever may come.
+pub(super) fn anybody() -> Introduction {
+    Introduction { revision: Revision::newest_modern(), capabilities: Bytes::from_static(ANYBODY) }
+}
+
+impl std::fmt::Debug for Hall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hall").field("sessions", &self.sessions().len()).finish_non_exhaustive()
+    }
+}
+
+impl Audience for Hall {
+    fn introduction(&self) -> Introduction {
+        self.introduction.get().cloned().unwrap_or_else(anybody)
+    }
+
+    fn log(&self, server: &ServerName, notice: Notice<'_>, in_flight: &[InFlight]) {
+        let sole = self.sole();
+        if let Some(sole) = &sole {
+            sole.pass_log(server, &notice, None);
+        }
+        for (ticket, caller) in in_flight {
+            if sole.as_ref().is_none_or(|sole| sole.caller_id() != caller.id()) {
+                caller.log(*ticket, server, Notice { ..notice });
+            }
+        }
+    }
+
+    fn say(&self, server: &ServerName, text: &str) {
+        tracing::warn!(%server, text, "said about a server");
+        if let Some(sole) = self.sole() {
+            sole.say(server, text);
+        }
+    }
+
+    fn updated(&self, server: &ServerName, notice: Notice<'_>) {
+        for session in self.present() {
+            session.updated(server, &notice);
+        }
+    }
+
+    fn elicitation_complete(&self, notice: Notice<'_>) {
+        for session in self.present() {
+            session.elicitation_complete(&notice);
+        }
+    }
+
+    fn ask(&self, ask: Ask<'_>) -> Result<(), NotAsked> {
+        if let Some(sole) = self.sole() {
+            return sole.put(ask, None);
+        }
+        if ask.kind == AskKind::Roots {
+            // Roots belong to a client, and no client is meant.
+            let none = Bytes::from_static(br#"{"roots":[]}"#);
+            let whole = Span { start: 0, end: none.len() };
+            ask.asker.answer(&ask.key, &none, Body::Result(whole));
+            return Ok(());
+        }
+        let why = format!("no client has a call here that `{}` could belong to", ask.kind.method());
+        Err(NotAsked::Unsupported(why))
+    }
+
+    fn withdraw(&self, key: &AskKey, reason: &str) {
+        for session in self.present() {
+            session.take_back(key, reason);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.is_sole && self.sessions().first().and_then(Weak::upgrade).is_some_and(|sole| sole.is_full())
+    }
+
+    fn room(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let sole = self.sessions().first().and_then(Weak::upgrade);
+        Box::pin(async move {
+            if let Some(sole) = sole {
+                sole.room().await;
+            }
+        })
+    }
+}
