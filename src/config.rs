@@ -12,6 +12,7 @@ use std::sync::Arc;
 mod check;
 mod environment;
 mod hash;
+mod http;
 mod interpolate;
 mod keys;
 mod mission;
@@ -28,6 +29,7 @@ mod tree;
 mod values;
 
 pub use environment::{ConfigReason, Environment, Locations, locate};
+pub use http::{HttpFace, parse_listen};
 pub use model::{
     Config, Entry, Expose, Glob, Launch, Limits, ProtocolChoice, Questions, RemoteKind, RemoteLaunch,
     ServerConfig, Share, Start, StdioLaunch, Timeouts, ToolOverride, ToolRules,
@@ -87,8 +89,9 @@ pub fn load(locations: &Locations, environment: &Environment) -> Loaded {
             load_text_at(text, syntax, path, environment)
         }
         Err(problem) => {
+            let config = Config::unreadable(&problem);
             early.push(*problem);
-            Loaded { config: Config::default(), problems: Vec::new(), settings: Settings::default() }
+            Loaded { config, problems: Vec::new(), settings: Settings::default() }
         }
     };
     early.append(&mut loaded.problems);
@@ -136,7 +139,9 @@ fn load_text_at(text: String, syntax: Syntax, path: &Path, environment: &Environ
             problem.hint(hint);
         }
     }
-    Loaded { config: Config::default(), problems: reporter.into_problems(), settings: Settings::default() }
+    let problems = reporter.into_problems();
+    let config = problems.first().map_or_else(Config::default, Config::unreadable);
+    Loaded { config, problems, settings: Settings::default() }
 }
 
 /// What mends the slips that people make most, by the words of the parsers.

@@ -8,6 +8,7 @@ pub mod envelope;
 pub mod id;
 pub mod json;
 pub mod lines;
+pub mod mailbox;
 pub mod outbox;
 pub mod splice;
 
@@ -15,5 +16,6 @@ pub use envelope::{Body, Fault, Message};
 pub use id::Id;
 pub use json::Span;
 pub use lines::{Line, LineReader};
+pub use mailbox::Mailbox;
 pub use outbox::{Full, LineWriter, Outbox};
 pub use splice::Splice;

@@ -1,5 +1,6 @@
 //! `switchboard serve`: what an AI client runs.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use crate::app::{Ended, Switchboard, serve_stdio};
@@ -14,6 +15,10 @@ pub struct ServeArgs {
     /// End with code 78 if anything in the config is wrong, instead of serving what is right
     #[arg(long)]
     strict: bool,
+    /// Serve over HTTP at this address instead of on stdin and stdout [default: `http.listen` of the config]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, value_parser = config::parse_listen)]
+    #[expect(clippy::option_option, reason = "not given, given without an address, given with one")]
+    pub http: Option<Option<SocketAddr>>,
 }
 
 /// Serves until the client leaves or a signal comes.

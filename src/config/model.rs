@@ -6,6 +6,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::hash::hex;
+use super::http::HttpFace;
 use super::problem::{Place, Problem};
 use super::secret::Secret;
 use crate::names::ServerName;
@@ -18,6 +19,8 @@ pub struct Config {
     pub servers: Vec<Entry>,
     /// How the merged catalogue is shown.
     pub expose: Expose,
+    /// How clients are served over HTTP, or why they cannot be: nothing is guessed about who may come in.
+    pub http: Result<HttpFace, Problem>,
     /// False if the config (or `PROXY_ENABLED`) says to serve no server at all. All entries are
     /// [`Entry::Disabled`] then.
     pub enabled: bool,
@@ -235,6 +238,11 @@ pub struct Expose {
 // === impl Config ===
 
 impl Config {
+    /// What remains of a config file that cannot be read: no servers, and no face whose tokens nobody knows.
+    pub(super) fn unreadable(problem: &Problem) -> Self {
+        Self { http: Err(problem.clone()), ..Self::default() }
+    }
+
     /// Values that no log, error or status may contain, longest first.
     pub fn secrets(&self) -> &[Secret] {
         &self.secrets
@@ -432,7 +440,13 @@ impl Glob {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { servers: Vec::new(), expose: Expose::default(), enabled: true, secrets: Vec::new() }
+        Self {
+            servers: Vec::new(),
+            expose: Expose::default(),
+            http: Ok(HttpFace::default()),
+            enabled: true,
+            secrets: Vec::new(),
+        }
     }
 }
 

@@ -33,7 +33,15 @@ pub(super) fn resolve(
     reporter: &mut Reporter,
 ) -> (Config, Node) {
     let servers = root.take(SERVERS);
-    let root = check_table(root, &keys::ROOT, "", reporter);
+    let http = take_all(&mut root, "http");
+    let mut root = check_table(root, &keys::ROOT, "", reporter);
+    // By itself, so that its errors can be told from others.
+    let mark = reporter.mark();
+    let mut http = check_table(http, &keys::ROOT, "", reporter);
+    let http_error = reporter.errors_since(mark).next().cloned();
+    if let Some(http) = http.take("http") {
+        root.set("http", http.value);
+    }
     let mut effective = overlay(root, &built_in(&keys::ROOT));
     let defaults = effective.take("defaults").map(|member| member.value);
     let settings = match defaults {
@@ -45,6 +53,7 @@ pub(super) fn resolve(
         Resolver { context: Context { environment, folder }, reporter, redactions: Redactions::default() };
     resolver.note_root_secrets(&effective);
     let enabled = resolver.enabled(&effective, servers.as_ref());
+    let http = resolver.http_face(&effective);
     let mut resolved = Vec::new();
     let mut shown = Vec::new();
     for (member, repeated) in by_name(servers) {
@@ -61,10 +70,20 @@ pub(super) fn resolve(
     let config = Config {
         servers: resolved.into_iter().map(|server| server.into_entry()).collect(),
         expose: expose(&effective),
+        http: http_error.map_or(http, Err),
         enabled,
         secrets: resolver.redactions.into_secrets(),
     };
     (config, effective)
+}
+
+/// Takes every member of this name out of a mapping, into a mapping of their own.
+fn take_all(root: &mut Node, key: &str) -> Node {
+    let origin = root.origin.clone();
+    let Kind::Map(members) = &mut root.kind else { return Node::empty_map(origin) };
+    let (taken, left) = std::mem::take(members).into_iter().partition(|member| member.key == key);
+    *members = left;
+    Node { kind: Kind::Map(taken), origin }
 }
 
 /// The built-in values of a table as a tree.
@@ -166,10 +185,10 @@ impl Resolved {
     }
 }
 
-struct Resolver<'a> {
+pub(super) struct Resolver<'a> {
     context: Context<'a>,
-    reporter: &'a mut Reporter,
-    redactions: Redactions,
+    pub(super) reporter: &'a mut Reporter,
+    pub(super) redactions: Redactions,
 }
 
 impl Resolver<'_> {
@@ -522,7 +541,7 @@ impl Resolver<'_> {
     }
 
     /// Expands the references of a value, or reports what is wrong with them.
-    fn expand(&mut self, node: &Node, path: &str) -> Option<String> {
+    pub(super) fn expand(&mut self, node: &Node, path: &str) -> Option<String> {
         match expand(node.as_str().unwrap_or_default(), &self.context) {
             Ok(expanded) => {
                 for (name, value) in &expanded.pieces {
@@ -627,6 +646,6 @@ fn elements(node: Option<&Node>) -> &[Node] {
     node.map(Node::elements).unwrap_or_default()
 }
 
-fn texts(node: Option<&Node>) -> Vec<String> {
+pub(super) fn texts(node: Option<&Node>) -> Vec<String> {
     elements(node).iter().filter_map(|element| element.as_str().map(str::to_owned)).collect()
 }
