@@ -13,6 +13,7 @@ mod hall;
 mod incoming;
 mod outlet;
 mod pending;
+mod route;
 mod session;
 pub mod stdio;
 

@@ -1,9 +1,9 @@
 //! The client's lines: what each one asks for. What we answer ourselves is in [`local`], what goes to a server in
-//! [`route`].
+//! [`relay`].
 
 mod local;
 pub(super) mod places;
-mod route;
+mod relay;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -155,16 +155,17 @@ impl Session {
     fn dispatch(self: &Arc<Self>, id: Id, incoming: Incoming<'_>, method: Method) {
         let Some(registry) = self.registry().cloned() else { return };
         match method {
-            Method::ToolsCall => self.tools_call(&registry, id, incoming),
-            Method::PromptsGet => self.prompts_get(&registry, id, incoming),
-            Method::ResourcesRead | Method::Subscribe | Method::Unsubscribe => {
-                self.resource(&registry, id, incoming, method);
-            }
-            Method::Complete => self.complete(&registry, id, incoming),
+            Method::ToolsCall
+            | Method::PromptsGet
+            | Method::ResourcesRead
+            | Method::Subscribe
+            | Method::Unsubscribe
+            | Method::Complete => self.relay_request(&registry, id, &incoming, method),
             Method::List(kind) => self.list(&registry, id, &incoming, kind),
             Method::SetLevel => self.set_level(&registry, id, &incoming),
             Method::Initialize => self.initialize(&registry, id, &incoming),
             Method::Ping => self.at_once(id, &incoming, method, &Answer::result("{}")),
+            Method::Discover | Method::Listen | Method::Task(_) => {}
         }
     }
 
