@@ -8,12 +8,16 @@
 //! Texts are taken as checked (see [`json::check`](crate::wire::json::check)); over others the functions
 //! give a useless answer, but never panic.
 
+pub mod capabilities;
 pub mod content;
 pub mod definition;
 mod edit;
+pub mod elicitation;
 pub mod error;
 pub mod meta;
+pub mod question;
 pub mod result;
+pub mod sampling;
 
 #[cfg(test)]
 mod testing;
