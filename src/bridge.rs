@@ -14,10 +14,12 @@ pub mod definition;
 mod edit;
 pub mod elicitation;
 pub mod error;
+pub mod input_required;
 pub mod meta;
 pub mod question;
 pub mod result;
 pub mod sampling;
+pub mod tasks;
 
 #[cfg(test)]
 mod testing;
