@@ -8,12 +8,18 @@
 //! Texts are taken as checked (see [`json::check`](crate::wire::json::check)); over others the functions
 //! give a useless answer, but never panic.
 
+pub mod capabilities;
 pub mod content;
 pub mod definition;
 mod edit;
+pub mod elicitation;
 pub mod error;
+pub mod input_required;
 pub mod meta;
+pub mod question;
 pub mod result;
+pub mod sampling;
+pub mod tasks;
 
 #[cfg(test)]
 mod testing;
