@@ -11,6 +11,7 @@ mod ask;
 mod batch;
 mod hall;
 mod incoming;
+mod modern;
 mod outlet;
 mod pending;
 mod route;

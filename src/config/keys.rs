@@ -285,6 +285,12 @@ static TIMEOUTS: Table = Table {
             .default("\"5m\""),
         Key::new("total", DURATION, "For an answer, whatever the progress.").default("\"30m\""),
         Key::new(
+            "question",
+            DURATION,
+            "For the user's answer to a question that the server asks in the middle of a call.",
+        )
+        .default("\"10m\""),
+        Key::new(
             "idle_stop",
             Shape::Duration { never: true, zero: true },
             "After this long without a call the program is stopped; \"never\" or \"0s\" keeps it.",

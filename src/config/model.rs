@@ -190,6 +190,8 @@ pub struct Timeouts {
     pub call: Duration,
     /// For an answer, whatever the progress.
     pub total: Duration,
+    /// For the user's answer to a question that the server asks in the middle of a call.
+    pub question: Duration,
     /// After this long without a call the child is stopped. `None` keeps it.
     pub idle_stop: Option<Duration>,
 }
@@ -460,6 +462,7 @@ impl Default for Timeouts {
             start: Duration::from_secs(60),
             call: Duration::from_secs(5 * 60),
             total: Duration::from_secs(30 * 60),
+            question: Duration::from_secs(10 * 60),
             idle_stop: Some(Duration::from_secs(15 * 60)),
         }
     }

@@ -600,6 +600,7 @@ impl Resolver<'_> {
             start: duration("timeouts.start").unwrap_or(default.start),
             call: duration("timeouts.call").unwrap_or(default.call),
             total: duration("timeouts.total").unwrap_or(default.total),
+            question: duration("timeouts.question").unwrap_or(default.question),
             // "never" is no duration, and nothing is not one worth waiting for.
             idle_stop: duration("timeouts.idle_stop").filter(|duration| *duration > Duration::ZERO),
         };

@@ -5,8 +5,8 @@
 
 mod discover;
 mod exchange;
-mod lists;
-mod listen;
+pub(super) mod listen;
+pub(super) mod lists;
 pub(super) mod parked;
 mod rounds;
 pub(super) mod scope;
@@ -122,8 +122,13 @@ impl Hall {
             whole
         };
         let places = Places::of(&line, Some(params));
-        let forward =
-            Incoming { line: &line, id: incoming.id, params: Some(params), places, back: incoming.back.clone() };
+        let forward = Incoming {
+            line: &line,
+            id: incoming.id,
+            params: Some(params),
+            places,
+            back: incoming.back.clone(),
+        };
         match route::way(&registry, &forward, method, terms.introduction.revision) {
             Ok(way) => {
                 let meta = places.meta.filter(|span| json::kind(span.of(&line)) == json::Kind::Object);
@@ -136,7 +141,8 @@ impl Hall {
 
     /// What of earlier rounds the request brings back.
     fn retry(&self, incoming: &Incoming<'_>, method: Method, terms: &Terms) -> Result<Retry, Answer> {
-        let Some(span) = incoming.member("requestState").filter(|_| bridge::result::may_need_input(method)) else {
+        let Some(span) = incoming.member("requestState").filter(|_| bridge::result::may_need_input(method))
+        else {
             return Ok(Retry::None);
         };
         let refused = || {
@@ -173,7 +179,8 @@ impl Hall {
             None => Err(responder),
         };
         if let Err(responder) = resumed {
-            let text = "the interaction is over: it was answered before, it took too long, or the server has ended";
+            let text =
+                "the interaction is over: it was answered before, it took too long, or the server has ended";
             let failure = crate::failure::Failure::new(crate::failure::Code::BridgeExpired, text)
                 .remedy("Call again, without `requestState`");
             respond(responder, method, &Answer::failure(method, &failure));

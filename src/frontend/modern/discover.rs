@@ -14,7 +14,8 @@ impl Hall {
     pub(super) fn discover(self: &Arc<Self>, responder: Responder) {
         let Some(registry) = self.registry() else { return };
         let catalog = registry.catalog();
-        let names: Vec<String> = Revision::modern().map(|revision| format!("\"{}\"", revision.name)).collect();
+        let names: Vec<String> =
+            Revision::modern().map(|revision| format!("\"{}\"", revision.name)).collect();
         let mut text = format!(
             r#"{{"supportedVersions":[{}],"capabilities":{}"#,
             names.join(","),

@@ -12,7 +12,8 @@ use bytes::Bytes;
 
 use crate::bridge::{self, question};
 use crate::call::{
-    Ask, AskKey, AskKind, Asker, Call, Caller, CallerId, Introduction, NotAsked, Notice, Reply, Ticket, TokenPlace,
+    Ask, AskKey, AskKind, Asker, Call, Caller, CallerId, Introduction, NotAsked, Notice, Reply, Ticket,
+    TokenPlace,
 };
 use crate::failure::{Code, Failure};
 use crate::frontend::MAX_MESSAGE;
@@ -190,11 +191,8 @@ impl Exchange {
 
     fn finish_with(&self, answer: &Answer) {
         let (member, text) = answer.parts();
-        let text = if member == "result" {
-            own_result(self.method, text)
-        } else {
-            Bytes::copy_from_slice(text)
-        };
+        let text =
+            if member == "result" { own_result(self.method, text) } else { Bytes::copy_from_slice(text) };
         self.finish(member, text);
     }
 
@@ -425,7 +423,10 @@ impl Open for Watch {
 
 impl std::fmt::Debug for Exchange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Exchange").field("id", &self.id).field("server", self.server()).finish_non_exhaustive()
+        f.debug_struct("Exchange")
+            .field("id", &self.id)
+            .field("server", self.server())
+            .finish_non_exhaustive()
     }
 }
 
@@ -484,7 +485,10 @@ impl Caller for Exchange {
         let params = translated.unwrap_or_else(|| Bytes::copy_from_slice(raw));
         let params = rounds::name_server(ask.kind, self.server(), &params).unwrap_or(params);
         if !fits(params.len()) {
-            return Err(NotAsked::Unacceptable(format!("the question has more than {} MiB", MAX_MESSAGE >> 20)));
+            return Err(NotAsked::Unacceptable(format!(
+                "the question has more than {} MiB",
+                MAX_MESSAGE >> 20
+            )));
         }
         let mut state = self.state();
         if state.questions.len() >= MAX_QUESTIONS {
@@ -524,7 +528,8 @@ impl Caller for Exchange {
 
 impl Exchange {
     fn result(&self, result: &[u8], from: &'static Revision) {
-        let rewritten = self.rewrites.then(|| self.hall.catalog()?.rewrite_result(self.server(), result)).flatten();
+        let rewritten =
+            self.rewrites.then(|| self.hall.catalog()?.rewrite_result(self.server(), result)).flatten();
         let result = rewritten.as_deref().unwrap_or(result);
         if result.len() > self.limit {
             let failure = too_large(Some(self.server()), result.len());
@@ -538,7 +543,9 @@ impl Exchange {
                 };
                 match rounds::relayed(result, self.server(), seal) {
                     Some(ours) => ours,
-                    None => return self.malformed("asks for input in a way that is not in the specification"),
+                    None => {
+                        return self.malformed("asks for input in a way that is not in the specification");
+                    }
                 }
             }
             Err(bridge::result::NotFinal::InputRequired) => {
@@ -560,7 +567,8 @@ impl Exchange {
     }
 
     fn error(&self, error: &[u8], from: &'static Revision) {
-        if let Some(urls) = rounds::required_urls(error, from, &self.introduction.capabilities, self.server()) {
+        if let Some(urls) = rounds::required_urls(error, from, &self.introduction.capabilities, self.server())
+        {
             let life = self.backend.config().timeouts.question;
             if let Ok(sealed) = self.hall.seal.seal(&Sealed::Again, self.bound(), life) {
                 return self.finish("result", rounds::with_state(&urls, &sealed));
@@ -574,7 +582,11 @@ impl Exchange {
 
 fn send_notice(responder: &Responder, method: &str, notice: &Notice<'_>, edits: &[(Span, &[u8])]) {
     if !fits(notice.params.len()) {
-        return tracing::warn!(method, size = notice.params.len(), "a notification over the limit was dropped");
+        return tracing::warn!(
+            method,
+            size = notice.params.len(),
+            "a notification over the limit was dropped"
+        );
     }
     responder.send(|out: &mut LineWriter<'_>| {
         out.copy(br#"{"jsonrpc":"2.0","method":""#);

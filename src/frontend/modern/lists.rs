@@ -25,7 +25,12 @@ impl Hall {
         (Instant::now() < deadline && !self.ended.is_cancelled()).then(|| (Arc::clone(registry), deadline))
     }
 
-    pub(super) fn modern_list(self: &Arc<Self>, incoming: &Incoming<'_>, kind: ListKind, responder: Responder) {
+    pub(super) fn modern_list(
+        self: &Arc<Self>,
+        incoming: &Incoming<'_>,
+        kind: ListKind,
+        responder: Responder,
+    ) {
         let Some(registry) = self.registry().cloned() else { return };
         let cursor = match cursor(incoming) {
             Ok(cursor) => cursor,

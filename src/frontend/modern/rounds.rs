@@ -50,7 +50,9 @@ pub(super) fn relayed(
         let raw = requests.of(result);
         for member in json::members(raw) {
             let request = member.value.shifted(requests.start);
-            let Some(params) = json::get(request.of(result), "params").map(|span| span.shifted(request.start)) else {
+            let Some(params) =
+                json::get(request.of(result), "params").map(|span| span.shifted(request.start))
+            else {
                 continue;
             };
             let method = json::get(request.of(result), "method");
@@ -96,7 +98,9 @@ pub(super) fn required_urls(
         if index > 0 {
             text.push(b',');
         }
-        text.extend_from_slice(format!(r#""url-{}":{{"method":"elicitation/create","params":"#, index + 1).as_bytes());
+        text.extend_from_slice(
+            format!(r#""url-{}":{{"method":"elicitation/create","params":"#, index + 1).as_bytes(),
+        );
         text.extend_from_slice(&params);
         text.push(b'}');
         count += 1;

@@ -16,6 +16,11 @@ use crate::wire::{Id, LineWriter};
 pub(in crate::frontend) trait Open: Send + Sync {
     /// The client no longer wants the answer; there will be none.
     fn cancelled(&self, reason: Option<&str>);
+
+    /// Whether it goes on until somebody ends it: nobody waits for it.
+    fn is_lasting(&self) -> bool {
+        false
+    }
 }
 
 /// See the module.
@@ -69,9 +74,10 @@ impl Scope {
         }
     }
 
-    /// How many requests are open.
+    /// How many requests will be answered yet, without those that last.
     pub(in crate::frontend) fn count(&self) -> usize {
-        self.requests().by_id.len()
+        let lasts = |open: &Option<Arc<dyn Open>>| open.as_ref().is_some_and(|open| open.is_lasting());
+        self.requests().by_id.values().filter(|(_, open)| !lasts(open)).count()
     }
 
     /// Resolves, again and again, when a request is closed.

@@ -44,7 +44,9 @@ pub(super) struct Bound<'a> {
 /// their rounds.
 pub(super) fn digest(params: &[u8]) -> [u8; 32] {
     let mut members: Vec<(&[u8], &[u8])> = json::members(params)
-        .filter(|member| !["_meta", "inputResponses", "requestState"].iter().any(|name| member.is(params, name)))
+        .filter(|member| {
+            !["_meta", "inputResponses", "requestState"].iter().any(|name| member.is(params, name))
+        })
         .map(|member| (member.key.of(params), member.value.of(params)))
         .collect();
     members.sort_unstable();
@@ -81,7 +83,12 @@ impl Seal {
     }
 
     /// Seals a state for so long.
-    pub(super) fn seal(&self, state: &State, bound: Bound<'_>, life: Duration) -> Result<String, Unspecified> {
+    pub(super) fn seal(
+        &self,
+        state: &State,
+        bound: Bound<'_>,
+        life: Duration,
+    ) -> Result<String, Unspecified> {
         let mut nonce = [0; NONCE_LEN];
         self.random.fill(&mut nonce)?;
         let mut text = (now() + life).as_millis().min(u128::from(u64::MAX)).to_le_bytes()[..8].to_vec();
@@ -120,7 +127,10 @@ impl Seal {
             (1, rest) => {
                 let (handle, rest) = rest.split_first_chunk::<16>()?;
                 let (round, _) = rest.split_first_chunk::<4>()?;
-                Some(State::Parked { handle: u128::from_le_bytes(*handle), round: u32::from_le_bytes(*round) })
+                Some(State::Parked {
+                    handle: u128::from_le_bytes(*handle),
+                    round: u32::from_le_bytes(*round),
+                })
             }
             (2, state) => Some(State::Relayed(state.to_vec())),
             (3, _) => Some(State::Again),
