@@ -9,6 +9,7 @@ mod announce;
 mod answer;
 mod ask;
 mod batch;
+pub mod http;
 mod incoming;
 mod pending;
 mod session;
