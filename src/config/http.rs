@@ -101,9 +101,13 @@ impl Resolver<'_> {
 
     fn listen(&mut self, effective: &Node) -> Option<SocketAddr> {
         let node = effective.at("http.listen")?;
-        parse_listen(node.as_str()?)
-            .map_err(|message| drop(self.reporter.error(Code::ConfigValue, &node.origin, message)))
-            .ok()
+        match parse_listen(node.as_str()?) {
+            Ok(address) => Some(address),
+            Err(message) => {
+                self.reporter.error(Code::ConfigValue, &node.origin, message);
+                None
+            }
+        }
     }
 
     fn tokens(&mut self, effective: &Node) -> Vec<(String, Secret)> {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use crate::frontend::Outlet;
 use crate::frontend::answer::{Answer, excerpt};
 use crate::frontend::batch::Batch;
 use crate::frontend::pending::{Back, Request};
@@ -57,6 +58,11 @@ impl Session {
                 self.refuse(id.as_ref(), codes::INVALID_REQUEST, &text, &back);
             }
         }
+    }
+
+    /// Takes one message that came by itself; what answers it goes to `out`.
+    pub(super) fn message(self: &Arc<Self>, message: Bytes, out: Outlet) {
+        self.whole(&message, &Back { out, batch: None });
     }
 
     fn whole(self: &Arc<Self>, line: &Bytes, back: &Back) {

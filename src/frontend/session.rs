@@ -150,6 +150,26 @@ impl Session {
         }
     }
 
+    /// The client is gone and will not come back: whatever it has at servers ends.
+    pub fn leave(&self) {
+        self.scope.cancel_all("the client has left");
+        let (requests, followed) = {
+            let mut state = self.state();
+            (state.requests.close_all(), std::mem::take(&mut state.subscriptions))
+        };
+        let Some(registry) = self.registry() else { return };
+        for (ticket, request) in requests {
+            if let Some(backend) = request.server.and_then(|server| registry.backend(&server)) {
+                backend.cancel(self.id, ticket, Some("the client has left"));
+            }
+        }
+        for (server, uri) in followed {
+            if let Some(backend) = registry.backend(&server) {
+                backend.unsubscribed(&uri);
+            }
+        }
+    }
+
     /// Ends the session's own tasks, and what it has at servers, and waits for the tasks.
     pub async fn end(&self) {
         self.hall.leave(self);
