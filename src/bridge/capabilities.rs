@@ -12,7 +12,7 @@ use crate::wire::json::{self, Kind};
 pub const WIDEST: &[u8] =
     br#"{"roots":{"listChanged":true},"sampling":{},"elicitation":{"form":{},"url":{}}}"#;
 
-/// What an extension of tasks demands of a client, as [`error::missing_client_capability`](crate::bridge::error::missing_client_capability) wants it.
+/// What the extension "tasks" demands of a client, as [`error::missing_client_capability`](crate::bridge::error::missing_client_capability) wants it.
 pub const REQUIRED_TASKS: &[u8] = br#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
 
 /// What a server of revision `to` may be told of a client of revision `from` that declared this raw object: `roots`,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::bridge::capabilities::{Mode, check};
 use crate::bridge::edit::{Edit, change_elements, member, text};
-use crate::bridge::question;
+use crate::bridge::{meta, question};
 use crate::call::{AskKind, NotAsked};
 use crate::protocol::{Elicitation, Revision};
 use crate::wire::json::{self, Kind};
@@ -146,7 +146,7 @@ fn titled_field(field: &[u8]) -> Option<Bytes> {
 /// A sentence: it is no answer to an elicitation.
 pub fn answer(answer: &[u8]) -> Result<Option<Bytes>, String> {
     match text(answer, "action").as_deref() {
-        Some("accept" | "decline" | "cancel") => Ok(question::strip_answer(answer)),
+        Some("accept" | "decline" | "cancel") => Ok(meta::strip_in(answer)),
         _ => {
             Err("the answer to an elicitation must have an `action` of accept, decline or cancel".to_owned())
         }

@@ -6,8 +6,9 @@
 
 use bytes::Bytes;
 
+use crate::bridge::capabilities::Modes;
 use crate::bridge::edit::{Edit, member};
-use crate::protocol::{Elicitation, Method, Revision, codes};
+use crate::protocol::{Method, Revision, codes};
 use crate::wire::json::{self, Kind};
 
 /// An error that is for us, not for the client.
@@ -63,18 +64,12 @@ pub fn relay(method: Method, error: &[u8], from: &Revision, to: &Revision, decla
         codes::HEADER_MISMATCH | codes::MISSING_CLIENT_CAPABILITY | codes::UNSUPPORTED_PROTOCOL_VERSION => {
             true
         }
-        codes::URL_ELICITATION_REQUIRED => {
-            !(from.elicitation_id && to.elicitation_id && takes_urls(declared))
-        }
+        codes::URL_ELICITATION_REQUIRED => !(from.elicitation_id && can_require_urls(to, declared)),
         codes::RESOURCE_NOT_FOUND => to.is_modern(),
         // Two legacy sides know nothing of the reservation, and the server may mean something by it.
         code => codes::MODERN_RESERVED.contains(&code) && (from.is_modern() || to.is_modern()),
     };
     hidden.then(|| wrap(error))
-}
-
-fn takes_urls(declared: &[u8]) -> bool {
-    member(declared, "elicitation").is_some_and(|elicitation| member(elicitation, "url").is_some())
 }
 
 fn wrap(error: &[u8]) -> Bytes {
@@ -133,7 +128,7 @@ pub fn supported_versions(error: &[u8]) -> Option<Vec<String>> {
 /// Whether a client of this revision with these raw capabilities can be sent
 /// [`codes::URL_ELICITATION_REQUIRED`] as it is.
 pub fn can_require_urls(to: &Revision, declared: &[u8]) -> bool {
-    to.elicitation == Elicitation::FormAndUrl && to.elicitation_id && takes_urls(declared)
+    to.elicitation_id && Modes::declared(declared, to).url
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub fn answer(kind: AskKind, answer: &[u8], to: &Revision) -> Result<Option<Byte
         AskKind::Elicitation => elicitation::answer(answer),
         AskKind::Sampling => sampling::answer(answer, to),
         AskKind::Roots => match member(answer, "roots").map(json::kind) {
-            Some(Kind::Array) => Ok(strip_answer(answer)),
+            Some(Kind::Array) => Ok(meta::strip_in(answer)),
             _ => Err("the answer to `roots/list` must have an array `roots`".to_owned()),
         },
     }
@@ -63,11 +63,6 @@ pub(super) fn strip(edit: &mut Edit<'_>, to: &Revision) {
             false => edit.set("_meta", own.into_bytes()),
         }
     }
-}
-
-/// An answer without the other hop's `_meta`.
-pub(super) fn strip_answer(answer: &[u8]) -> Option<Bytes> {
-    meta::strip_in(answer)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::bridge::cache::{CacheHints, is_cacheable};
 use crate::bridge::content::{downgrade, text_block};
 use crate::bridge::edit::{Edit, change_elements, member};
 use crate::bridge::meta;
@@ -34,63 +35,6 @@ pub fn check_final(result: &[u8]) -> Result<(), NotFinal> {
         Some(other) => Err(NotFinal::Unknown(other.to_owned())),
         None => Err(NotFinal::Unknown(String::from_utf8_lossy(value).into_owned())),
     }
-}
-
-/// Who may share a cached result (MCP 2026-07-28, "Caching").
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CacheScope {
-    /// Anybody.
-    Public,
-    /// Those who have the same authorization.
-    Private,
-}
-
-/// How long a result may be kept, and by whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CacheHints {
-    /// For how many milliseconds it counts as fresh.
-    pub ttl_ms: u64,
-    /// Who may share it.
-    pub scope: CacheScope,
-}
-
-impl CacheHints {
-    /// What holds of a result of which nobody said anything: a legacy server's may change with the session.
-    pub const NONE: CacheHints = CacheHints { ttl_ms: 0, scope: CacheScope::Private };
-
-    /// The hints of a modern result; `None` if they are missing or make no sense.
-    pub fn of(result: &[u8]) -> Option<CacheHints> {
-        let ttl_ms = std::str::from_utf8(member(result, "ttlMs")?).ok()?.parse().ok()?;
-        let scope = match json::string(member(result, "cacheScope")?)?.as_ref() {
-            "public" => CacheScope::Public,
-            "private" => CacheScope::Private,
-            _ => return None,
-        };
-        Some(CacheHints { ttl_ms, scope })
-    }
-
-    /// What may be said of a whole that is made of two parts.
-    pub fn and(self, other: CacheHints) -> CacheHints {
-        let public = self.scope == CacheScope::Public && other.scope == CacheScope::Public;
-        let scope = if public { CacheScope::Public } else { CacheScope::Private };
-        CacheHints { ttl_ms: self.ttl_ms.min(other.ttl_ms), scope }
-    }
-
-    fn stamp(self, edit: &mut Edit<'_>) {
-        edit.set("ttlMs", self.ttl_ms.to_string());
-        edit.set(
-            "cacheScope",
-            match self.scope {
-                CacheScope::Public => "\"public\"",
-                CacheScope::Private => "\"private\"",
-            },
-        );
-    }
-}
-
-/// Whether modern results of this method carry cache hints; `server/discover`, which we answer ourselves, does too.
-pub fn is_cacheable(method: Method) -> bool {
-    matches!(method, Method::List(_) | Method::ResourcesRead)
 }
 
 /// A result for a legacy client: without `resultType`, cache hints and `_meta` of the other hop, and with content that
@@ -234,6 +178,7 @@ pub fn may_need_input(method: Method) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bridge::cache::CacheScope;
     use crate::bridge::testing::{any_object, merged, parse, revision, text};
     use proptest::prelude::*;
     use serde_json::{Value, json};
