@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::bridge::cache::CacheHints;
+use crate::bridge::result::CacheHints;
 use crate::bridge::result::push_modern_members;
 use crate::frontend::hall::Hall;
 use crate::frontend::incoming::local::capabilities;
