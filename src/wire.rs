@@ -11,6 +11,7 @@ pub mod lines;
 pub mod mailbox;
 pub mod outbox;
 pub mod splice;
+pub mod sse;
 
 pub use envelope::{Body, Fault, Message};
 pub use id::Id;
@@ -19,3 +20,4 @@ pub use lines::{Line, LineReader};
 pub use mailbox::Mailbox;
 pub use outbox::{Full, LineWriter, Outbox};
 pub use splice::Splice;
+pub use sse::{Event, SseReader};
