@@ -8,6 +8,7 @@ use super::store::AuthStore;
 use super::{Target, has_authorization};
 use crate::config::{AuthConfig, ServerConfig};
 use crate::failure::Failure;
+use crate::names::ServerName;
 
 /// How we prove to a server who we are, and how that stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,13 @@ impl LoginState {
             Self::LoggedIn => "logged-in",
             Self::NeedsLogin => "needs-login",
         }
+    }
+}
+
+impl AuthStatus {
+    /// The command that logs in.
+    pub fn command(&self, server: &ServerName) -> String {
+        super::command("login", server)
     }
 }
 

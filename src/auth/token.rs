@@ -177,8 +177,6 @@ pub(super) fn brief(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn lifetimes() {
         let seconds = |text: &str| super::seconds(&serde_json::from_str(text).unwrap());
