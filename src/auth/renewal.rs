@@ -287,7 +287,7 @@ impl Renewal {
             Err(refusal) => {
                 // A client that is not known any more must be registered anew, so nothing of it is kept.
                 let is_known = matches!(refusal, Refusal::Over(_));
-                let login = is_known.then(|| Login { tokens: None, ..login });
+                let login = is_known.then_some(Login { tokens: None, ..login });
                 let asked = (!is_known).then(Asked::default);
                 self.keep(lock, Record { asked, login });
                 let why = refusal.into_failure().cause;
