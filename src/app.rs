@@ -16,7 +16,7 @@ use crate::catalog::Store;
 use crate::config::Loaded;
 use crate::frontend::stdio::{Stdio, read_client};
 use crate::frontend::{Hall, Outlet, Session};
-use crate::registry::{Parts, Registry};
+use crate::registry::{Parts, Registry, Ways};
 use crate::status;
 use crate::supervisor::{Ending, Supervisor, SupervisorOptions};
 use crate::wire::Outbox;
@@ -77,6 +77,7 @@ impl Switchboard {
             store,
             supervisor,
             own_tools: vec![Bytes::from(status::tool_definition())],
+            ways: Ways::default(),
         };
         let audience = Arc::clone(&hall) as Arc<dyn Audience>;
         let registry = Registry::open(parts, &audience);

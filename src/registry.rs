@@ -13,13 +13,14 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
-use crate::backend::{Backend, Extent, Lifecycle, Observer, State};
+use crate::backend::{Backend, Extent, Lifecycle, Observer, State, Way};
 use crate::call::{Audience, Introduction};
 use crate::catalog::{Catalog, Offering, Options, Overrides, Rules, Source, Store, Stored};
-use crate::config::{Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
+use crate::config::{Config, Entry, Problem, ServerConfig, Start, ToolRules};
 use crate::names::ServerName;
 use crate::protocol::{Level, ListKind};
 use crate::supervisor::{Ending, Supervisor};
+use crate::transport::{AuthProvider, Transport};
 
 /// How many servers may start at once.
 const PARALLEL_STARTS: usize = 4;
@@ -40,6 +41,7 @@ pub struct Registry {
     shutdown: watch::Sender<Option<Ending>>,
     tasks: TaskTracker,
     supervisor: Supervisor,
+    ways: Ways,
     starts: Arc<Semaphore>,
     /// What the client can do, from the moment it has said so.
     profile: OnceLock<String>,
@@ -74,6 +76,17 @@ pub struct Parts {
     pub supervisor: Supervisor,
     /// The definitions of our own tools.
     pub own_tools: Vec<Bytes>,
+    /// What somebody else provides to reach servers by.
+    pub ways: Ways,
+}
+
+/// Ways to servers, and credentials for them, that do not come from the config. By the names of servers.
+#[derive(Clone, Debug, Default)]
+pub struct Ways {
+    /// Transports, instead of what the entry of the config says.
+    pub transports: HashMap<ServerName, Arc<dyn Transport>>,
+    /// Credentials, instead of those that we would look for.
+    pub auth: HashMap<ServerName, Arc<dyn AuthProvider>>,
 }
 
 impl Registry {
@@ -81,7 +94,7 @@ impl Registry {
     ///
     /// Must be called inside a tokio runtime.
     pub fn open(parts: Parts, audience: &Arc<dyn Audience>) -> Arc<Self> {
-        let Parts { config, problems, store, supervisor, own_tools } = parts;
+        let Parts { config, problems, store, supervisor, own_tools, ways } = parts;
         let backends: Vec<Arc<Backend>> =
             config.ready().map(|server| Backend::new(server.clone(), Arc::clone(audience))).collect();
         let by_name =
@@ -101,6 +114,7 @@ impl Registry {
             shutdown: watch::Sender::new(None),
             tasks: TaskTracker::new(),
             supervisor,
+            ways,
             starts: Arc::new(Semaphore::new(PARALLEL_STARTS)),
             profile: OnceLock::new(),
         })
@@ -129,13 +143,21 @@ impl Registry {
             }
             let lifecycle = Lifecycle::new(
                 Arc::clone(backend),
-                self.supervisor.clone(),
+                self.way(backend.config()),
                 Arc::clone(&self.starts),
                 Arc::new(Watcher(Arc::downgrade(self))),
                 self.shutdown.subscribe(),
                 known.map(|known| (*known.offering).clone()),
             );
             self.tasks.spawn(lifecycle.run());
+        }
+    }
+
+    /// How a server is reached.
+    fn way(&self, config: &ServerConfig) -> Way {
+        match self.ways.transports.get(&config.name) {
+            Some(transport) => Way::over(Arc::clone(transport), config, self.supervisor.clone()),
+            None => Way::child(self.supervisor.clone()),
         }
     }
 
@@ -216,11 +238,11 @@ impl Registry {
         let shown = self.shown();
         self.backends.iter().all(|backend| {
             shown.offerings.get(backend.name()).is_some_and(|known| known.is_settled)
-                || matches!(backend.config().launch, Launch::Remote(_))
                 || match backend.state() {
                     State::Waiting { .. }
                     | State::CrashLooped { .. }
                     | State::Failed { .. }
+                    | State::NeedsLogin { .. }
                     | State::Ended => true,
                     State::Idle => backend.tallies().starts > 0,
                     State::Starting { .. } | State::Ready { .. } => false,
