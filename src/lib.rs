@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod backend;
+pub mod bridge;
 pub mod call;
 pub mod catalog;
 pub mod cli;
