@@ -2,6 +2,7 @@
 //!
 //! Results go to stdout, chatter to stderr. Exit codes are those of [`exit`].
 
+pub mod auth;
 pub mod call;
 pub mod check;
 pub mod client;
@@ -68,6 +69,9 @@ enum Command {
     Call(call::CallArgs),
     /// Explain a failure code, or what a tool's name stands for
     Explain(explain::ExplainArgs),
+    /// Log in to servers that want it: login, logout, status
+    #[command(subcommand)]
+    Auth(auth::AuthCommand),
     /// Look at the config: validate, show, schema, path
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -103,6 +107,7 @@ pub fn main() -> ExitCode {
         Some(Command::Resources(args)) => lists::run(&global, lists::What::Resources, args).into(),
         Some(Command::Call(args)) => call::run(&global, args).into(),
         Some(Command::Explain(args)) => explain::run(&global, args).into(),
+        Some(Command::Auth(command)) => auth::run(&global, command),
         Some(Command::Completions { shell }) => completions::run(shell).into(),
         Some(Command::Config(command)) => config::run(command, global.config),
         Some(Command::Mock { script }) => run_mock(&script),

@@ -9,6 +9,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+mod auth;
 mod check;
 mod environment;
 mod hash;
@@ -27,6 +28,7 @@ mod show;
 mod tree;
 mod values;
 
+pub use auth::{AuthConfig, ClientCredentialsConfig, ConfiguredClient, OauthConfig};
 pub use environment::{ConfigReason, Environment, Locations, locate};
 pub use model::{
     Config, Entry, Expose, Glob, Launch, Limits, ProtocolChoice, Questions, RemoteKind, RemoteLaunch,

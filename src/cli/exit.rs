@@ -15,6 +15,8 @@ pub const FAILED: Exit = Exit(1);
 pub const USAGE: Exit = Exit(2);
 /// Some servers are not well.
 pub const PARTLY: Exit = Exit(3);
+/// Somebody has to log in first.
+pub const NEEDS_LOGIN: Exit = Exit(4);
 /// There is no server or tool of this name.
 pub const NOT_FOUND: Exit = Exit(5);
 /// It took too long, or may go better next time.

@@ -86,6 +86,7 @@ const LAUNCH: &[Key] = &[
         "The environment variable with the bearer token for `url`.",
     ),
     Key::new("auth_token", Shape::Secret, "The bearer token for `url`."),
+    Key::new("auth", Shape::Table(&AUTH), "How to log in to the server at `url`."),
     Key::new(
         "type",
         Shape::Word(&[
@@ -224,7 +225,11 @@ const SERVER_FOREIGN: &[Key] = &[
     Key::foreign("dev", &[]),
     Key::foreign("sandbox", &["sandboxEnabled"]),
     Key::foreign("alwaysLoad", &[]),
-    Key::foreign("oauth", &["auth", "authProviderType", "headersHelper", "oauth_resource", "scopes"]),
+    Key::foreign("oauth", &[]),
+    Key::foreign("authProviderType", &[]),
+    Key::foreign("headersHelper", &[]),
+    Key::foreign("oauth_resource", &[]),
+    Key::foreign("scopes", &[]),
     Key::foreign("gallery", &[]),
     Key::foreign("required", &[]),
     Key::foreign("bundled", &["display_name", "available"]),
@@ -238,6 +243,37 @@ static TLS: Table = Table {
         Shape::Template,
         "A file (PEM) with the certificates of further authorities to trust; relative to the config file.",
     )]],
+};
+
+pub(super) static AUTH: Table = Table {
+    groups: &[&[
+        Key::new(
+            "type",
+            Shape::Word(&[
+                Word::or("oauth", &["oauth2", "OAUTH"]),
+                Word::or("client_credentials", &["client-credentials"]),
+                Word::new("none"),
+            ]),
+            "`oauth`: a person logs in with `switchboard auth login`; `client_credentials`: Switchboard logs in by itself; \
+             `none`: only `headers` count.",
+        )
+        .default("\"oauth\""),
+        Key::new("client_id", Shape::Template, "The id of a client that was registered by hand.")
+            .aliases(&["clientId", "CLIENT_ID"]),
+        Key::new("client_secret", Shape::Secret, "The secret of that client.")
+            .aliases(&["clientSecret", "CLIENT_SECRET"]),
+        Key::new("scopes", PATTERNS, "The scopes to ask for instead of those that the server names.")
+            .aliases(&["scope"]),
+        Key::new(
+            "client_metadata_url",
+            Shape::Text,
+            "The address of a client metadata document, where authorization servers support that.",
+        )
+        .aliases(&["clientMetadataUrl"]),
+        Key::new("redirect_port", PORT, "The port of the redirect address; without it, any free one.")
+            .aliases(&["redirectPort", "callbackPort"]),
+        Key::new("issuer", Shape::Text, "The one authorization server that may be used."),
+    ]],
 };
 
 static TIMEOUTS: Table = Table {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::auth::AuthConfig;
 use super::hash::hex;
 use super::problem::{Place, Problem};
 use super::secret::Secret;
@@ -73,6 +74,8 @@ pub struct ServerConfig {
     pub share: Share,
     /// What to do with a question of it that could belong to several calls.
     pub questions: Questions,
+    /// How we log in to it, if it is remote.
+    pub auth: AuthConfig,
     /// What its owner says about it.
     pub description: Option<String>,
     /// Free words.
@@ -282,6 +285,7 @@ impl ServerConfig {
             tools: ToolRules::default(),
             share: Share::default(),
             questions: Questions::default(),
+            auth: AuthConfig::default(),
             description: None,
             categories: Vec::new(),
             place: None,

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::auth::{self, AuthConfig};
 use super::check::{check_table, twice};
 use super::environment::Environment;
 use super::hash::name_hash;
@@ -212,7 +213,7 @@ impl Resolver<'_> {
             self.reporter.error(Code::ConfigValue, &member.origin, "a server needs a name that is not empty");
         }
         let said = match member.value.kind {
-            Kind::Map(_) => check_table(member.value, &keys::SERVER, "", self.reporter),
+            Kind::Map(_) => check_table(auth::translate(member.value), &keys::SERVER, "", self.reporter),
             _ => {
                 let message = format!("the entry must be a mapping, found {}", member.value.describe());
                 self.reporter.error(Code::ConfigValue, &member.value.origin, message);
@@ -317,6 +318,7 @@ impl Resolver<'_> {
     ) -> Option<ServerConfig> {
         let launch = self.launch(origin, node, mark);
         let timeouts = self.timeouts(node);
+        let auth = self.auth(node, launch.as_ref());
         Some(ServerConfig {
             name: name.clone(),
             // The final one is known when all servers are.
@@ -345,6 +347,7 @@ impl Resolver<'_> {
                 Some("refuse") => Questions::Refuse,
                 _ => Questions::Serialize,
             },
+            auth: auth?,
             description: node.get("description").and_then(Node::as_str).map(str::to_owned),
             categories: texts(node.get("categories")),
             place: self.reporter.place(origin),
@@ -468,6 +471,27 @@ impl Resolver<'_> {
         let address = address?;
         let kind = self.remote_kind(&address, url, node)?;
         Some(Launch::Remote(RemoteLaunch { url: address, kind, headers: headers?, ca }))
+    }
+
+    /// How we log in to the server.
+    fn auth(&mut self, node: &Node, launch: Option<&Launch>) -> Option<AuthConfig> {
+        let Some(said) = node.get("auth") else { return Some(AuthConfig::default()) };
+        if let Some(Launch::Stdio(_)) = launch {
+            let message = "`auth` is for servers at a `url`; this one is a program";
+            self.reporter
+                .warn(Code::ConfigConflict, &said.origin, message)
+                .hint("give it its credentials under `env`");
+        }
+        let mut expanded = |key: &str| match said.get(key) {
+            Some(value) => self.expand(value, &format!("auth.{key}")).map(Some),
+            None => Some(None),
+        };
+        let (client_id, client_secret) = (expanded("client_id"), expanded("client_secret"));
+        let (client_id, client_secret) = (client_id?, client_secret?);
+        if let Some(secret) = &client_secret {
+            self.redactions.note("client_secret", secret);
+        }
+        auth::decode(said, auth::Expanded { client_id, client_secret }, self.reporter)
     }
 
     /// How the server at an address speaks: what `type` says and what the address can mean must fit.

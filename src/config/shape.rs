@@ -113,6 +113,14 @@ impl Key {
         self
     }
 
+    /// The first name of a word, if this key holds one of several words and this is one of them.
+    pub(super) fn word(&self, text: &str) -> Option<&'static str> {
+        match self.shape {
+            Shape::Word(words) => words.iter().find(|word| word.is(text)).map(|word| word.name),
+            _ => None,
+        }
+    }
+
     fn is_called(&self, name: &str) -> bool {
         self.name == name || self.aliases.contains(&name)
     }
