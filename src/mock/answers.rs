@@ -6,50 +6,63 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::script::{Cursor, Item, List, Plan, Reaction};
-use super::serve::Server;
+use super::lists::{complete, match_template, page, shown};
+use super::modern::{Caller, discover, meta_of, unsupported};
+use super::revision::code;
+use super::script::{Item, List, Plan, Reaction};
+use super::server::Server;
+use super::session::Session;
 use super::template::Scope;
-
-/// The revisions that an `initialize` may name, oldest first.
-const REVISIONS: &[&str] = &["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 
 /// The log levels, least severe first.
 pub(super) const LEVELS: &[&str] =
     &["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 
-/// The most values that a completion may hold.
-const MAX_COMPLETIONS: usize = 100;
-
 /// The body of a response, as JSON text.
+#[derive(Debug)]
 pub(super) enum Reply {
     Result(String),
     Error(String),
+    /// An error for a request that is not even treated; over HTTP a status says so too.
+    Refusal(String),
 }
 
 impl Reply {
-    fn result(value: &Value) -> Self {
+    pub(super) fn result(value: &Value) -> Self {
         Reply::Result(value.to_string())
     }
 
-    fn error(code: i32, message: impl Into<String>) -> Self {
+    pub(super) fn error(code: i32, message: impl Into<String>) -> Self {
         Reply::Error(json!({"code": code, "message": message.into()}).to_string())
+    }
+
+    pub(super) fn refusal(code: i32, message: impl Into<String>, data: Option<Value>) -> Self {
+        let mut error = json!({"code": code, "message": message.into()});
+        if let Some(data) = data {
+            error["data"] = data;
+        }
+        Reply::Refusal(error.to_string())
     }
 }
 
-/// What the script says about this method under `on`.
-pub(super) fn moment(plan: &Plan, method: &str) -> Option<Arc<Reaction>> {
+/// What the script says about this request under `on`.
+pub(super) fn moment(session: &Session, method: &str, modern: bool) -> Option<Arc<Reaction>> {
+    let on = &session.server.plan.on;
     let group = if list_of(method).is_some() {
         "list"
-    } else if is_known(method) {
+    } else if is_known(method, modern) {
         method
     } else {
         "unknown"
     };
-    plan.on.get(method).or_else(|| plan.on.get(group)).cloned()
+    // `ping` is allowed before the handshake, everything else is not.
+    let is_early = !modern && !matches!(method, "initialize" | "ping") && session.state().revision.is_none();
+    let first = on.get("first").filter(|_| is_early);
+    on.get(method).or(first).or_else(|| on.get(group)).cloned()
 }
 
-fn is_known(method: &str) -> bool {
-    matches!(
+fn is_known(method: &str, modern: bool) -> bool {
+    let known = matches!(
         method,
         "initialize"
             | "ping"
@@ -60,7 +73,8 @@ fn is_known(method: &str) -> bool {
             | "resources/unsubscribe"
             | "completion/complete"
             | "logging/setLevel"
-    )
+    );
+    known || modern && matches!(method, "server/discover" | "subscriptions/listen")
 }
 
 fn list_of(method: &str) -> Option<List> {
@@ -74,12 +88,12 @@ fn list_of(method: &str) -> Option<List> {
 }
 
 /// Fills the scope from the params and finds the item that is called, if one is.
-pub(super) fn resolve(
-    server: &Server,
+pub(super) fn locate<'s>(
+    server: &'s Server,
     method: &str,
     params: &str,
     scope: &mut Scope,
-) -> Option<Arc<Reaction>> {
+) -> Option<(List, &'s Item)> {
     #[derive(Default, Deserialize)]
     struct Params<'p> {
         name: Option<String>,
@@ -96,6 +110,7 @@ pub(super) fn resolve(
     }
     let parsed: Params<'_> = serde_json::from_str(params).unwrap_or_default();
     scope.token = parsed.meta.and_then(|meta| meta.token).map(|token| token.get().to_owned());
+    scope.meta = meta_of(params);
     let (list, target, arguments) = match (method, parsed.name, parsed.uri) {
         ("tools/call", Some(name), _) => (List::Tools, name, parsed.arguments),
         ("prompts/get", Some(name), _) => (List::Prompts, name, parsed.arguments),
@@ -110,15 +125,15 @@ pub(super) fn resolve(
     arguments.clone_into(&mut scope.args_text);
     scope.args = serde_json::from_str(arguments).unwrap_or(Value::Null);
     scope.target.clone_from(&target);
-    let (list, item) = find(server, list, &target, scope)?;
-    let call = {
-        let mut state = server.state();
-        let call = state.calls.entry((list, item.name.clone())).or_default();
-        *call += 1;
-        *call
-    };
-    scope.call = call;
-    Some(item.reaction(call))
+    find(server, list, &target, scope)
+}
+
+/// Counts a call of the item; gives its number.
+pub(super) fn count(server: &Server, list: List, item: &Item) -> u64 {
+    let mut state = server.state();
+    let call = state.calls.entry((list, item.name.clone())).or_default();
+    *call += 1;
+    *call
 }
 
 fn find<'s>(server: &'s Server, list: List, target: &str, scope: &mut Scope) -> Option<(List, &'s Item)> {
@@ -135,96 +150,58 @@ fn find<'s>(server: &'s Server, list: List, target: &str, scope: &mut Scope) -> 
     })
 }
 
-/// The items of a list that the server shows now.
-fn shown(server: &Server, list: List) -> Vec<&Item> {
-    let plan = &server.plan;
-    let items = match list {
-        List::Tools => &plan.tools,
-        List::Prompts => &plan.prompts,
-        List::Resources => &plan.resources,
-        List::Templates => &plan.templates,
-    };
-    match server.state().shown.get(&list) {
-        Some(names) => items.iter().filter(|item| names.contains(&item.name)).collect(),
-        None => items.iter().collect(),
-    }
-}
-
-/// The variables of a URI that fits the template. `{x}` takes characters other than `/`, `{+x}` takes any.
-fn match_template(template: &str, uri: &str) -> Option<Map<String, Value>> {
-    let Some((before, rest)) = template.split_once('{') else {
-        return (template == uri).then(Map::new);
-    };
-    let (variable, after) = rest.split_once('}')?;
-    let uri = uri.strip_prefix(before)?;
-    let any = variable.starts_with(['+', '#']);
-    let name = variable.trim_matches(['+', '#', '*']);
-    let ends = uri.char_indices().map(|(at, _)| at).chain([uri.len()]);
-    for end in ends.skip(1) {
-        let value = &uri[..end];
-        if !any && value.contains('/') {
-            return None;
-        }
-        if let Some(mut variables) = match_template(after, &uri[end..]) {
-            variables.insert(name.to_owned(), json!(value));
-            return Some(variables);
-        }
-    }
-    None
-}
-
-/// Answers a request that no item and no script answers.
-pub(super) fn builtin(server: &Server, method: &str, scope: &Scope) -> Reply {
+/// Answers a request that no item and no script answers; a modern one where `caller` says who sent it.
+pub(super) fn builtin(session: &Session, method: &str, caller: Option<&Caller>, scope: &Scope) -> Reply {
+    let server = &*session.server;
     if let Some(list) = list_of(method) {
         return page(server, list, &scope.args);
     }
-    match method {
-        "initialize" => Reply::Result(scope.json(&initialize(server, &scope.args))),
-        "ping" => Reply::Result("{}".into()),
-        "tools/call" => missing("tool", scope),
-        "prompts/get" => missing("prompt", scope),
-        "resources/read" => {
-            let error =
-                json!({"code": -32002, "message": "Resource not found", "data": {"uri": scope.target}});
+    match (method, caller) {
+        ("server/discover", Some(_)) => {
+            Reply::Result(scope.json(&discover(&server.plan, capabilities(&server.plan, None))))
+        }
+        ("initialize", Some(caller)) if caller.version.is_empty() => {
+            let asked = scope.args.get("protocolVersion").and_then(Value::as_str).unwrap_or_default();
+            unsupported(&server.plan, asked)
+        }
+        ("initialize", None) => Reply::Result(scope.json(&initialize(session, &scope.args))),
+        ("ping", None) => Reply::Result("{}".into()),
+        ("tools/call", _) => missing("tool", scope),
+        ("prompts/get", _) => missing("prompt", scope),
+        ("resources/read", caller) => {
+            let code = if caller.is_some() { code::INVALID_PARAMS } else { code::RESOURCE_NOT_FOUND };
+            let error = json!({"code": code, "message": "Resource not found", "data": {"uri": scope.target}});
             Reply::Error(error.to_string())
         }
-        "resources/subscribe" | "resources/unsubscribe" => subscribe(server, method, &scope.args),
-        "completion/complete" => complete(&server.plan, &scope.args),
-        "logging/setLevel" => set_level(server, &scope.args),
-        _ => Reply::error(-32601, format!("Method not found: {method}")),
+        ("resources/subscribe" | "resources/unsubscribe", None) => subscribe(session, method, &scope.args),
+        ("completion/complete", _) => complete(&server.plan, &scope.args),
+        ("logging/setLevel", None) => set_level(session, &scope.args),
+        _ => Reply::error(code::METHOD_NOT_FOUND, format!("Method not found: {method}")),
     }
 }
 
 fn missing(what: &str, scope: &Scope) -> Reply {
     // Without a name the target is still the method.
     if scope.target.contains('/') && scope.args.get("name").is_none_or(|name| !name.is_string()) {
-        return Reply::error(-32602, format!("Invalid params: the {what}'s name is missing"));
+        return Reply::error(code::INVALID_PARAMS, format!("Invalid params: the {what}'s name is missing"));
     }
-    Reply::error(-32602, format!("Unknown {what}: {}", scope.target))
+    Reply::error(code::INVALID_PARAMS, format!("Unknown {what}: {}", scope.target))
 }
 
-fn initialize(server: &Server, params: &Value) -> Value {
-    let plan = &server.plan;
+fn initialize(session: &Session, params: &Value) -> Value {
+    let plan = &session.server.plan;
     let info = &plan.server;
     let asked = params.get("protocolVersion").and_then(Value::as_str);
-    let known = asked.filter(|asked| REVISIONS.contains(asked)).or(REVISIONS.last().copied());
-    let revision = info.protocol.as_deref().or(known).unwrap_or_default();
-
-    let mut capabilities = capabilities(plan);
-    if let Some(own) = &info.capabilities {
-        merge(&mut capabilities, own);
+    let revision = info.protocol.as_deref().unwrap_or_else(|| plan.revisions.negotiate(asked));
+    {
+        let mut state = session.state();
+        state.revision = Some(revision.to_owned());
+        state.capabilities = params.get("capabilities").cloned().unwrap_or(Value::Null);
     }
-    let mut server_info = Map::new();
-    server_info.insert("name".into(), json!(info.name));
-    if let Some(title) = &info.title {
-        server_info.insert("title".into(), json!(title));
-    }
-    server_info.insert("version".into(), json!(info.version));
-
     let mut result = Map::new();
     result.insert("protocolVersion".into(), json!(revision));
-    result.insert("capabilities".into(), capabilities);
-    result.insert("serverInfo".into(), Value::Object(server_info));
+    result.insert("capabilities".into(), capabilities(plan, Some(revision)));
+    result.insert("serverInfo".into(), info.info().unwrap_or(Value::Null));
     if let Some(instructions) = &info.instructions {
         result.insert("instructions".into(), json!(instructions));
     }
@@ -235,8 +212,9 @@ fn initialize(server: &Server, params: &Value) -> Value {
     Value::Object(result)
 }
 
-/// The capabilities that follow from what the script holds.
-fn capabilities(plan: &Plan) -> Value {
+/// The capabilities that follow from what the script holds, and what the script says of them. `revision` is that of
+/// the handshake, none in the modern era.
+pub(super) fn capabilities(plan: &Plan, revision: Option<&str>) -> Value {
     let mut capabilities = Map::new();
     capabilities.insert("logging".into(), json!({}));
     if !plan.tools.is_empty() {
@@ -251,11 +229,16 @@ fn capabilities(plan: &Plan) -> Value {
     if !plan.completions.is_empty() {
         capabilities.insert("completions".into(), json!({}));
     }
-    Value::Object(capabilities)
+    let _ = revision;
+    let mut capabilities = Value::Object(capabilities);
+    if let Some(own) = &plan.server.capabilities {
+        merge(&mut capabilities, own);
+    }
+    capabilities
 }
 
 /// Lays `over` over `base`: objects merge, null removes, everything else replaces.
-fn merge(base: &mut Value, over: &Value) {
+pub(super) fn merge(base: &mut Value, over: &Value) {
     let (Value::Object(members), Value::Object(changes)) = (&mut *base, over) else {
         base.clone_from(over);
         return;
@@ -270,49 +253,11 @@ fn merge(base: &mut Value, over: &Value) {
     }
 }
 
-fn page(server: &Server, list: List, params: &Value) -> Reply {
-    let items = shown(server, list);
-    let pages = &server.plan.pages;
-    let size = pages.size.unwrap_or(usize::MAX).min(items.len().max(1));
-    let start = match (params.get("cursor"), pages.cursor) {
-        (None | Some(Value::Null), _) => 0,
-        (Some(_), Cursor::Same | Cursor::Endless) => 0,
-        (Some(cursor), _) => {
-            match cursor.as_str().and_then(|cursor| cursor.strip_prefix("item-")?.parse().ok()) {
-                Some(start) if start < items.len() => start,
-                _ => return Reply::error(-32602, format!("Invalid cursor: {cursor}")),
-            }
-        }
-    };
-    let end = start.saturating_add(size).min(items.len());
-    let next = match pages.cursor {
-        _ if end < items.len() && pages.cursor != Cursor::Same && pages.cursor != Cursor::Endless => {
-            Some(format!("item-{end}"))
-        }
-        Cursor::Plain => None,
-        Cursor::Loop => Some("item-0".into()),
-        Cursor::Same => Some("same".into()),
-        Cursor::Endless => {
-            let mut state = server.state();
-            state.cursors += 1;
-            Some(format!("endless-{}", state.cursors))
-        }
-    };
-    let mut result = Map::new();
-    let definitions =
-        items.get(start..end).unwrap_or_default().iter().map(|item| item.definition.clone()).collect();
-    result.insert(list.member().into(), Value::Array(definitions));
-    if let Some(next) = next {
-        result.insert("nextCursor".into(), json!(next));
-    }
-    Reply::result(&Value::Object(result))
-}
-
-fn subscribe(server: &Server, method: &str, params: &Value) -> Reply {
+fn subscribe(session: &Session, method: &str, params: &Value) -> Reply {
     let Some(uri) = params.get("uri").and_then(Value::as_str) else {
-        return Reply::error(-32602, "Invalid params: `uri` is missing");
+        return Reply::error(code::INVALID_PARAMS, "Invalid params: `uri` is missing");
     };
-    let mut state = server.state();
+    let mut state = session.state();
     match method {
         "resources/subscribe" => state.subscriptions.insert(uri.to_owned()),
         _ => state.subscriptions.remove(uri),
@@ -320,48 +265,13 @@ fn subscribe(server: &Server, method: &str, params: &Value) -> Reply {
     Reply::Result("{}".into())
 }
 
-fn set_level(server: &Server, params: &Value) -> Reply {
+fn set_level(session: &Session, params: &Value) -> Reply {
     let level = params.get("level").and_then(Value::as_str);
     match LEVELS.iter().position(|known| Some(*known) == level) {
         Some(rank) => {
-            server.state().log_level = rank;
+            session.state().log_level = rank;
             Reply::Result("{}".into())
         }
-        None => Reply::error(-32602, "Invalid log level"),
-    }
-}
-
-fn complete(plan: &Plan, params: &Value) -> Reply {
-    let reference = params.get("ref");
-    let of = reference.and_then(|reference| reference.get("name").or_else(|| reference.get("uri")));
-    let argument = |member: &str| {
-        params.pointer(&format!("/argument/{member}")).and_then(Value::as_str).unwrap_or_default()
-    };
-    let completion = plan.completions.iter().find(|completion| of == Some(&json!(completion.of)));
-    let known = completion
-        .and_then(|completion| completion.arguments.iter().find(|(name, _)| name == argument("name")))
-        .map(|(_, values)| values.as_slice())
-        .unwrap_or_default();
-    let values: Vec<&String> = known.iter().filter(|value| value.starts_with(argument("value"))).collect();
-    let more = values.len() > MAX_COMPLETIONS;
-    let first = &values[..values.len().min(MAX_COMPLETIONS)];
-    Reply::result(&json!({"completion": {"values": first, "total": values.len(), "hasMore": more}}))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn templates_match_uris() {
-        let check = |template: &str, uri: &str, expected: Option<Value>| {
-            assert_eq!(match_template(template, uri).map(Value::Object), expected, "{template} {uri}");
-        };
-        check("note://{id}", "note://7", Some(json!({"id": "7"})));
-        check("note://{id}", "note://7/8", None);
-        check("note://{id}", "note://", None);
-        check("file:///{+path}", "file:///a/b", Some(json!({"path": "a/b"})));
-        check("x://{a}/y/{b}.md", "x://1/y/2.md", Some(json!({"b": "2", "a": "1"})));
-        check("x://plain", "x://plain", Some(json!({})));
+        None => Reply::error(code::INVALID_PARAMS, "Invalid log level"),
     }
 }

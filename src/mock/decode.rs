@@ -4,16 +4,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::items::items;
 use super::node::{Kind, Node};
 use super::problems::{Problem, Problems, ScriptError};
-use super::script::{Completion, Cursor, Eof, Grandchild, Pages, Plan, Reaction, Script, ServerInfo, Signal};
+use super::revision::{LEGACY, MODERN, Revisions, is_revision};
+use super::script::{
+    Cache, Completion, Cursor, Eof, Grandchild, Pages, Plan, Reaction, Script, ServerInfo, Signal,
+};
 use super::steps::{Moment, reaction};
 
 const TOP_KEYS: &[&str] = &[
     "server",
+    "revisions",
+    "cache",
     "tools",
     "prompts",
     "resources",
@@ -64,6 +69,8 @@ fn plan(root: &Node, problems: &mut Problems) -> Plan {
         let node = &entry.value;
         match entry.key.as_str() {
             "server" => plan.server = server(node, problems),
+            "revisions" => plan.revisions = revisions(node, problems),
+            "cache" => plan.cache = cache(node, problems),
             "tools" => plan.tools = items(node, "name", Moment::Tool, problems),
             "prompts" => plan.prompts = items(node, "name", Moment::Prompt, problems),
             "resources" => plan.resources = items(node, "uri", Moment::Resource, problems),
@@ -83,7 +90,8 @@ fn plan(root: &Node, problems: &mut Problems) -> Plan {
 }
 
 fn server(node: &Node, problems: &mut Problems) -> ServerInfo {
-    const KEYS: &[&str] = &["name", "version", "title", "instructions", "capabilities", "protocol", "extra"];
+    const KEYS: &[&str] =
+        &["name", "version", "title", "instructions", "capabilities", "protocol", "extra", "discover"];
     let mut server = ServerInfo::default();
     for entry in problems.map(node) {
         let node = &entry.value;
@@ -95,10 +103,44 @@ fn server(node: &Node, problems: &mut Problems) -> ServerInfo {
             "capabilities" => server.capabilities = Some(Value::Object(problems.object(node))),
             "protocol" => server.protocol = problems.text(node),
             "extra" => server.extra = problems.object(node),
+            "discover" => server.discover = problems.object(node),
             _ => problems.unknown(entry, KEYS),
         }
     }
     server
+}
+
+/// Reads `revisions`: one, or a list.
+fn revisions(node: &Node, problems: &mut Problems) -> Revisions {
+    let revisions = problems.texts(node);
+    if let Some(wrong) = revisions.iter().find(|revision| !is_revision(revision)) {
+        let known = LEGACY.iter().chain([&MODERN]).copied().collect::<Vec<_>>().join(", ");
+        let help = Some(format!("known are {known}"));
+        problems.add_with_help(node.place, format!("`{wrong}` is no revision of the form 2025-11-25"), help);
+    }
+    Revisions::of(revisions)
+}
+
+/// Reads `cache`. Numbers and texts that are wrong on purpose stay as they are; null leaves a member out.
+fn cache(node: &Node, problems: &mut Problems) -> Cache {
+    let mut cache = Cache::default();
+    for entry in problems.map(node) {
+        let value = entry.value.to_json();
+        match entry.key.as_str() {
+            "ttl" => {
+                cache.ttl = match value {
+                    Value::Null => None,
+                    Value::String(_) => {
+                        problems.duration(&entry.value).map(|ttl| json!(ttl.as_millis() as u64))
+                    }
+                    other => Some(other),
+                }
+            }
+            "scope" => cache.scope = (!value.is_null()).then_some(value),
+            _ => problems.unknown(entry, &["ttl", "scope"]),
+        }
+    }
+    cache
 }
 
 fn completions(node: &Node, problems: &mut Problems) -> Vec<Completion> {
@@ -149,6 +191,7 @@ fn page_size(node: &Node, problems: &mut Problems) -> Option<usize> {
 fn moments(node: &Node, plan: &mut Plan, problems: &mut Problems) {
     const WORDS: &[&str] = &[
         "start",
+        "first",
         "initialize",
         "initialized",
         "cancelled",
@@ -183,7 +226,7 @@ fn moments(node: &Node, plan: &mut Plan, problems: &mut Problems) {
             "initialized" => ("notifications/initialized", Moment::Event),
             "cancelled" => ("notifications/cancelled", Moment::Event),
             "call" => ("tools/call", Moment::Request),
-            key @ ("initialize" | "list" | "ping" | "unknown") => (key, Moment::Request),
+            key @ ("first" | "initialize" | "list" | "ping" | "unknown") => (key, Moment::Request),
             key if key.starts_with("notifications/") => (key, Moment::Event),
             key if key.contains('/') => (key, Moment::Request),
             _ => {

@@ -58,6 +58,7 @@ struct Draft {
     moment: Moment,
     definition: Map<String, Value>,
     extra: Map<String, Value>,
+    needs: Option<Value>,
     /// Each with how often it stands.
     calls: Vec<(Reaction, u64)>,
     copies: Option<u64>,
@@ -80,6 +81,7 @@ impl Draft {
             moment,
             definition,
             extra: Map::new(),
+            needs: None,
             calls: Vec::new(),
             copies: None,
             pad: 0,
@@ -95,7 +97,7 @@ impl Draft {
             Moment::Prompt => &["arguments"],
             _ => &["name", "mime_type", "mimeType", "text", "blob"],
         };
-        let shared = ["description", "title", "extra", "calls", "copies", "pad"];
+        let shared = ["description", "title", "extra", "needs", "calls", "copies", "pad"];
         own.iter().copied().chain(shared).chain(STEP_KEYS.iter().copied()).collect()
     }
 
@@ -105,6 +107,7 @@ impl Draft {
         match (entry.key.as_str(), moment) {
             ("description" | "title", _) => self.define(&entry.key, node),
             ("extra", _) => self.extra = problems.object(node),
+            ("needs", _) => self.needs = Some(Value::Object(problems.object(node))),
             ("calls", _) => {
                 for call in problems.list(node) {
                     let times = call.member("times").and_then(|node| problems.number(node)).unwrap_or(1);
@@ -198,6 +201,7 @@ impl Draft {
         let one = |name: String, definition: Map<String, Value>| Item {
             name,
             definition: Value::Object(definition),
+            needs: self.needs.clone(),
             calls: calls.clone(),
             then: Arc::clone(&then),
         };

@@ -1,4 +1,4 @@
-//! The one writer of stdout: everything the server says passes a bounded queue in the order it was said.
+//! The one writer of an output: everything the server says passes a bounded queue in the order it was said.
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -9,13 +9,25 @@ use super::serve::Outcome;
 /// writes to a pipe.
 const QUEUE: usize = 64;
 
-/// Something to do at stdout.
+/// Something to do at stdout, or at what stands for it.
 pub(super) enum Op {
+    /// One message, without an end of line.
+    Message(Vec<u8>, Kind),
+    /// Bytes that are no message.
     Bytes(Vec<u8>),
     /// Closes stdout; later bytes are lost.
     Close,
     /// Ends the server once everything before this was written.
     End(Outcome),
+}
+
+/// What a message is to its receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A notification or a request.
+    Other,
+    /// A response, and the status it has where responses have one.
+    Response { status: u16 },
 }
 
 /// The way to the writer.
@@ -28,11 +40,14 @@ impl Output {
         (Output(sender), receiver)
     }
 
-    /// Writes one message: adds the end of the line.
-    pub(super) async fn line(&self, text: impl Into<Vec<u8>>) {
-        let mut bytes = text.into();
-        bytes.push(b'\n');
-        self.bytes(bytes).await;
+    /// A way to no writer: whatever is said is lost.
+    pub(super) fn nowhere() -> Output {
+        Output(mpsc::channel(1).0)
+    }
+
+    /// Writes one message.
+    pub(super) async fn message(&self, text: impl Into<Vec<u8>>, kind: Kind) {
+        self.send(Op::Message(text.into(), kind)).await;
     }
 
     pub(super) async fn bytes(&self, bytes: Vec<u8>) {
@@ -47,6 +62,11 @@ impl Output {
     pub(super) async fn end(&self, outcome: Outcome) -> ! {
         self.send(Op::End(outcome)).await;
         std::future::pending().await
+    }
+
+    /// Waits until nobody takes what is said.
+    pub(super) async fn gone(&self) {
+        self.0.closed().await;
     }
 
     async fn send(&self, op: Op) {
@@ -70,12 +90,13 @@ pub(super) async fn write_all<W: AsyncWrite + Unpin>(
         }
         for op in ops.drain(..) {
             let (close, end) = match op {
+                Op::Message(mut bytes, _) => {
+                    bytes.push(b'\n');
+                    append(&mut buffer, bytes);
+                    continue;
+                }
                 Op::Bytes(bytes) => {
-                    if buffer.is_empty() {
-                        buffer = bytes;
-                    } else {
-                        buffer.extend_from_slice(&bytes);
-                    }
+                    append(&mut buffer, bytes);
                     continue;
                 }
                 Op::Close => (true, None),
@@ -95,6 +116,14 @@ pub(super) async fn write_all<W: AsyncWrite + Unpin>(
         if was_open && writer.is_none() && !survive {
             return Outcome::Ended;
         }
+    }
+}
+
+fn append(buffer: &mut Vec<u8>, bytes: Vec<u8>) {
+    if buffer.is_empty() {
+        *buffer = bytes;
+    } else {
+        buffer.extend_from_slice(&bytes);
     }
 }
 

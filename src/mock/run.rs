@@ -3,64 +3,139 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
-use tokio::sync::oneshot;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::answers::{self, LEVELS, Reply};
-use super::script::{Amount, Answer, Noise, Part, Reaction, Step};
-use super::serve::{Gate, Outcome, Server};
+use super::answers::{self, Reply};
+use super::listen::Change;
+use super::modern::{self, Caller, Era};
+use super::output::{Kind, Output};
+use super::receive::Origin;
+use super::revision::code;
+use super::rounds::Parked;
+use super::script::{Answer, Part, Reaction, Step};
+use super::serve::Outcome;
+use super::session::{Gate, Session};
 use super::template::Scope;
-
-/// How much noise is handed to the writer at a time, in bytes.
-const NOISE_PIECE: usize = 64 * 1024;
 
 /// One message or moment that the server deals with.
 pub(super) struct Job {
-    server: Arc<Server>,
-    request: Option<Request>,
-    /// What the script says under `on`, if anything.
-    before: Option<Arc<Reaction>>,
-    /// What the called item does; none means what every server does.
-    own: Option<Arc<Reaction>>,
-    scope: Scope,
-    cancel: CancellationToken,
-    last_answer: Option<String>,
+    pub(super) session: Arc<Session>,
+    /// Where the answer goes, and what is said on the way to it.
+    pub(super) out: Output,
+    pub(super) request: Option<Request>,
+    /// Who asks, where that is a client of the modern era.
+    pub(super) caller: Option<Caller>,
+    pub(super) scope: Scope,
+    pub(super) cancel: CancellationToken,
+    /// Dropped when the round that this job goes on with is answered.
+    pub(super) round: Option<oneshot::Sender<()>>,
+    /// The ids under which earlier rounds of this call came.
+    pub(super) ids: Vec<String>,
+    /// Whether the rest of the steps is left out.
+    pub(super) over: bool,
+    work: Work,
+    turn: Option<OwnedMutexGuard<()>>,
+    last_answer: Option<(String, Kind)>,
 }
 
-struct Request {
+/// A request that waits for its answer.
+pub(super) struct Request {
     /// As it was written.
-    id: String,
-    method: String,
+    pub(super) id: String,
+    pub(super) method: String,
+    /// As they were written.
+    pub(super) params: String,
+}
+
+/// What a job has to do.
+enum Work {
+    Script {
+        /// What the script says under `on`, if anything.
+        before: Option<Arc<Reaction>>,
+        /// What the called item does; none means what every server does.
+        own: Option<Arc<Reaction>>,
+    },
+    /// Say no.
+    Refuse(Reply),
+    /// Go on with a call that waits for this request.
+    Resume(Box<Parked>, Map<String, Value>),
+    /// Keep a stream of `subscriptions/listen` open.
+    Listen,
 }
 
 impl Job {
     /// A moment that nobody waits for.
-    pub(super) fn event(server: Arc<Server>, reaction: Arc<Reaction>, scope: Scope) -> Self {
+    pub(super) fn event(session: &Arc<Session>, reaction: Arc<Reaction>, out: Output, scope: Scope) -> Self {
         Self {
-            server,
+            session: Arc::clone(session),
+            out,
             request: None,
-            before: Some(reaction),
-            own: None,
+            caller: None,
             scope,
             cancel: CancellationToken::new(),
+            round: None,
+            ids: Vec::new(),
+            over: false,
+            work: Work::Script { before: Some(reaction), own: None },
+            turn: None,
             last_answer: None,
         }
     }
 
-    /// A request; `params` as they were written.
-    pub(super) fn request(server: Arc<Server>, id: String, method: String, params: &str) -> Self {
-        let mut scope = Scope::new(Arc::clone(&server.environment), server.start);
-        scope.id.clone_from(&id);
-        scope.target.clone_from(&method);
-        let before = answers::moment(&server.plan, &method);
-        let own = answers::resolve(&server, &method, params, &mut scope);
-        let request = Some(Request { id, method });
-        Self { server, request, before, own, scope, cancel: CancellationToken::new(), last_answer: None }
+    /// A request; id and params as they were written.
+    pub(super) fn request(
+        session: &Arc<Session>,
+        origin: Origin,
+        id: &str,
+        method: &str,
+        params: &str,
+    ) -> Self {
+        let mut scope = session.scope();
+        id.clone_into(&mut scope.id);
+        method.clone_into(&mut scope.target);
+        scope.headers = origin.headers;
+        let (caller, refusal) = match modern::era(&session.server.plan, method, params) {
+            Era::Legacy => (None, None),
+            Era::Modern(caller) => (Some(caller), None),
+            Era::Refused(reply) => (Some(Caller::default()), Some(reply)),
+        };
+        if let Some(caller) = &caller {
+            scope.revision.clone_from(&caller.version);
+            scope.capabilities.clone_from(&caller.capabilities);
+        }
+        let work = match refusal {
+            Some(reply) => Work::Refuse(reply),
+            None => Work::of(session, caller.as_ref(), id, method, params, &mut scope),
+        };
+        Self {
+            session: Arc::clone(session),
+            out: origin.out,
+            request: Some(Request {
+                id: id.to_owned(),
+                method: method.to_owned(),
+                params: params.to_owned(),
+            }),
+            caller,
+            scope,
+            cancel: CancellationToken::new(),
+            round: None,
+            ids: Vec::new(),
+            over: false,
+            work,
+            turn: None,
+            last_answer: None,
+        }
     }
 
     pub(super) fn id(&self) -> Option<&str> {
         self.request.as_ref().map(|request| request.id.as_str())
+    }
+
+    pub(super) fn is_modern(&self) -> bool {
+        self.caller.is_some()
     }
 
     /// The token by which the client cancels this job.
@@ -69,20 +144,37 @@ impl Job {
     }
 
     pub(super) fn is_immediate(&self) -> bool {
-        self.reactions().all(|reaction| reaction.is_immediate())
+        match &self.work {
+            Work::Script { before, own } => before.iter().chain(own).all(|reaction| reaction.is_immediate()),
+            Work::Refuse(_) => true,
+            Work::Resume(..) | Work::Listen => false,
+        }
     }
 
-    fn reactions(&self) -> impl Iterator<Item = &Arc<Reaction>> {
-        self.before.iter().chain(&self.own)
+    /// Waits for this job's turn where the script says that there is only one at a time.
+    pub(super) async fn take_turn(&mut self) {
+        // A call that waits for this request has its own turn.
+        if self.session.server.plan.serial && matches!(self.work, Work::Script { .. }) {
+            self.turn = Some(Arc::clone(&self.session.server.turn).lock_owned().await);
+        }
+    }
+
+    /// Lets others have their turn.
+    pub(super) fn give_turn(&mut self) {
+        self.turn = None;
     }
 
     /// Runs to the end, or until the client cancels where the script does not say otherwise.
     pub(super) async fn run_until_cancelled(self) {
-        if self.reactions().any(|reaction| reaction.ignore_cancel) {
+        if let Work::Script { before, own } = &self.work
+            && before.iter().chain(own).any(|reaction| reaction.ignore_cancel)
+        {
             return self.run().await;
         }
         let cancel = self.cancel.clone();
         tokio::select! {
+            // What was received is begun, so that a retry reaches its call even if its cancellation came at once.
+            biased;
             () = self.run() => {}
             () = cancel.cancelled() => {}
         }
@@ -90,36 +182,57 @@ impl Job {
 
     /// Runs to the end.
     pub(super) async fn run(mut self) {
-        match self.before.clone() {
-            Some(reaction) => self.steps(&reaction.steps).await,
-            None => self.default().await,
+        match std::mem::replace(&mut self.work, Work::Listen) {
+            Work::Refuse(reply) => self.reply(reply).await,
+            Work::Resume(parked, answers) => self.resume(*parked, answers).await,
+            Work::Listen => self.listen().await,
+            Work::Script { before: Some(reaction), own } => {
+                self.work = Work::Script { before: None, own };
+                self.steps(&reaction.steps).await;
+            }
+            work @ Work::Script { before: None, .. } => {
+                self.work = work;
+                self.default().await;
+            }
         }
     }
 
     /// What the server does when `on` says nothing: the called item's steps, or what every server does.
     async fn default(&mut self) {
-        if let Some(own) = self.own.clone() {
+        if let Work::Script { own: Some(own), .. } = &self.work {
+            let own = Arc::clone(own);
             // Boxed, since steps may ask for the default again.
             return Box::pin(self.steps(&own.steps)).await;
         }
         let Some(request) = &self.request else { return };
-        let reply = answers::builtin(&self.server, &request.method, &self.scope);
+        if self.is_modern() && request.method == "subscriptions/listen" {
+            return self.listen().await;
+        }
+        let reply = answers::builtin(&self.session, &request.method, self.caller.as_ref(), &self.scope);
         self.reply(reply).await;
     }
 
-    async fn reply(&mut self, reply: Reply) {
+    pub(super) async fn reply(&mut self, reply: Reply) {
         let Some(request) = &self.request else { return };
+        let status = reply.status(self.is_modern());
         let (member, body) = match reply {
+            Reply::Result(body) if self.is_modern() => {
+                ("result", modern::dress(&self.session.server.plan, &request.method, &body, None))
+            }
             Reply::Result(body) => ("result", body),
-            Reply::Error(body) => ("error", body),
+            Reply::Error(body) | Reply::Refusal(body) => ("error", body),
         };
         let line = format!(r#"{{"jsonrpc":"2.0","id":{},"{member}":{body}}}"#, request.id);
-        self.last_answer = Some(line.clone());
-        self.server.output.line(line).await;
+        let kind = Kind::Response { status };
+        self.last_answer = Some((line.clone(), kind));
+        self.out.message(line, kind).await;
     }
 
     async fn steps(&mut self, steps: &[Step]) {
         for step in steps {
+            if self.over {
+                return;
+            }
             self.step(step).await;
         }
     }
@@ -138,8 +251,8 @@ impl Job {
             }
             Step::Answer(Answer::Error(error)) => self.reply(Reply::Error(self.scope.json(error))).await,
             Step::Answer(Answer::Again) => {
-                if let Some(line) = self.last_answer.clone() {
-                    self.server.output.line(line).await;
+                if let Some((line, kind)) = self.last_answer.clone() {
+                    self.out.message(line, kind).await;
                 }
             }
             Step::Default => Box::pin(self.default()).await,
@@ -147,15 +260,14 @@ impl Job {
             Step::Progress(params) => self.progress(params).await,
             Step::Log(params) => self.log(params).await,
             Step::Notify { method, params } => self.notify(&self.scope.text(method), params.as_ref()).await,
-            Step::Ask { method, params, save, wait } => {
-                self.ask(method, params.as_ref(), save.as_deref(), *wait).await;
-            }
+            Step::Ask(ask) => self.ask(ask).await,
+            Step::EndSubscriptions => self.session.server.end_subscriptions().await,
             Step::Raw(parts) => {
                 let bytes = parts.iter().flat_map(|part| match part {
                     Part::Text(text) => self.scope.text(text).into_bytes(),
                     Part::Bytes(bytes) => bytes.clone(),
                 });
-                self.server.output.bytes(bytes.collect()).await;
+                self.out.bytes(bytes.collect()).await;
             }
             Step::Noise(noise) => self.noise(noise).await,
             Step::Stderr(text) => {
@@ -163,26 +275,24 @@ impl Job {
                 if !text.ends_with('\n') {
                     text.push('\n');
                 }
-                self.server.write_stderr(text.as_bytes());
+                self.session.server.write_stderr(text.as_bytes());
             }
-            Step::Exit(code) => self.server.output.end(Outcome::Exit(*code)).await,
-            Step::Crash(signal) => self.server.output.end(Outcome::Crash(*signal)).await,
+            Step::Exit(code) => self.out.end(Outcome::Exit(*code)).await,
+            Step::Crash(signal) => self.out.end(Outcome::Crash(*signal)).await,
             Step::Hang => std::future::pending().await,
-            Step::CloseStdout => self.server.output.close().await,
+            Step::CloseStdout => self.out.close().await,
             Step::CloseStdin => {
-                self.server.gate.send_replace(Gate::Closed);
+                self.session.gate.send_replace(Gate::Closed);
             }
             Step::StopReading(time) => self.stop_reading(*time),
             Step::Show { list, names } => {
                 let names = names.iter().map(|name| self.scope.text(name)).collect();
-                self.server.state().shown.insert(*list, names);
-                self.notify(list.changed(), None).await;
+                self.session.server.state().shown.insert(*list, names);
+                self.session.server.announce(&Change::List(*list)).await;
             }
             Step::Updated(uri) => {
                 let uri = self.scope.text(uri);
-                if self.server.state().subscriptions.contains(&uri) {
-                    self.notify("notifications/resources/updated", Some(&json!({"uri": uri}))).await;
-                }
+                self.session.server.announce(&Change::Resource(&uri)).await;
             }
             Step::WaitCancel(time) => {
                 let came = tokio::time::timeout(*time, self.cancel.cancelled()).await.is_ok();
@@ -207,107 +317,60 @@ impl Job {
         }
         self.scope.turn = outer;
     }
+}
 
-    async fn progress(&self, params: &Map<String, Value>) {
-        let mut params = params.clone();
-        if !params.contains_key("progressToken") {
-            // A caller that gave no token wants no progress.
-            if self.scope.token.is_none() {
-                return;
+impl Work {
+    fn of(
+        session: &Arc<Session>,
+        caller: Option<&Caller>,
+        id: &str,
+        method: &str,
+        params: &str,
+        scope: &mut Scope,
+    ) -> Self {
+        let server = &session.server;
+        let found = answers::locate(server, method, params, scope);
+        if caller.is_some() && matches!(method, "tools/call" | "prompts/get" | "resources/read") {
+            match server.state().rounds.take(method, id, params) {
+                None => {}
+                Some(Ok((parked, answers))) => return Work::Resume(Box::new(parked), answers),
+                Some(Err(wrong)) => return Work::Refuse(Reply::error(code::INVALID_PARAMS, wrong)),
             }
-            params.shift_insert(0, "progressToken".into(), json!("{{json mock.token}}"));
         }
-        self.notify("notifications/progress", Some(&Value::Object(params))).await;
-    }
-
-    async fn log(&self, params: &Map<String, Value>) {
-        let level = params.get("level").and_then(Value::as_str).unwrap_or("info");
-        let rank = LEVELS.iter().position(|known| *known == level).unwrap_or(LEVELS.len());
-        if rank >= self.server.state().log_level {
-            self.notify("notifications/message", Some(&Value::Object(params.clone()))).await;
+        if let (Some(caller), Some((_, item))) = (caller, &found)
+            && let Some(needs) = &item.needs
+            && let Some(lacks) = modern::lacking(needs, &caller.capabilities)
+        {
+            return Work::Refuse(modern::missing_capability(&lacks));
         }
+        let own = found.map(|(list, item)| {
+            scope.call = answers::count(server, list, item);
+            item.reaction(scope.call)
+        });
+        let before = answers::moment(session, method, caller.is_some());
+        if before.is_none() && caller.is_some() && method == "subscriptions/listen" {
+            return Work::Listen;
+        }
+        Work::Script { before, own }
     }
+}
 
-    async fn notify(&self, method: &str, params: Option<&Value>) {
-        self.server.output.line(self.message(None, method, params)).await;
-    }
-
-    async fn ask(&mut self, method: &str, params: Option<&Value>, save: Option<&str>, wait: bool) {
-        let (sender, receiver) = oneshot::channel();
-        let id = {
-            let mut state = self.server.state();
-            state.asked += 1;
-            let id = state.asked.to_string();
-            state.asks.insert(id.clone(), sender);
-            id
+impl Reply {
+    /// The status under which an HTTP server answers this. Only the modern era has rules for it.
+    fn status(&self, modern: bool) -> u16 {
+        #[derive(Deserialize)]
+        struct Coded {
+            code: i32,
+        }
+        let body = match self {
+            Reply::Refusal(_) => return 400,
+            Reply::Error(body) if modern => body,
+            Reply::Result(_) | Reply::Error(_) => return 200,
         };
-        let line = self.message(Some(&id), &self.scope.text(method), params);
-        self.server.output.line(line).await;
-        if wait {
-            // The server keeps the sender until the answer comes, so this waits for nothing else.
-            let answer = receiver.await.unwrap_or(Value::Null);
-            if let Some(save) = save {
-                self.scope.saved.insert(save.to_owned(), answer);
-            }
-        }
-    }
-
-    fn message(&self, id: Option<&str>, method: &str, params: Option<&Value>) -> String {
-        let mut line = String::from(r#"{"jsonrpc":"2.0","#);
-        if let Some(id) = id {
-            line.push_str(&format!(r#""id":{id},"#));
-        }
-        line.push_str(r#""method":"#);
-        super::template::push_quoted(method, &mut line);
-        if let Some(params) = params {
-            line.push_str(r#","params":"#);
-            line.push_str(&self.scope.json(params));
-        }
-        line.push('}');
-        line
-    }
-
-    async fn noise(&self, noise: &Noise) {
-        let mut unit = self.scope.text(&noise.text).into_bytes();
-        if noise.newline {
-            unit.push(b'\n');
-        }
-        if unit.is_empty() {
-            return;
-        }
-        let size = unit.len() as u64;
-        let mut left = match noise.amount {
-            Amount::Lines(lines) => lines.saturating_mul(size),
-            Amount::Bytes(bytes) => bytes,
-        };
-        // Whole units, so that every piece starts where a unit starts.
-        let piece = unit.repeat((NOISE_PIECE / unit.len()).max(1));
-        while left > 0 {
-            let now = left.min(piece.len() as u64) as usize;
-            if noise.to_stderr {
-                self.server.write_stderr(&piece[..now]);
-                tokio::task::yield_now().await;
-            } else {
-                self.server.output.bytes(piece[..now].to_vec()).await;
-            }
-            left -= now as u64;
-        }
-    }
-
-    fn stop_reading(&self, time: Option<Duration>) {
-        self.server.gate.send_replace(Gate::Stopped);
-        if let Some(time) = time {
-            let server = Arc::clone(&self.server);
-            tokio::spawn(async move {
-                tokio::time::sleep(time).await;
-                server.gate.send_if_modified(|gate| {
-                    let stopped = *gate == Gate::Stopped;
-                    if stopped {
-                        *gate = Gate::Open;
-                    }
-                    stopped
-                });
-            });
+        match serde_json::from_str::<Coded>(body).map(|error| error.code) {
+            Ok(code::METHOD_NOT_FOUND) => 404,
+            Ok(code::HEADER_MISMATCH | code::MISSING_CAPABILITY | code::UNSUPPORTED_VERSION) => 400,
+            _ => 200,
         }
     }
 }

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+
+use super::ask::Ask;
+use super::revision::Revisions;
 
 /// A script that was read and checked.
 #[derive(Clone, Debug)]
@@ -28,13 +31,15 @@ impl Script {
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) server: ServerInfo,
+    pub(super) revisions: Revisions,
+    pub(super) cache: Cache,
     pub(super) tools: Vec<Item>,
     pub(super) prompts: Vec<Item>,
     pub(super) resources: Vec<Item>,
     pub(super) templates: Vec<Item>,
     pub(super) completions: Vec<Completion>,
     pub(super) pages: Pages,
-    /// Reactions by method, or by `start`, `list`, `unknown`.
+    /// Reactions by method, or by `start`, `first`, `list`, `unknown`.
     pub(super) on: HashMap<String, Arc<Reaction>>,
     pub(super) eof: Eof,
     pub(super) signals: Vec<(Signal, Option<Arc<Reaction>>)>,
@@ -60,6 +65,39 @@ pub(super) struct ServerInfo {
     pub(super) protocol: Option<String>,
     /// Members of the initialize result; null removes one.
     pub(super) extra: Map<String, Value>,
+    /// Members of the result of `server/discover`; null removes one.
+    pub(super) discover: Map<String, Value>,
+}
+
+impl ServerInfo {
+    /// Who the server says it is; none where the script keeps it quiet.
+    pub(super) fn info(&self) -> Option<Value> {
+        if let Some(own) = self.extra.get("serverInfo") {
+            return (!own.is_null()).then(|| own.clone());
+        }
+        let mut info = Map::new();
+        info.insert("name".into(), json!(self.name));
+        if let Some(title) = &self.title {
+            info.insert("title".into(), json!(title));
+        }
+        info.insert("version".into(), json!(self.version));
+        Some(Value::Object(info))
+    }
+}
+
+/// How long modern clients may keep lists, resources and the result of `server/discover`. Both members may be wrong on
+/// purpose; none leaves one out.
+#[derive(Debug)]
+pub(super) struct Cache {
+    /// Milliseconds.
+    pub(super) ttl: Option<Value>,
+    pub(super) scope: Option<Value>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { ttl: Some(json!(0)), scope: Some(json!("private")) }
+    }
 }
 
 impl Default for ServerInfo {
@@ -72,6 +110,7 @@ impl Default for ServerInfo {
             capabilities: None,
             protocol: None,
             extra: Map::new(),
+            discover: Map::new(),
         }
     }
 }
@@ -83,6 +122,8 @@ pub(super) struct Item {
     pub(super) name: String,
     /// The definition as a list shows it.
     pub(super) definition: Value,
+    /// The capabilities that a modern caller must declare.
+    pub(super) needs: Option<Value>,
     /// What the first calls do, one reaction per call.
     pub(super) calls: Vec<Arc<Reaction>>,
     /// What every later call does.
@@ -201,7 +242,7 @@ impl Reaction {
             !matches!(
                 step,
                 Step::Sleep(_)
-                    | Step::Ask { .. }
+                    | Step::Ask(_)
                     | Step::Hang
                     | Step::WaitCancel(_)
                     | Step::Repeat { .. }
@@ -228,13 +269,10 @@ pub(super) enum Step {
         method: String,
         params: Option<Value>,
     },
-    Ask {
-        method: String,
-        params: Option<Value>,
-        /// The name under which later steps find the answer.
-        save: Option<String>,
-        wait: bool,
-    },
+    /// Asks the client: with requests of our own in the legacy era, with an interim result in the modern one.
+    Ask(Arc<Ask>),
+    /// Ends all open `subscriptions/listen`.
+    EndSubscriptions,
     /// Bytes on stdout.
     Raw(Vec<Part>),
     Noise(Noise),

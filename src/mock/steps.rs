@@ -1,9 +1,11 @@
 //! Reads reactions: a list of steps, or one mapping whose members are the steps in the order they are written.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::ask::ask;
 use super::node::{Entry, Kind, Node};
 use super::problems::Problems;
 use super::results::{prompt_result, resource_result, tool_result};
@@ -32,6 +34,7 @@ pub(super) const STEP_KEYS: &[&str] = &[
     "default",
     "delay",
     "depth",
+    "end_subscriptions",
     "error",
     "exit",
     "hang",
@@ -190,7 +193,8 @@ impl Reader<'_> {
             "progress" => Step::Progress(short(node, "progress")),
             "log" => Step::Log(log_params(node)),
             "notify" => self.notify(node)?,
-            "ask" => self.ask(node)?,
+            "ask" => Step::Ask(Arc::new(ask(node, problems)?)),
+            "end_subscriptions" => problems.switch(node).map(|()| Step::EndSubscriptions)?,
             "raw" => Step::Raw(self.parts(node)),
             "noise" => Step::Noise(self.noise(node)?),
             "stderr" => Step::Stderr(problems.text(node)?),
@@ -308,23 +312,6 @@ impl Reader<'_> {
             }
         }
         self.need(node, "method", method).map(|method| Step::Notify { method, params })
-    }
-
-    fn ask(&mut self, node: &Node) -> Option<Step> {
-        if let Kind::Scalar { text, .. } = &node.kind {
-            return Some(Step::Ask { method: text.clone(), params: None, save: None, wait: true });
-        }
-        let (mut method, mut params, mut save, mut wait) = (None, None, None, true);
-        for entry in self.problems.map(node) {
-            match entry.key.as_str() {
-                "method" => method = self.problems.text(&entry.value),
-                "params" => params = Some(entry.value.to_json()),
-                "save" => save = self.problems.text(&entry.value),
-                "wait" => wait = self.problems.flag(&entry.value).unwrap_or(true),
-                _ => self.problems.unknown(entry, &["method", "params", "save", "wait"]),
-            }
-        }
-        self.need(node, "method", method).map(|method| Step::Ask { method, params, save, wait })
     }
 
     fn repeat(&mut self, node: &Node) -> Option<Step> {

@@ -4,11 +4,12 @@
 //! `{{json x}}` becomes the JSON value itself.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 /// Reads a variable of the environment.
-pub type Environment = std::sync::Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// What the names in a template mean.
 #[derive(Clone)]
@@ -30,6 +31,18 @@ pub(super) struct Scope {
     pub(super) call: u64,
     /// The turn of the innermost `repeat`.
     pub(super) turn: u64,
+    /// The number of the session that serves the request, from 1; 0 where the request stands alone.
+    pub(super) session: u64,
+    /// The revision that the caller speaks, as far as it is known.
+    pub(super) revision: String,
+    /// The capabilities that the caller declared.
+    pub(super) capabilities: Value,
+    /// The request's `_meta`, as it was written.
+    pub(super) meta: Option<String>,
+    /// The headers of the HTTP request, by their names in small letters.
+    pub(super) headers: Arc<Vec<(String, String)>>,
+    /// Where the mock listens, such as `http://127.0.0.1:8080`.
+    pub(super) url: Arc<str>,
     /// Answers to asks, and `cancelled`.
     pub(super) saved: Map<String, Value>,
 }
@@ -47,6 +60,12 @@ impl Scope {
             token: None,
             call: 0,
             turn: 0,
+            session: 0,
+            revision: String::new(),
+            capabilities: Value::Null,
+            meta: None,
+            headers: Arc::default(),
+            url: "".into(),
             saved: Map::new(),
         }
     }
@@ -155,7 +174,27 @@ impl Scope {
 
     /// What the server knows of the request and of itself.
     fn look_up_own(&self, name: &str) -> Found<'_> {
+        if let Some(path) = name.strip_prefix("meta.") {
+            let meta = self.meta.as_deref().and_then(|meta| serde_json::from_str::<Value>(meta).ok());
+            // Keys of `_meta` hold dots themselves, so one that is spelled out comes first.
+            let value = meta.as_ref().and_then(|meta| meta.get(path).or_else(|| walk(meta, path)));
+            return Found::owned(value);
+        }
+        if let Some(header) = name.strip_prefix("header.") {
+            let values = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(header));
+            let values: Vec<_> = values.map(|(_, value)| value.as_str()).collect();
+            return if values.is_empty() { Found::Nothing } else { Found::Text(values.join(", ").into()) };
+        }
         match name {
+            "session" => Found::Json(self.session.to_string().into()),
+            "revision" => Found::Text(Cow::Borrowed(&self.revision)),
+            "capabilities" => Found::Json(self.capabilities.to_string().into()),
+            "meta" => self.meta.as_deref().map_or(Found::Nothing, |meta| Found::Json(Cow::Borrowed(meta))),
+            "headers" => {
+                let headers = self.headers.iter().map(|(name, value)| (name.clone(), value.as_str().into()));
+                Found::Json(Value::Object(headers.collect()).to_string().into())
+            }
+            "url" => Found::Text(Cow::Borrowed(&self.url)),
             "id" => Found::Json(Cow::Borrowed(&self.id)),
             "token" => {
                 self.token.as_deref().map_or(Found::Nothing, |token| Found::Json(Cow::Borrowed(token)))
@@ -181,6 +220,15 @@ impl<'s> Found<'s> {
         match value {
             None => Found::Nothing,
             Some(Value::String(text)) => Found::Text(Cow::Borrowed(text)),
+            Some(other) => Found::Json(other.to_string().into()),
+        }
+    }
+
+    /// A value that does not live as long as the scope.
+    fn owned(value: Option<&Value>) -> Self {
+        match value {
+            None => Found::Nothing,
+            Some(Value::String(text)) => Found::Text(text.clone().into()),
             Some(other) => Found::Json(other.to_string().into()),
         }
     }
@@ -240,8 +288,7 @@ mod tests {
     use serde_json::json;
 
     fn scope(args: &str) -> Scope {
-        let environment: Environment =
-            std::sync::Arc::new(|name| (name == "HOME").then(|| "/home/me".into()));
+        let environment: Environment = Arc::new(|name| (name == "HOME").then(|| "/home/me".into()));
         let mut scope = Scope::new(environment, 2);
         scope.args_text = args.into();
         scope.args = serde_json::from_str(args).unwrap();

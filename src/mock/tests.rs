@@ -2,6 +2,7 @@
 
 mod basics;
 mod fixtures;
+mod modern;
 #[cfg(unix)]
 mod process;
 mod scripts;
