@@ -15,13 +15,46 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
+use crate::config::{RemoteKind, RemoteLaunch};
+#[cfg(not(unix))]
+use crate::failure::Code;
 use crate::failure::Failure;
 use crate::names::ServerName;
 use crate::supervisor::{Ending, Exit};
 
 pub mod header_params;
+mod http;
+mod no_auth;
+mod patience;
+pub mod tls;
+#[cfg(unix)]
+mod unix;
+mod websocket;
 
 pub use header_params::HeaderParams;
+pub use no_auth::NoAuth;
+pub use patience::Patience;
+
+/// Makes the transport for a server at an address. Nothing is connected yet.
+///
+/// # Errors
+/// The address, a header or the file of authorities cannot be used.
+pub fn remote(
+    launch: &RemoteLaunch,
+    auth: Arc<dyn AuthProvider>,
+    patience: Patience,
+) -> Result<Arc<dyn Transport>, Failure> {
+    Ok(match launch.kind {
+        RemoteKind::Auto | RemoteKind::Http | RemoteKind::Sse => {
+            Arc::new(http::HttpTransport::new(launch, auth, patience)?)
+        }
+        RemoteKind::WebSocket => Arc::new(websocket::WebSocketTransport::new(launch, auth, patience)?),
+        #[cfg(unix)]
+        RemoteKind::Unix => Arc::new(unix::UnixTransport::new(launch, patience)?),
+        #[cfg(not(unix))]
+        RemoteKind::Unix => return Err(Failure::new(Code::ConfigValue, "this system has no Unix sockets")),
+    })
+}
 
 /// A future behind a pointer, as traits need it that are used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -151,7 +184,7 @@ pub trait AuthProvider: Send + Sync + fmt::Debug {
     fn authorize<'a>(
         &'a self,
         url: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<(http::HeaderName, http::HeaderValue)>, Failure>>;
+    ) -> BoxFuture<'a, Result<Vec<(::http::HeaderName, ::http::HeaderValue)>, Failure>>;
 
     /// The server has refused a request. `Ok` if another try has other credentials: the request is sent once more.
     ///
@@ -170,5 +203,5 @@ pub struct Challenge {
     /// The `WWW-Authenticate` headers, as they came.
     pub www_authenticate: Vec<String>,
     /// The `Authorization` header that was refused, to tell a refusal of old credentials from one of new ones.
-    pub sent: Option<http::HeaderValue>,
+    pub sent: Option<::http::HeaderValue>,
 }

@@ -10,6 +10,7 @@ pub mod json;
 pub mod lines;
 pub mod outbox;
 pub mod splice;
+pub mod sse;
 
 pub use envelope::{Body, Fault, Message};
 pub use id::Id;
@@ -17,3 +18,4 @@ pub use json::Span;
 pub use lines::{Line, LineReader};
 pub use outbox::{Full, LineWriter, Outbox};
 pub use splice::Splice;
+pub use sse::{Event, SseReader};

@@ -25,7 +25,8 @@ pub enum Line {
     },
 }
 
-struct Skipped {
+/// What is left of something that was too long to keep: its ends.
+pub(super) struct Skipped {
     head: Bytes,
     tail: BytesMut,
     length: u64,
@@ -123,11 +124,11 @@ impl LineReader {
 }
 
 impl Skipped {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { head: Bytes::new(), tail: BytesMut::new(), length: 0 }
     }
 
-    fn absorb(&mut self, chunk: &[u8]) {
+    pub(super) fn absorb(&mut self, chunk: &[u8]) {
         if self.head.is_empty() {
             self.head = Bytes::copy_from_slice(&chunk[..chunk.len().min(REMNANT)]);
         }
@@ -142,7 +143,7 @@ impl Skipped {
         }
     }
 
-    fn into_line(self) -> Line {
+    pub(super) fn into_line(self) -> Line {
         Line::TooLong { head: self.head, tail: self.tail.freeze(), length: self.length }
     }
 }
