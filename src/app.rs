@@ -10,12 +10,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
 
 use crate::call::Audience;
 use crate::catalog::Store;
 use crate::config::Loaded;
+use crate::frontend::http::Face;
 use crate::frontend::stdio::{Stdio, read_client};
-use crate::frontend::{Hall, Outlet, Session};
+use crate::frontend::{Front, Hall, Outlet, Session};
 use crate::registry::{Parts, Registry, Ways};
 use crate::status;
 use crate::supervisor::{Ending, Supervisor, SupervisorOptions};
@@ -42,6 +44,15 @@ pub struct Switchboard {
     registry: Arc<Registry>,
 }
 
+/// Whom a Switchboard serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clients {
+    /// One client, on pipes. Servers are introduced to it as it is.
+    Sole,
+    /// Whoever comes.
+    Many,
+}
+
 /// Why serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -54,7 +65,7 @@ pub enum Ended {
 impl Switchboard {
     /// Builds everything; starts no server. `state` is the folder of its state; without one, nothing is kept on disk.
     /// Must be called inside a runtime.
-    pub fn new(loaded: Loaded, state: Option<PathBuf>) -> Self {
+    pub fn new(loaded: Loaded, state: Option<PathBuf>, clients: Clients) -> Self {
         let secrets = loaded.config.secrets().iter().map(|secret| secret.expose().to_owned()).collect();
         let supervisor = Supervisor::new(SupervisorOptions {
             logs: state.as_ref().map(|state| state.join("logs")),
@@ -62,7 +73,7 @@ impl Switchboard {
             redact: secrets,
             ..SupervisorOptions::default()
         });
-        let store = state.and_then(|state| {
+        let store = state.as_ref().and_then(|state| {
             Store::open(state.join("catalog"))
                 .inspect_err(|error| tracing::warn!(%error, "catalogs cannot be kept on disk"))
                 .ok()
@@ -70,13 +81,14 @@ impl Switchboard {
         for problem in &loaded.problems {
             tracing::warn!("config: {}", problem.one_line());
         }
-        let hall = Hall::new(true);
+        let hall = Hall::new(clients == Clients::Sole);
         let parts = Parts {
             config: loaded.config,
             problems: loaded.problems,
             store,
             supervisor,
             own_tools: vec![Bytes::from(status::tool_definition())],
+            state,
             ways: Ways::default(),
         };
         let audience = Arc::clone(&hall) as Arc<dyn Audience>;
@@ -88,6 +100,11 @@ impl Switchboard {
     /// The live set of servers.
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// What the HTTP face shows its clients into.
+    pub fn front(&self) -> Arc<Front> {
+        Arc::new(Front(Arc::clone(&self.hall)))
     }
 
     /// Serves one client on these pipes until it leaves or `signal` resolves, then ends everything in order.
@@ -139,6 +156,55 @@ impl Switchboard {
 fn ending(passed: Duration) -> Ending {
     let term_after = TERM_AT.saturating_sub(passed).max(LEAST_GRACE);
     Ending { term_after, kill_after: KILL_AT.saturating_sub(passed).max(term_after + LEAST_GRACE) }
+}
+
+/// Serves clients over HTTP, and one on our own stdin and stdout if there is one, until a signal comes.
+///
+/// # Errors
+/// Signals cannot be listened to.
+pub async fn serve_http(switchboard: Switchboard, face: Face, stdio: Option<Stdio>) -> io::Result<Ended> {
+    let mut signal = Box::pin(signals()?);
+    let Switchboard { hall, registry } = switchboard;
+    let shutdown = CancellationToken::new();
+    let serving = tokio::spawn(face.run(shutdown.clone()));
+    let beside = stdio.map(|stdio| {
+        let hall = Arc::clone(&hall);
+        tokio::spawn(async move { beside(hall, stdio).await })
+    });
+    let ended = Ended::Signal((&mut signal).await);
+    let left = Instant::now();
+    shutdown.cancel();
+    let _ = serving.await;
+    if let Some(beside) = beside {
+        beside.abort();
+    }
+    registry.shutdown(ending(left.elapsed())).await;
+    hall.end().await;
+    Ok(ended)
+}
+
+/// Serves a client on pipes that is one of many: its end is nobody else's.
+async fn beside(hall: Arc<Hall>, stdio: Stdio) {
+    let Stdio { input, mut output, flags } = stdio;
+    let outbox = Arc::new(Outbox::new(OUTBOX_LIMIT));
+    let session = Session::new(&hall, Outlet::Stream(Arc::clone(&outbox)));
+    let writing = async { outbox.write_to(&mut output).await };
+    let reading = async {
+        let read = read_client(&session, input).await;
+        let drained = async {
+            session.drained().await;
+            outbox.flushed().await;
+        };
+        let _ = tokio::time::timeout(DRAIN, drained).await;
+        read
+    };
+    tokio::select! {
+        _ = writing => {}
+        _ = reading => {}
+    }
+    session.leave();
+    session.end().await;
+    drop(flags);
 }
 
 /// Serves the client on our own stdin and stdout.

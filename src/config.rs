@@ -13,6 +13,7 @@ mod auth;
 mod check;
 mod environment;
 mod hash;
+mod http;
 mod interpolate;
 mod keys;
 mod mission;
@@ -30,6 +31,7 @@ mod values;
 
 pub use auth::{AuthConfig, ClientCredentialsConfig, ConfiguredClient, OauthConfig};
 pub use environment::{ConfigReason, Environment, Locations, locate};
+pub use http::{HttpFace, parse_listen};
 pub use model::{
     Config, Entry, Expose, Glob, Launch, Limits, ProtocolChoice, Questions, RemoteKind, RemoteLaunch,
     ServerConfig, Share, Start, StdioLaunch, Timeouts, ToolOverride, ToolRules,
@@ -89,8 +91,9 @@ pub fn load(locations: &Locations, environment: &Environment) -> Loaded {
             load_text_at(text, syntax, path, environment)
         }
         Err(problem) => {
+            let config = Config::unreadable(&problem);
             early.push(*problem);
-            Loaded { config: Config::default(), problems: Vec::new(), settings: Settings::default() }
+            Loaded { config, problems: Vec::new(), settings: Settings::default() }
         }
     };
     early.append(&mut loaded.problems);
@@ -138,7 +141,9 @@ fn load_text_at(text: String, syntax: Syntax, path: &Path, environment: &Environ
             problem.hint(hint);
         }
     }
-    Loaded { config: Config::default(), problems: reporter.into_problems(), settings: Settings::default() }
+    let problems = reporter.into_problems();
+    let config = problems.first().map_or_else(Config::default, Config::unreadable);
+    Loaded { config, problems, settings: Settings::default() }
 }
 
 /// What mends the slips that people make most, by the words of the parsers.

@@ -137,6 +137,12 @@ codes! {
     MockScript = "SB-MOCK-001", "the mock script cannot be used",
         "The file is missing, is not YAML, or has a key or value that the mock server does not know. The message names \
          file, line and column. `docs/mock.md` describes every key.";
+    HttpListen = "SB-HTTP-001", "the address for HTTP clients cannot be listened on",
+        "Another program listens there (another Switchboard, perhaps), the address is not one of this machine, or the port \
+         needs more rights. Choose another one with `serve --http ADDR` or `http.listen`.";
+    HttpOpen = "SB-HTTP-002", "an address that others can reach needs a token",
+        "Everybody who reaches Switchboard can use every tool behind it. Add `http: { tokens: { NAME: \"${env:TOKEN}\" } }`, or \
+         listen on 127.0.0.1.";
 }
 
 impl Code {

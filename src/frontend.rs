@@ -10,15 +10,20 @@ mod answer;
 mod ask;
 mod batch;
 mod hall;
+pub mod http;
 mod incoming;
+mod modern;
 mod outlet;
 mod pending;
+mod route;
 mod session;
 pub mod stdio;
+mod visit;
 
 pub use hall::Hall;
 pub use outlet::Outlet;
 pub use session::Session;
+pub use visit::Front;
 
 /// No message to a client is longer than this: common clients hang up at 10 MiB, on all servers at once.
 pub const MAX_MESSAGE: usize = 8 << 20;

@@ -9,7 +9,7 @@ pub mod method;
 pub mod revision;
 
 pub use level::Level;
-pub use method::{ListKind, Method};
+pub use method::{ListKind, Method, TaskMethod};
 pub use revision::{Elicitation, Era, Revision, StructuredContent, Tasks};
 
 /// The name under which we introduce ourselves to clients and servers.

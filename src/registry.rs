@@ -5,6 +5,7 @@
 //! it never looks at a call.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -13,14 +14,15 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
+use crate::auth::{self, AuthStore};
 use crate::backend::{Backend, Extent, Lifecycle, Observer, State, Way};
 use crate::call::{Audience, Introduction};
 use crate::catalog::{Catalog, Offering, Options, Overrides, Rules, Source, Store, Stored};
-use crate::config::{Config, Entry, Problem, ServerConfig, Start, ToolRules};
+use crate::config::{Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
 use crate::names::ServerName;
 use crate::protocol::{Level, ListKind};
 use crate::supervisor::{Ending, Supervisor};
-use crate::transport::{AuthProvider, Transport};
+use crate::transport::{self, AuthProvider, Patience, Transport};
 
 /// How many servers may start at once.
 const PARALLEL_STARTS: usize = 4;
@@ -41,6 +43,7 @@ pub struct Registry {
     shutdown: watch::Sender<Option<Ending>>,
     tasks: TaskTracker,
     supervisor: Supervisor,
+    logins: AuthStore,
     ways: Ways,
     starts: Arc<Semaphore>,
     /// What the client can do, from the moment it has said so.
@@ -76,6 +79,8 @@ pub struct Parts {
     pub supervisor: Supervisor,
     /// The definitions of our own tools.
     pub own_tools: Vec<Bytes>,
+    /// The folder of our state: logins, and what servers turned out to speak. `None` keeps nothing.
+    pub state: Option<PathBuf>,
     /// What somebody else provides to reach servers by.
     pub ways: Ways,
 }
@@ -94,7 +99,7 @@ impl Registry {
     ///
     /// Must be called inside a tokio runtime.
     pub fn open(parts: Parts, audience: &Arc<dyn Audience>) -> Arc<Self> {
-        let Parts { config, problems, store, supervisor, own_tools, ways } = parts;
+        let Parts { config, problems, store, supervisor, own_tools, state, ways } = parts;
         let backends: Vec<Arc<Backend>> =
             config.ready().map(|server| Backend::new(server.clone(), Arc::clone(audience))).collect();
         let by_name =
@@ -114,6 +119,7 @@ impl Registry {
             shutdown: watch::Sender::new(None),
             tasks: TaskTracker::new(),
             supervisor,
+            logins: state.as_deref().map_or_else(AuthStore::nowhere, AuthStore::new),
             ways,
             starts: Arc::new(Semaphore::new(PARALLEL_STARTS)),
             profile: OnceLock::new(),
@@ -155,9 +161,19 @@ impl Registry {
 
     /// How a server is reached.
     fn way(&self, config: &ServerConfig) -> Way {
-        match self.ways.transports.get(&config.name) {
-            Some(transport) => Way::over(Arc::clone(transport), config, self.supervisor.clone()),
-            None => Way::child(self.supervisor.clone()),
+        let supervisor = self.supervisor.clone();
+        if let Some(transport) = self.ways.transports.get(&config.name) {
+            return Way::over(Arc::clone(transport), config, supervisor);
+        }
+        let Launch::Remote(launch) = &config.launch else { return Way::child(supervisor) };
+        let auth = match self.ways.auth.get(&config.name) {
+            Some(auth) => Arc::clone(auth),
+            None => auth::provider_for(config, &self.logins),
+        };
+        let patience = Patience::default().for_calls_of(config.timeouts.call, config.timeouts.total);
+        match transport::remote(launch, auth, patience) {
+            Ok(transport) => Way::over(transport, config, supervisor),
+            Err(failure) => Way::none(failure, supervisor),
         }
     }
 

@@ -11,9 +11,17 @@ use crate::transport::{BoxFuture, Connection, Opening, Over, Peer, Traffic, Tran
 #[derive(Clone, Debug)]
 pub struct Way {
     supervisor: Supervisor,
-    /// `None`: as the config says, as a child.
-    transport: Option<Arc<dyn Transport>>,
-    has_streams: bool,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    /// As the child that the config describes.
+    Child,
+    /// Over a transport. Some tell what a server says from the stream of the call that it belongs to.
+    Over { transport: Arc<dyn Transport>, has_streams: bool },
+    /// Not at all.
+    None(Failure),
 }
 
 /// What a new connection comes with.
@@ -28,27 +36,36 @@ pub(super) struct Reached {
 impl Way {
     /// The child process that the config describes.
     pub fn child(supervisor: Supervisor) -> Self {
-        Self { supervisor, transport: None, has_streams: false }
+        Self { supervisor, kind: Kind::Child }
     }
 
-    /// Some other way. Whether a server's questions come with the call that they belong to is told by the config.
+    /// Over a transport. Whether it keeps the streams of calls apart is told by the config.
     pub fn over(transport: Arc<dyn Transport>, config: &ServerConfig, supervisor: Supervisor) -> Self {
         let has_streams = match &config.launch {
             Launch::Remote(remote) => matches!(remote.kind, RemoteKind::Auto | RemoteKind::Http),
             Launch::Stdio(_) => false,
         };
-        Self { supervisor, transport: Some(transport), has_streams }
+        Self { supervisor, kind: Kind::Over { transport, has_streams } }
+    }
+
+    /// There is none, and this is why.
+    pub fn none(failure: Failure, supervisor: Supervisor) -> Self {
+        Self { supervisor, kind: Kind::None(failure) }
     }
 
     /// Whether what a server says comes with the call that it belongs to.
     pub(super) fn has_streams(&self) -> bool {
-        self.has_streams
+        matches!(self.kind, Kind::Over { has_streams: true, .. })
     }
 
     /// Opens a connection.
     pub(super) async fn connect(&self, config: &ServerConfig, opening: Opening) -> Result<Reached, Failure> {
-        match (&self.transport, &config.launch) {
-            (Some(transport), launch) => {
+        match (&self.kind, &config.launch) {
+            (Kind::Child, Launch::Stdio(launch)) => self.spawn(launch, &opening).await,
+            (Kind::Child, Launch::Remote(_)) => {
+                Err(Failure::new(Code::NetUnreachable, "nobody said how to get to the address"))
+            }
+            (Kind::Over { transport, .. }, launch) => {
                 let secrets = match launch {
                     Launch::Remote(remote) => {
                         remote.headers.iter().map(|(_, value)| value.expose().to_owned()).collect()
@@ -59,10 +76,7 @@ impl Way {
                 let connection = transport.connect(opening).await?;
                 Ok(Reached { connection, stderr: None, noise })
             }
-            (None, Launch::Stdio(launch)) => self.spawn(launch, &opening).await,
-            (None, Launch::Remote(_)) => {
-                Err(Failure::new(Code::TransportPlanned, "this version reaches servers over stdio only"))
-            }
+            (Kind::None(failure), _) => Err(failure.clone()),
         }
     }
 

@@ -85,7 +85,7 @@ pub fn read_requests(text: &[u8], span: Span) -> Result<Vec<InputRequest>, Strin
     Ok(requests)
 }
 
-/// A question for [`write`]: our key for it, what is asked, and the raw params.
+/// A question for [`write()`]: our key for it, what is asked, and the raw params.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
     /// The key under which the client answers.

@@ -221,6 +221,7 @@ timeouts:
   start: "5s"                                    # /f/switchboard.yaml:6
   call: "90s"                                    # variable SWITCHBOARD_DEFAULTS__TIMEOUTS__CALL
   total: "30m"                                   # built in
+  question: "10m"                                # built in
   idle_stop: "15m"                               # built in
 inherit_env: []                                  # built in
 start: "lazy"                                    # built in

@@ -1,11 +1,16 @@
 //! `switchboard serve`: what an AI client runs.
 
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::app::{Ended, Switchboard, serve_stdio};
+use crate::app::{Clients, Ended, Switchboard, serve_http, serve_stdio};
 use crate::cli::{Global, exit};
-use crate::config::{self, Environment};
-use crate::frontend::stdio::Stdio;
+use crate::config::{self, Environment, Loaded};
+use crate::failure::Failure;
+use crate::frontend::http::{Face, Settings};
+use crate::frontend::stdio::{Stdio, is_held};
 use crate::telemetry::{self, LogOptions};
 
 /// Arguments of `serve`.
@@ -14,6 +19,10 @@ pub struct ServeArgs {
     /// End with code 78 if anything in the config is wrong, instead of serving what is right
     #[arg(long)]
     strict: bool,
+    /// Serve over HTTP at this address instead of on stdin and stdout [default: `http.listen` of the config]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, value_parser = config::parse_listen)]
+    #[expect(clippy::option_option, reason = "not given, given without an address, given with one")]
+    pub http: Option<Option<SocketAddr>>,
 }
 
 /// Serves until the client leaves or a signal comes.
@@ -32,6 +41,15 @@ pub fn run(global: &Global, args: &ServeArgs) -> ExitCode {
         }
         return exit::BAD_CONFIG.into();
     }
+    // A face whose rules cannot be read is not opened with others.
+    let face = match (args.http, loaded.config.http.clone()) {
+        (None, _) => None,
+        (Some(listen), Ok(config)) => Some(Settings { config, listen, ..Settings::default() }),
+        (Some(_), Err(problem)) => {
+            exit::print_err(&problem.render(false));
+            return exit::BAD_CONFIG.into();
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -40,22 +58,47 @@ pub fn run(global: &Global, args: &ServeArgs) -> ExitCode {
         }
     };
     let ended = runtime.block_on(async {
-        let stdio = Stdio::take()?;
-        let switchboard = Switchboard::new(loaded, Some(locations.state.clone()));
-        serve_stdio(switchboard, stdio).await
+        let state = Some(locations.state.clone());
+        match face {
+            Some(settings) => over_http(loaded, state, settings).await,
+            None => {
+                let stdio = Stdio::take()?;
+                serve_stdio(Switchboard::new(loaded, state, Clients::Sole), stdio).await.map(Ok)
+            }
+        }
     });
     // A thread may be stuck reading a terminal; nobody waits for it.
     runtime.shutdown_background();
     drop(logs);
     match ended {
-        Ok(Ended::ClientLeft) => ExitCode::SUCCESS,
-        Ok(Ended::Signal(2)) => ExitCode::from(130),
-        Ok(Ended::Signal(_)) => ExitCode::SUCCESS,
+        Ok(Ok(Ended::ClientLeft)) => ExitCode::SUCCESS,
+        Ok(Ok(Ended::Signal(2))) => ExitCode::from(130),
+        Ok(Ok(Ended::Signal(_))) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => {
+            exit::print_err(&format!("error: {failure}"));
+            exit::FAILED.into()
+        }
         Err(error) => {
             exit::print_err(&format!("error: stdin or stdout cannot be used: {error}"));
             exit::FAILED.into()
         }
     }
+}
+
+/// Over HTTP many clients are served, and beside them the one on our stdin, if somebody holds its other end.
+async fn over_http(
+    loaded: Loaded,
+    state: Option<PathBuf>,
+    settings: Settings,
+) -> io::Result<Result<Ended, Failure>> {
+    let stdio = if is_held(&io::stdin()) { Some(Stdio::take()?) } else { None };
+    let switchboard = Switchboard::new(loaded, state, Clients::Many);
+    let face = match Face::bind(settings, switchboard.front()).await {
+        Ok(face) => face,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    exit::print_err(&format!("serving MCP at http://{}/mcp", face.local_addr()));
+    serve_http(switchboard, face, stdio).await.map(Ok)
 }
 
 /// The flag, else our variable, else everybody's.

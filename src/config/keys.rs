@@ -31,6 +31,7 @@ const ROOT_KEYS: &[Key] = &[
     Key::new("defaults", Shape::Table(&DEFAULTS), "Settings for every server that does not say otherwise."),
     Key::new("enabled", Shape::Bool, "Whether to serve any server at all.").default("true"),
     Key::new("expose", Shape::Table(&EXPOSE), "How the merged catalogue is shown."),
+    Key::new("http", Shape::Table(&HTTP), "How clients are served over HTTP."),
     Key::new("profiles", Shape::Map(&A_PROFILE), "Named selections of servers.").planned(),
     Key::new("interceptors", Shape::List(&AN_INTERCEPTOR), "Hooks before and after calls and on errors.")
         .planned(),
@@ -284,6 +285,12 @@ static TIMEOUTS: Table = Table {
             .default("\"5m\""),
         Key::new("total", DURATION, "For an answer, whatever the progress.").default("\"30m\""),
         Key::new(
+            "question",
+            DURATION,
+            "For the user's answer to a question that the server asks in the middle of a call.",
+        )
+        .default("\"10m\""),
+        Key::new(
             "idle_stop",
             Shape::Duration { never: true, zero: true },
             "After this long without a call the program is stopped; \"never\" or \"0s\" keeps it.",
@@ -341,6 +348,38 @@ static EXPOSE: Table = Table {
         Key::new("max_name", Shape::Whole { min: 24, max: 128 }, "The longest exposed name.")
             .aliases(&["maxName"])
             .default("52"),
+    ]],
+};
+
+static HTTP: Table = Table {
+    groups: &[&[
+        Key::new("listen", Shape::Text, "Where `serve --http` listens, if it does not say itself.")
+            .default("\"127.0.0.1:7710\""),
+        Key::new(
+            "tokens",
+            Shape::Map(&Shape::Secret),
+            "Who may come in: names, and the bearer tokens that they must show. Needed for an address that others can reach.",
+        ),
+        Key::new(
+            "allowed_hosts",
+            TEXTS,
+            "Further names (`name` or `name:port`) under which clients reach us.",
+        )
+        .default("[]"),
+        Key::new("allowed_origins", TEXTS, "Web pages (`https://name[:port]`) whose scripts may talk to us.")
+            .default("[]"),
+        Key::new(
+            "session_idle",
+            DURATION,
+            "After this long without a request or an open stream a session ends.",
+        )
+        .default("\"30m\""),
+        Key::new(
+            "max_sessions",
+            Shape::Whole { min: 1, max: 1_000_000 },
+            "The most sessions at once; for a further one the longest idle one ends.",
+        )
+        .default("1000"),
     ]],
 };
 

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::auth::AuthConfig;
 use super::hash::hex;
+use super::http::HttpFace;
 use super::problem::{Place, Problem};
 use super::secret::Secret;
 use crate::names::ServerName;
@@ -19,6 +20,8 @@ pub struct Config {
     pub servers: Vec<Entry>,
     /// How the merged catalogue is shown.
     pub expose: Expose,
+    /// How clients are served over HTTP, or why they cannot be: nothing is guessed about who may come in.
+    pub http: Result<HttpFace, Problem>,
     /// False if the config (or `PROXY_ENABLED`) says to serve no server at all. All entries are
     /// [`Entry::Disabled`] then.
     pub enabled: bool,
@@ -187,6 +190,8 @@ pub struct Timeouts {
     pub call: Duration,
     /// For an answer, whatever the progress.
     pub total: Duration,
+    /// For the user's answer to a question that the server asks in the middle of a call.
+    pub question: Duration,
     /// After this long without a call the child is stopped. `None` keeps it.
     pub idle_stop: Option<Duration>,
 }
@@ -238,6 +243,11 @@ pub struct Expose {
 // === impl Config ===
 
 impl Config {
+    /// What remains of a config file that cannot be read: no servers, and no face whose tokens nobody knows.
+    pub(super) fn unreadable(problem: &Problem) -> Self {
+        Self { http: Err(problem.clone()), ..Self::default() }
+    }
+
     /// Values that no log, error or status may contain, longest first.
     pub fn secrets(&self) -> &[Secret] {
         &self.secrets
@@ -436,7 +446,13 @@ impl Glob {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { servers: Vec::new(), expose: Expose::default(), enabled: true, secrets: Vec::new() }
+        Self {
+            servers: Vec::new(),
+            expose: Expose::default(),
+            http: Ok(HttpFace::default()),
+            enabled: true,
+            secrets: Vec::new(),
+        }
     }
 }
 
@@ -446,6 +462,7 @@ impl Default for Timeouts {
             start: Duration::from_secs(60),
             call: Duration::from_secs(5 * 60),
             total: Duration::from_secs(30 * 60),
+            question: Duration::from_secs(10 * 60),
             idle_stop: Some(Duration::from_secs(15 * 60)),
         }
     }

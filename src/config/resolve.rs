@@ -34,7 +34,15 @@ pub(super) fn resolve(
     reporter: &mut Reporter,
 ) -> (Config, Node) {
     let servers = root.take(SERVERS);
-    let root = check_table(root, &keys::ROOT, "", reporter);
+    let http = take_all(&mut root, "http");
+    let mut root = check_table(root, &keys::ROOT, "", reporter);
+    // By itself, so that its errors can be told from others.
+    let mark = reporter.mark();
+    let mut http = check_table(http, &keys::ROOT, "", reporter);
+    let http_error = reporter.errors_since(mark).next().cloned();
+    if let Some(http) = http.take("http") {
+        root.set("http", http.value);
+    }
     let mut effective = overlay(root, &built_in(&keys::ROOT));
     let defaults = effective.take("defaults").map(|member| member.value);
     let settings = match defaults {
@@ -46,6 +54,7 @@ pub(super) fn resolve(
         Resolver { context: Context { environment, folder }, reporter, redactions: Redactions::default() };
     resolver.note_root_secrets(&effective);
     let enabled = resolver.enabled(&effective, servers.as_ref());
+    let http = resolver.http_face(&effective);
     let mut resolved = Vec::new();
     let mut shown = Vec::new();
     for (member, repeated) in by_name(servers) {
@@ -62,10 +71,20 @@ pub(super) fn resolve(
     let config = Config {
         servers: resolved.into_iter().map(|server| server.into_entry()).collect(),
         expose: expose(&effective),
+        http: http_error.map_or(http, Err),
         enabled,
         secrets: resolver.redactions.into_secrets(),
     };
     (config, effective)
+}
+
+/// Takes every member of this name out of a mapping, into a mapping of their own.
+fn take_all(root: &mut Node, key: &str) -> Node {
+    let origin = root.origin.clone();
+    let Kind::Map(members) = &mut root.kind else { return Node::empty_map(origin) };
+    let (taken, left) = std::mem::take(members).into_iter().partition(|member| member.key == key);
+    *members = left;
+    Node { kind: Kind::Map(taken), origin }
 }
 
 /// The built-in values of a table as a tree.
@@ -167,10 +186,10 @@ impl Resolved {
     }
 }
 
-struct Resolver<'a> {
+pub(super) struct Resolver<'a> {
     context: Context<'a>,
-    reporter: &'a mut Reporter,
-    redactions: Redactions,
+    pub(super) reporter: &'a mut Reporter,
+    pub(super) redactions: Redactions,
 }
 
 impl Resolver<'_> {
@@ -546,7 +565,7 @@ impl Resolver<'_> {
     }
 
     /// Expands the references of a value, or reports what is wrong with them.
-    fn expand(&mut self, node: &Node, path: &str) -> Option<String> {
+    pub(super) fn expand(&mut self, node: &Node, path: &str) -> Option<String> {
         match expand(node.as_str().unwrap_or_default(), &self.context) {
             Ok(expanded) => {
                 for (name, value) in &expanded.pieces {
@@ -581,6 +600,7 @@ impl Resolver<'_> {
             start: duration("timeouts.start").unwrap_or(default.start),
             call: duration("timeouts.call").unwrap_or(default.call),
             total: duration("timeouts.total").unwrap_or(default.total),
+            question: duration("timeouts.question").unwrap_or(default.question),
             // "never" is no duration, and nothing is not one worth waiting for.
             idle_stop: duration("timeouts.idle_stop").filter(|duration| *duration > Duration::ZERO),
         };
@@ -651,6 +671,6 @@ fn elements(node: Option<&Node>) -> &[Node] {
     node.map(Node::elements).unwrap_or_default()
 }
 
-fn texts(node: Option<&Node>) -> Vec<String> {
+pub(super) fn texts(node: Option<&Node>) -> Vec<String> {
     elements(node).iter().filter_map(|element| element.as_str().map(str::to_owned)).collect()
 }

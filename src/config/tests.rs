@@ -120,6 +120,7 @@ servers:
             start: Duration::from_secs(1),
             call: Duration::from_secs(120),
             total: Duration::from_secs(10_800),
+            question: Duration::from_secs(600),
             idle_stop: None,
         }
     );

@@ -41,6 +41,16 @@ impl Answer {
         Self { member: "error", text }
     }
 
+    /// An error whose object is there already, as JSON text.
+    pub(super) fn raw_error(text: Vec<u8>) -> Self {
+        Self { member: "error", text }
+    }
+
+    /// The member's name and its text.
+    pub(super) fn parts(&self) -> (&'static str, &[u8]) {
+        (self.member, &self.text)
+    }
+
     /// A failure, in the form that fits the method.
     pub(super) fn failure(method: Method, failure: &Failure) -> Self {
         let data = failure_data(failure);

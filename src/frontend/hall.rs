@@ -7,20 +7,22 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::bridge::capabilities::WIDEST;
 use crate::call::{Ask, AskKey, AskKind, Audience, InFlight, Introduction, NotAsked, Notice};
 use crate::catalog::Catalog;
+use crate::frontend::modern::listen::Listener;
+use crate::frontend::modern::lists::PATIENCE;
+use crate::frontend::modern::parked::Parked;
+use crate::frontend::modern::seal::Seal;
 use crate::frontend::session::Session;
 use crate::names::ServerName;
 use crate::protocol::Revision;
 use crate::registry::Registry;
-use crate::wire::{Body, Span};
-
-/// What is told to servers in the name of clients that cannot be known beforehand: that there may be one who can be asked.
-/// Each question is then put only to a client that has said so.
-const ANYBODY: &[u8] = br#"{"roots":{},"sampling":{},"elicitation":{"form":{},"url":{}}}"#;
+use crate::wire::{Body, Span, json};
 
 /// See the module.
 pub struct Hall {
@@ -29,6 +31,12 @@ pub struct Hall {
     /// Whether there is, and will be, only one client.
     is_sole: bool,
     sessions: Mutex<Vec<Weak<Session>>>,
+    listeners: Mutex<Vec<Weak<Listener>>>,
+    /// Until when first lists of modern clients wait for servers that have not shown anything yet.
+    patience: OnceLock<Instant>,
+    /// Calls of modern clients that wait for them to come back.
+    pub(super) parked: Parked,
+    pub(super) seal: Seal,
     pub(super) tasks: TaskTracker,
     pub(super) ended: CancellationToken,
 }
@@ -41,6 +49,10 @@ impl Hall {
             introduction: OnceLock::new(),
             is_sole,
             sessions: Mutex::default(),
+            listeners: Mutex::default(),
+            patience: OnceLock::new(),
+            parked: Parked::default(),
+            seal: Seal::new(),
             tasks: TaskTracker::new(),
             ended: CancellationToken::new(),
         })
@@ -65,6 +77,7 @@ impl Hall {
     pub(super) fn begin(&self, first: Introduction) {
         let introduction = if self.is_sole { first } else { anybody() };
         let introduction = self.introduction.get_or_init(|| introduction);
+        self.patience.get_or_init(|| Instant::now() + PATIENCE);
         if let Some(registry) = self.registry() {
             registry.begin(introduction);
         }
@@ -78,6 +91,18 @@ impl Hall {
 
     pub(super) fn leave(&self, session: &Session) {
         self.sessions().retain(|known| known.upgrade().is_some_and(|known| !std::ptr::eq(&*known, session)));
+    }
+
+    /// Until when first lists wait for new servers, once anybody has needed them.
+    pub(super) fn patience(&self) -> Option<Instant> {
+        self.patience.get().copied()
+    }
+
+    /// Those who listen. Ones that have stopped are still among them, dead.
+    pub(super) fn listeners(&self) -> MutexGuard<'_, Vec<Weak<Listener>>> {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.retain(|listener| listener.strong_count() > 0);
+        listeners
     }
 
     fn sessions(&self) -> MutexGuard<'_, Vec<Weak<Session>>> {
@@ -103,9 +128,10 @@ impl Hall {
     }
 }
 
-/// The introduction that fits whoever may come.
+/// The introduction that fits whoever may come: there may be one who can be asked. Each question is then put only to a client
+/// that has said so.
 pub(super) fn anybody() -> Introduction {
-    Introduction { revision: Revision::newest_modern(), capabilities: Bytes::from_static(ANYBODY) }
+    Introduction { revision: Revision::newest_modern(), capabilities: Bytes::from_static(WIDEST) }
 }
 
 impl std::fmt::Debug for Hall {
@@ -141,6 +167,16 @@ impl Audience for Hall {
     fn updated(&self, server: &ServerName, notice: Notice<'_>) {
         for session in self.present() {
             session.updated(server, &notice);
+        }
+        let listeners: Vec<Arc<Listener>> = self.listeners().iter().filter_map(Weak::upgrade).collect();
+        if listeners.is_empty() {
+            return;
+        }
+        let params = notice.params.of(notice.line);
+        let uri = json::get(params, "uri").and_then(|span| json::string(span.of(params)));
+        if let (Some(uri), Some(catalog)) = (uri, self.catalog()) {
+            let exposed = catalog.expose_uri(server, &uri);
+            listeners.iter().for_each(|listener| listener.updated(&exposed));
         }
     }
 

@@ -1,9 +1,9 @@
 //! The client's lines: what each one asks for. What we answer ourselves is in [`local`], what goes to a server in
-//! [`route`].
+//! [`relay`].
 
-mod local;
+pub(super) mod local;
 pub(super) mod places;
-mod route;
+mod relay;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,11 +11,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use crate::frontend::Outlet;
 use crate::frontend::answer::{Answer, excerpt};
 use crate::frontend::batch::Batch;
 use crate::frontend::pending::{Back, Request};
 use crate::frontend::session::Session;
-use crate::protocol::{Method, codes};
+use crate::protocol::{Era, Method, Revision, codes, meta};
 use crate::registry::Registry;
 use crate::wire::{Fault, Id, Line, Message, Span, envelope, json};
 use places::Places;
@@ -57,6 +58,11 @@ impl Session {
                 self.refuse(id.as_ref(), codes::INVALID_REQUEST, &text, &back);
             }
         }
+    }
+
+    /// Takes one message that came by itself; what answers it goes to `out`.
+    pub(super) fn message(self: &Arc<Self>, message: Bytes, out: Outlet) {
+        self.whole(&message, &Back { out, batch: None });
     }
 
     fn whole(self: &Arc<Self>, line: &Bytes, back: &Back) {
@@ -124,6 +130,15 @@ impl Session {
     fn request(self: &Arc<Self>, incoming: Incoming<'_>, method: &str) {
         let Some(id) = Id::new(incoming.id.of(incoming.line)) else { return };
         let refuse = |code, text: &str| self.refuse(Some(&id), code, text, &incoming.back);
+        if incoming.places.is_modern {
+            if incoming.back.batch.is_some() {
+                return refuse(
+                    codes::INVALID_REQUEST,
+                    "a request of this revision must not be part of a batch",
+                );
+            }
+            return self.hall.serve_modern(&incoming, id, method, &self.scope, None);
+        }
         let Some(method) = Method::parse(method) else {
             return refuse(codes::METHOD_NOT_FOUND, &format!("Method not found: {}", excerpt(method)));
         };
@@ -139,12 +154,20 @@ impl Session {
                 return refuse(codes::INVALID_REQUEST, "`initialize` must not be part of a batch");
             }
             Method::Initialize | Method::Ping => {}
-            _ if !greeted && incoming.places.version.is_some() => {
-                let text = format!("this server begins with `initialize` and speaks {}", known_revisions());
-                return refuse(codes::METHOD_NOT_FOUND, &text);
+            _ if !greeted && method.is_of(Era::Modern) && !method.is_of(Era::Legacy) => {
+                let text =
+                    format!("`_meta` lacks `{}` and `{}`", meta::PROTOCOL_VERSION, meta::CLIENT_CAPABILITIES);
+                return refuse(codes::INVALID_PARAMS, &text);
+            }
+            _ if !method.is_of(Era::Legacy) => {
+                return refuse(codes::METHOD_NOT_FOUND, &format!("Method not found: {}", method.name()));
             }
             _ if !greeted => {
-                return refuse(codes::INVALID_REQUEST, "the first request must be `initialize`");
+                let text = format!(
+                    "the first request must be `initialize`, or each must say in `_meta` that it is of {}",
+                    Revision::newest_modern().name
+                );
+                return refuse(codes::INVALID_REQUEST, &text);
             }
             _ if !ready => self.ready(),
             _ => {}
@@ -155,16 +178,22 @@ impl Session {
     fn dispatch(self: &Arc<Self>, id: Id, incoming: Incoming<'_>, method: Method) {
         let Some(registry) = self.registry().cloned() else { return };
         match method {
-            Method::ToolsCall => self.tools_call(&registry, id, incoming),
-            Method::PromptsGet => self.prompts_get(&registry, id, incoming),
-            Method::ResourcesRead | Method::Subscribe | Method::Unsubscribe => {
-                self.resource(&registry, id, incoming, method);
-            }
-            Method::Complete => self.complete(&registry, id, incoming),
+            Method::ToolsCall
+            | Method::PromptsGet
+            | Method::ResourcesRead
+            | Method::Subscribe
+            | Method::Unsubscribe
+            | Method::Complete => self.relay_request(&registry, id, &incoming, method),
             Method::List(kind) => self.list(&registry, id, &incoming, kind),
             Method::SetLevel => self.set_level(&registry, id, &incoming),
             Method::Initialize => self.initialize(&registry, id, &incoming),
             Method::Ping => self.at_once(id, &incoming, method, &Answer::result("{}")),
+            Method::Task(_) => {
+                let answer = Answer::error(codes::METHOD_NOT_FOUND, "tasks are not offered");
+                self.at_once(id, &incoming, method, &answer);
+            }
+            // Refused before: they are of the other era.
+            Method::Discover | Method::Listen => {}
         }
     }
 
@@ -252,6 +281,10 @@ impl Session {
         let Some(id) = json::get(params, "requestId").and_then(|span| Id::new(span.of(params))) else {
             return;
         };
+        let reason = json::get(params, "reason").and_then(|span| json::string(span.of(params)));
+        if self.scope.cancel(&id, reason.as_deref()) {
+            return;
+        }
         let ticket = {
             let state = self.state();
             let ticket = state.requests.ticket(&id);
@@ -263,15 +296,8 @@ impl Session {
         else {
             return;
         };
-        let reason = json::get(params, "reason").and_then(|span| json::string(span.of(params)));
         if let Some(backend) = request.server.and_then(|server| self.registry()?.backend(&server).cloned()) {
             backend.cancel(self.caller_id(), ticket, reason.as_deref());
         }
     }
-}
-
-fn known_revisions() -> String {
-    let names: Vec<&str> =
-        crate::protocol::revision::REVISIONS.iter().map(|revision| revision.name).collect();
-    names.join(", ")
 }

@@ -2,13 +2,31 @@
 
 use std::sync::Arc;
 
-use crate::wire::{LineWriter, Outbox};
+use crate::wire::{LineWriter, Mailbox, Outbox};
 
 /// See the module. Cheap to clone.
 #[derive(Clone)]
 pub enum Outlet {
     /// The stream of a client on pipes.
     Stream(Arc<Outbox>),
+    /// Messages that leave one by one, over HTTP.
+    Mail(Arc<Answers>),
+}
+
+/// The mailbox of one HTTP answer. It is closed when the last request that it belongs to is done, and with it the last
+/// outlet that leads there.
+pub struct Answers(Arc<Mailbox>);
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl From<Arc<Mailbox>> for Outlet {
+    fn from(mailbox: Arc<Mailbox>) -> Self {
+        Outlet::Mail(Arc::new(Answers(mailbox)))
+    }
 }
 
 impl Outlet {
@@ -17,6 +35,7 @@ impl Outlet {
     pub fn push(&self, write: impl FnOnce(&mut LineWriter<'_>)) {
         match self {
             Outlet::Stream(outbox) => outbox.push(write),
+            Outlet::Mail(answers) => answers.0.push(write),
         }
     }
 
@@ -24,6 +43,7 @@ impl Outlet {
     pub fn waiting(&self) -> usize {
         match self {
             Outlet::Stream(outbox) => outbox.waiting(),
+            Outlet::Mail(answers) => answers.0.waiting(),
         }
     }
 
@@ -31,6 +51,7 @@ impl Outlet {
     pub fn is_full(&self) -> bool {
         match self {
             Outlet::Stream(outbox) => outbox.is_full(),
+            Outlet::Mail(answers) => answers.0.is_full(),
         }
     }
 
@@ -38,6 +59,7 @@ impl Outlet {
     pub async fn room(&self) {
         match self {
             Outlet::Stream(outbox) => outbox.room().await,
+            Outlet::Mail(answers) => answers.0.room().await,
         }
     }
 }

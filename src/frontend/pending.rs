@@ -127,6 +127,12 @@ impl Requests {
         Some(request)
     }
 
+    /// Takes all of them.
+    pub(super) fn close_all(&mut self) -> Vec<(Ticket, Request)> {
+        let tickets: Vec<Ticket> = self.by_id.values().copied().collect();
+        tickets.into_iter().filter_map(|ticket| Some((ticket, self.close(ticket)?))).collect()
+    }
+
     /// The ticket of an id.
     pub(super) fn ticket(&self, id: &Id) -> Option<Ticket> {
         self.by_id.get(id).copied()

@@ -13,6 +13,7 @@ use crate::call::{Ask, AskKey, Caller, CallerId, Introduction, NotAsked, Notice,
 use crate::catalog::Catalog;
 use crate::failure::{Code, Failure};
 use crate::frontend::answer::Answer;
+use crate::frontend::modern::scope::Scope;
 use crate::frontend::pending::{Question, Request, Requests};
 use crate::frontend::{Hall, MAX_MESSAGE, Outlet};
 use crate::names::ServerName;
@@ -29,6 +30,8 @@ pub struct Session {
     pub(super) hall: Arc<Hall>,
     /// Where everything goes that belongs to no request of the client.
     pub(super) out: Outlet,
+    /// The requests of the modern era on the same connection.
+    pub(super) scope: Arc<Scope>,
     /// The revision of the client, once it has introduced itself.
     revision: OnceLock<&'static Revision>,
     pub(super) state: Mutex<State>,
@@ -67,6 +70,7 @@ impl Session {
             id: CallerId::fresh(),
             hall: Arc::clone(hall),
             out,
+            scope: Arc::default(),
             revision: OnceLock::new(),
             state: Mutex::new(State {
                 requests: Requests::default(),
@@ -126,19 +130,43 @@ impl Session {
 
     /// How many requests of the client are open.
     pub fn open_requests(&self) -> usize {
-        self.state().requests.count()
+        self.state().requests.count() + self.scope.count()
     }
 
     /// Waits until no request is open. Cancel safe.
     pub async fn drained(&self) {
         loop {
-            let closed = self.closed.notified();
-            tokio::pin!(closed);
+            let (closed, modern) = (self.closed.notified(), self.scope.closed().notified());
+            tokio::pin!(closed, modern);
             closed.as_mut().enable();
+            modern.as_mut().enable();
             if self.open_requests() == 0 {
                 return;
             }
-            closed.await;
+            tokio::select! {
+                () = closed => {}
+                () = modern => {}
+            }
+        }
+    }
+
+    /// The client is gone and will not come back: whatever it has at servers ends.
+    pub fn leave(&self) {
+        self.scope.cancel_all("the client has left");
+        let (requests, followed) = {
+            let mut state = self.state();
+            (state.requests.close_all(), std::mem::take(&mut state.subscriptions))
+        };
+        let Some(registry) = self.registry() else { return };
+        for (ticket, request) in requests {
+            if let Some(backend) = request.server.and_then(|server| registry.backend(&server)) {
+                backend.cancel(self.id, ticket, Some("the client has left"));
+            }
+        }
+        for (server, uri) in followed {
+            if let Some(backend) = registry.backend(&server) {
+                backend.unsubscribed(&uri);
+            }
         }
     }
 
@@ -264,7 +292,7 @@ pub(super) fn write_edited(out: &mut LineWriter<'_>, text: &Bytes, span: Span, e
     out.part(text, from, span.end);
 }
 
-fn too_large(server: Option<&ServerName>, size: usize) -> Failure {
+pub(super) fn too_large(server: Option<&ServerName>, size: usize) -> Failure {
     let failure = Failure::new(
         Code::CallTooLarge,
         format!(

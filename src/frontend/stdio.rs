@@ -94,6 +94,21 @@ impl Stdio {
     }
 }
 
+/// Whether a descriptor is a pipe or a socket: somebody may be at its other end. A terminal, a file or `/dev/null` is not.
+#[cfg(unix)]
+pub fn is_held(fd: &impl AsFd) -> bool {
+    fstat(fd).is_ok_and(|stat| {
+        let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
+        kind == SFlag::S_IFIFO || kind == SFlag::S_IFSOCK
+    })
+}
+
+/// Whether somebody may be at the other end of our stdin.
+#[cfg(not(unix))]
+pub fn is_held(_: &std::io::Stdin) -> bool {
+    false
+}
+
 #[cfg(unix)]
 enum Kind {
     Pipe,

@@ -1,6 +1,8 @@
 //! The methods a client may send us, as data.
 
-/// A request method of the legacy revisions, from client to server.
+use crate::protocol::Era;
+
+/// A request method, from client to server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
     /// `initialize`
@@ -23,6 +25,27 @@ pub enum Method {
     Complete,
     /// `logging/setLevel`
     SetLevel,
+    /// `server/discover`
+    Discover,
+    /// `subscriptions/listen`
+    Listen,
+    /// One of the methods about a task.
+    Task(TaskMethod),
+}
+
+/// What is asked of a task: experimental in 2025-11-25, an extension since (SEP-2663).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TaskMethod {
+    /// `tasks/get`
+    Get,
+    /// `tasks/result`, only in 2025-11-25
+    Result,
+    /// `tasks/cancel`
+    Cancel,
+    /// `tasks/list`, only in 2025-11-25
+    List,
+    /// `tasks/update`, only in the extension
+    Update,
 }
 
 /// What a list lists.
@@ -38,7 +61,7 @@ pub enum ListKind {
     Templates,
 }
 
-const METHODS: [(&str, Method); 13] = [
+const METHODS: [(&str, Method); 20] = [
     ("tools/call", Method::ToolsCall),
     ("tools/list", Method::List(ListKind::Tools)),
     ("resources/read", Method::ResourcesRead),
@@ -52,12 +75,38 @@ const METHODS: [(&str, Method); 13] = [
     ("logging/setLevel", Method::SetLevel),
     ("initialize", Method::Initialize),
     ("ping", Method::Ping),
+    ("server/discover", Method::Discover),
+    ("subscriptions/listen", Method::Listen),
+    ("tasks/get", Method::Task(TaskMethod::Get)),
+    ("tasks/result", Method::Task(TaskMethod::Result)),
+    ("tasks/cancel", Method::Task(TaskMethod::Cancel)),
+    ("tasks/list", Method::Task(TaskMethod::List)),
+    ("tasks/update", Method::Task(TaskMethod::Update)),
 ];
 
 impl Method {
     /// The method of this name, if it is one of ours.
     pub fn parse(name: &str) -> Option<Method> {
         METHODS.iter().find(|(known, _)| *known == name).map(|(_, method)| *method)
+    }
+
+    /// Whether revisions of this era have the method.
+    pub fn is_of(self, era: Era) -> bool {
+        match self {
+            Method::Discover | Method::Listen | Method::Task(TaskMethod::Update) => era == Era::Modern,
+            Method::Initialize
+            | Method::Ping
+            | Method::Subscribe
+            | Method::Unsubscribe
+            | Method::SetLevel
+            | Method::Task(TaskMethod::Result | TaskMethod::List) => era == Era::Legacy,
+            Method::List(_)
+            | Method::ToolsCall
+            | Method::PromptsGet
+            | Method::ResourcesRead
+            | Method::Complete
+            | Method::Task(TaskMethod::Get | TaskMethod::Cancel) => true,
+        }
     }
 
     /// The method's name on the wire.

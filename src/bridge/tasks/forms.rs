@@ -79,7 +79,7 @@ pub fn status_for_extension(task: &[u8], outcome: Option<Outcome<'_>>) -> Option
 }
 
 /// What `tasks/get` of a modern server answered, in the form of 2025-11-25: without the end, which `tasks/result` tells
-/// there ([`Task::result`], [`Task::error`]). A completed task whose result says `isError` has failed in those words.
+/// there ([`Task::result`](super::Task::result), [`Task::error`](super::Task::error)). A completed task whose result says `isError` has failed in those words.
 pub fn status_for_core(task: &[u8]) -> Option<Bytes> {
     let mut edit = Edit::open(task)?;
     let is_error = edit.get("result").and_then(|result| member(result, "isError")) == Some(b"true");

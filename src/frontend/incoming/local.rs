@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The same for clients that never look at a list again ([`IGNORE_CHANGES`]).
 const LONG_PATIENCE: Duration = Duration::from_secs(8);
 /// How long a list waits for a server that has just told of a change.
-const FOLLOW: Duration = Duration::from_secs(1);
+pub(in crate::frontend) const FOLLOW: Duration = Duration::from_secs(1);
 /// Clients (`clientInfo.name`) that ignore `list_changed`: what the first list lacks, they never use.
 const IGNORE_CHANGES: [&str; 2] = ["claude-ai", "codex-mcp-client"];
 
@@ -80,15 +80,9 @@ impl Session {
         kind: ListKind,
     ) {
         let method = Method::List(kind);
-        let cursor = match incoming.member("cursor").map(|span| span.of(incoming.line)) {
-            None | Some(b"null") => None,
-            Some(raw) => match json::string(raw) {
-                Some(cursor) => Some(cursor.into_owned()),
-                None => {
-                    let answer = Answer::error(codes::INVALID_PARAMS, "`cursor` must be a string");
-                    return self.at_once(id, incoming, method, &answer);
-                }
-            },
+        let cursor = match cursor(incoming) {
+            Ok(cursor) => cursor,
+            Err(answer) => return self.at_once(id, incoming, method, &answer),
         };
         let Some(ticket) = self.local(id, incoming, method) else { return };
         let first = self.waits_for_servers().map(|(_, deadline)| deadline);
@@ -128,6 +122,17 @@ impl Session {
     }
 }
 
+/// Where the client wants a list to go on.
+pub(in crate::frontend) fn cursor(incoming: &Incoming<'_>) -> Result<Option<String>, Answer> {
+    match incoming.member("cursor").map(|span| span.of(incoming.line)) {
+        None | Some(b"null") => Ok(None),
+        Some(raw) => match json::string(raw) {
+            Some(cursor) => Ok(Some(cursor.into_owned())),
+            None => Err(Answer::error(codes::INVALID_PARAMS, "`cursor` must be a string")),
+        },
+    }
+}
+
 /// What servers may know of the client's capabilities: those that we relay end to end.
 fn relayed_capabilities(raw: &[u8]) -> Bytes {
     let mut out = b"{".to_vec();
@@ -146,12 +151,12 @@ fn relayed_capabilities(raw: &[u8]) -> Bytes {
     out.into()
 }
 
-/// Our answer to `initialize`, from memory. As long as some server has never shown what it can do, everything is
-/// declared that one might: a client's view of our capabilities is frozen here.
-fn initialize_result(revision: &Revision, registry: &Registry, catalog: &Catalog) -> Vec<u8> {
+/// What we can do, from memory. As long as some server has never shown what it can do, everything is declared that one
+/// might: a client's view of our capabilities is frozen here.
+pub(in crate::frontend) fn capabilities(registry: &Registry, catalog: &Catalog) -> String {
     let known = catalog.capabilities();
     let open = !registry.is_complete();
-    let mut capabilities = String::from(r#""tools":{"listChanged":true}"#);
+    let mut capabilities = String::from(r#"{"tools":{"listChanged":true}"#);
     if known.logging || open {
         capabilities.push_str(r#","logging":{}"#);
     }
@@ -165,8 +170,15 @@ fn initialize_result(revision: &Revision, registry: &Registry, catalog: &Catalog
     if known.completions || open {
         capabilities.push_str(r#","completions":{}"#);
     }
+    capabilities.push('}');
+    capabilities
+}
+
+/// Our answer to `initialize`.
+fn initialize_result(revision: &Revision, registry: &Registry, catalog: &Catalog) -> Vec<u8> {
+    let capabilities = capabilities(registry, catalog);
     let mut result = format!(
-        r#"{{"protocolVersion":"{}","capabilities":{{{capabilities}}},"serverInfo":{{"name":"{IMPLEMENTATION}","title":"Switchboard","version":"{VERSION}"}}"#,
+        r#"{{"protocolVersion":"{}","capabilities":{capabilities},"serverInfo":{{"name":"{IMPLEMENTATION}","title":"Switchboard","version":"{VERSION}"}}"#,
         revision.name
     )
     .into_bytes();

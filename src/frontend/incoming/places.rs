@@ -14,8 +14,8 @@ pub(in crate::frontend) struct Places {
     pub(in crate::frontend) meta: Option<Span>,
     /// `_meta.progressToken`
     pub(in crate::frontend) token: Option<Span>,
-    /// `_meta["io.modelcontextprotocol/protocolVersion"]`: it marks a request of the modern era.
-    pub(in crate::frontend) version: Option<Span>,
+    /// Whether `_meta` has one of the keys that every request of the modern era must have, and no other.
+    pub(in crate::frontend) is_modern: bool,
 }
 
 impl Places {
@@ -35,8 +35,8 @@ impl Places {
         for member in json::members(raw) {
             if member.is(raw, meta::PROGRESS_TOKEN) {
                 places.token = Some(member.value.shifted(span.start));
-            } else if member.is(raw, meta::PROTOCOL_VERSION) {
-                places.version = Some(member.value.shifted(span.start));
+            } else if member.is(raw, meta::PROTOCOL_VERSION) || member.is(raw, meta::CLIENT_CAPABILITIES) {
+                places.is_modern = true;
             }
         }
         places

@@ -1,0 +1,140 @@
+//! The desk at the door: every request comes by here and is sent where it belongs.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{self, HeaderValue};
+use http::request::Parts;
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Times;
+use super::accept;
+use super::guard::{self, Guard};
+use super::house::{House, Principal};
+use super::message;
+use super::modern;
+use super::reply::{self, Refusal, Reply, SESSION_ID};
+use super::session::Sessions;
+use crate::protocol::codes;
+
+/// The longest body that is read: what is read from a client elsewhere, too.
+pub(super) const MAX_BODY: usize = 16 << 20;
+
+/// What all connections share.
+pub(super) struct Desk {
+    pub(super) house: Arc<dyn House>,
+    pub(super) guard: Guard,
+    pub(super) sessions: Sessions,
+    pub(super) times: Times,
+    /// We are about to end: streams that only wait for news are closed.
+    pub(super) closing: CancellationToken,
+    /// We end: streams of calls are closed, too.
+    pub(super) ending: CancellationToken,
+    /// Tasks that work for sessions.
+    pub(super) helpers: TaskTracker,
+}
+
+impl Desk {
+    /// Answers one request. Who may not come in learns nothing else.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Reply {
+        let (request, body) = request.into_parts();
+        let origin = match self.guard.admit(&request) {
+            Ok(origin) => origin,
+            Err(refusal) => return refusal.reply(),
+        };
+        let mut reply = self.route(&request, body).await.unwrap_or_else(Refusal::reply);
+        if let Some(origin) = origin {
+            guard::expose(&mut reply, origin);
+        }
+        reply
+    }
+
+    async fn route(&self, request: &Parts, body: Incoming) -> Result<Reply, Refusal> {
+        match request.uri.path() {
+            // People leave out the path, and some clients add a slash.
+            "/mcp" | "/mcp/" | "/" => {}
+            "/healthz" if matches!(request.method, Method::GET | Method::HEAD) => {
+                let mut reply = reply::json(StatusCode::OK, "ok");
+                reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+                return Ok(reply);
+            }
+            _ => {
+                let message = "there is nothing at this path; MCP is spoken at /mcp";
+                return Err(Refusal::new(StatusCode::NOT_FOUND, codes::INVALID_REQUEST, message));
+            }
+        }
+        // Browsers ask without credentials.
+        if guard::is_preflight(request) && request.headers.contains_key(header::ORIGIN) {
+            return Ok(guard::preflight(request));
+        }
+        let client = self.guard.principal(&request.headers)?;
+        let has_session = request.headers.contains_key(SESSION_ID);
+        match request.method {
+            Method::POST => self.post(request, &client, body).await,
+            Method::GET if has_session => self.legacy_get(request, &client),
+            Method::DELETE if has_session => self.legacy_delete(request, &client),
+            Method::GET | Method::DELETE => {
+                Err(not_allowed("without a session (Mcp-Session-Id), only POST is served here", "POST"))
+            }
+            _ => Err(not_allowed("MCP knows POST, GET and DELETE", "POST, GET, DELETE")),
+        }
+    }
+
+    async fn post(&self, request: &Parts, client: &Principal, body: Incoming) -> Result<Reply, Refusal> {
+        accept::is_json(&request.headers)?;
+        let body = self.read(body).await?;
+        let posted = message::read(&body)?;
+        if modern::is_modern(&request.headers, &posted) {
+            self.modern_post(request, client, &body, &posted).await
+        } else {
+            self.legacy_post(request, client, body.clone(), &posted).await
+        }
+    }
+
+    /// Reads a body to its end, if it has one within our limits of size and time.
+    async fn read(&self, mut body: Incoming) -> Result<Bytes, Refusal> {
+        let too_large = || {
+            let message = format!("a message may have {} MiB at most", MAX_BODY >> 20);
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, codes::INVALID_REQUEST, message)
+        };
+        if body.size_hint().lower() > MAX_BODY as u64 {
+            return Err(too_large());
+        }
+        let late = tokio::time::sleep(self.times.body);
+        tokio::pin!(late);
+        let mut whole = BytesMut::new();
+        loop {
+            let slow = || {
+                let message = "the body came too slowly";
+                Refusal::new(StatusCode::REQUEST_TIMEOUT, codes::INVALID_REQUEST, message)
+            };
+            let frame = tokio::select! {
+                frame = body.frame() => frame,
+                () = tokio::time::sleep(self.times.body_pause) => return Err(slow()),
+                () = &mut late => return Err(slow()),
+            };
+            let data = match frame {
+                Some(Ok(frame)) => frame.into_data(),
+                Some(Err(_)) => return Err(message::bad(codes::INVALID_REQUEST, "the body broke off")),
+                None => return Ok(whole.freeze()),
+            };
+            let Ok(data) = data else { continue };
+            if whole.len() + data.len() > MAX_BODY {
+                return Err(too_large());
+            }
+            if whole.is_empty() && body.is_end_stream() {
+                return Ok(data);
+            }
+            whole.extend_from_slice(&data);
+        }
+    }
+}
+
+fn not_allowed(message: &str, allowed: &'static str) -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, codes::INVALID_REQUEST, message)
+        .header(header::ALLOW, allowed)
+}

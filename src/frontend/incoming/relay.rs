@@ -1,0 +1,79 @@
+//! What goes to a server.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Incoming;
+use crate::call::{Call, Caller, TokenPlace};
+use crate::frontend::answer::Answer;
+use crate::frontend::pending::Request;
+use crate::frontend::route::{self, Miss, Way};
+use crate::frontend::session::Session;
+use crate::protocol::{Method, Revision};
+use crate::registry::Registry;
+use crate::status;
+use crate::wire::{Id, json};
+
+impl Session {
+    pub(super) fn relay_request(
+        self: &Arc<Self>,
+        registry: &Registry,
+        id: Id,
+        incoming: &Incoming<'_>,
+        method: Method,
+    ) {
+        if method == Method::ToolsCall
+            && let Ok((_, name)) = route::name(incoming)
+            && status::is_ours(&name)
+        {
+            let arguments = incoming.member("arguments").map(|span| span.of(incoming.line));
+            let answer = Answer::result(status::tool_result(registry, arguments.unwrap_or_default()));
+            return self.at_once(id, incoming, method, &answer);
+        }
+        let revision = self.revision().unwrap_or_else(Revision::newest_legacy);
+        match route::way(registry, incoming, method, revision) {
+            Ok(way) => self.forward(id, incoming, method, way),
+            Err(Miss::Invalid(answer)) => self.at_once(id, incoming, method, &answer),
+            Err(Miss::Unknown(answer)) => self.nobody_has(id, incoming, method, &answer),
+        }
+    }
+
+    fn forward(self: &Arc<Self>, id: Id, incoming: &Incoming<'_>, method: Method, way: Way) {
+        let client_token = match way.token {
+            TokenPlace::Client(span) => Some(Bytes::copy_from_slice(span.of(incoming.line))),
+            TokenPlace::None | TokenPlace::Own { .. } => None,
+        };
+        let subscribes = matches!(method, Method::Subscribe | Method::Unsubscribe);
+        if method == Method::Unsubscribe
+            && let Some(uri) = &way.uri
+        {
+            self.follow(way.backend.name(), uri, false);
+        }
+        let request = Request {
+            id,
+            method,
+            token: client_token,
+            server: Some(way.backend.name().clone()),
+            rewrites: way.rewrites,
+            limit: way.backend.config().limits.result.unwrap_or(usize::MAX),
+            uri: way.uri.filter(|_| subscribes),
+            back: incoming.back.clone(),
+        };
+        let Some(ticket) = self.open(request) else { return };
+        way.backend.call(Call {
+            ticket,
+            caller: Arc::clone(self) as Arc<dyn Caller>,
+            method,
+            label: way.label,
+            line: incoming.line.clone(),
+            params: incoming.params,
+            target: way.target,
+            meta: incoming
+                .places
+                .meta
+                .filter(|span| json::kind(span.of(incoming.line)) == json::Kind::Object),
+            token: way.token,
+        });
+    }
+}

@@ -1,0 +1,350 @@
+//! `subscriptions/listen` (MCP 2026-07-28, "Subscriptions"): what a client asked to hear, until it has heard enough.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::backend::Backend;
+use crate::call::{
+    Ask, AskKey, Call, Caller, CallerId, Introduction, NotAsked, Notice, Reply, Ticket, TokenPlace,
+};
+use crate::failure::Failure;
+use crate::frontend::answer::Answer;
+use crate::frontend::hall::{Hall, anybody};
+use crate::frontend::incoming::Incoming;
+use crate::frontend::modern::scope::{Open, Responder};
+use crate::frontend::modern::server_info;
+use crate::names::ServerName;
+use crate::protocol::{Level, ListKind, Method, codes, meta};
+use crate::registry::{Registry, digests};
+use crate::wire::{Body, Span, json};
+
+/// How long the acknowledgement waits for servers to agree to subscriptions. Those that start first take longer; what they
+/// have declared before counts then.
+const AGREEMENT: Duration = Duration::from_millis(400);
+/// Changes of lists within this time are one.
+const PAUSE: Duration = Duration::from_millis(100);
+/// More resources than this cannot be followed by one request.
+const MAX_RESOURCES: usize = 1000;
+
+/// What a client asked to hear.
+#[derive(Default)]
+struct Filter {
+    tools: bool,
+    prompts: bool,
+    resources: bool,
+    /// In the client's spelling.
+    uris: Vec<String>,
+}
+
+/// One stream of notifications.
+pub(in crate::frontend) struct Listener {
+    responder: Mutex<Option<Responder>>,
+    id: Vec<u8>,
+    filter: Filter,
+    given_up: CancellationToken,
+    /// What is followed at servers: to be ended with the stream.
+    followed: Mutex<Vec<(Arc<Backend>, String)>>,
+}
+
+impl Filter {
+    fn read(incoming: &Incoming<'_>) -> Result<Self, Answer> {
+        let invalid = |text: &str| Answer::error(codes::INVALID_PARAMS, text);
+        let raw = incoming.member("notifications").map(|span| span.of(incoming.line));
+        let Some(raw) = raw.filter(|raw| json::kind(raw) == json::Kind::Object) else {
+            return Err(invalid("`notifications` must be an object that says what to listen for"));
+        };
+        let flag = |name| match json::get(raw, name).map(|span| span.of(raw)) {
+            Some(b"true") => Ok(true),
+            Some(b"false") | None => Ok(false),
+            Some(_) => Err(invalid(&format!("`notifications.{name}` must be true or false"))),
+        };
+        let mut filter = Filter {
+            tools: flag("toolsListChanged")?,
+            prompts: flag("promptsListChanged")?,
+            resources: flag("resourcesListChanged")?,
+            uris: Vec::new(),
+        };
+        if let Some(span) = json::get(raw, "resourceSubscriptions") {
+            let list = span.of(raw);
+            let uris: Option<Vec<String>> = json::elements(list)
+                .map(|uri| json::string(uri.of(list)).map(|uri| uri.into_owned()))
+                .collect();
+            let uris =
+                uris.filter(|uris| json::kind(list) == json::Kind::Array && uris.len() <= MAX_RESOURCES);
+            filter.uris = uris.ok_or_else(|| {
+                invalid(&format!(
+                    "`notifications.resourceSubscriptions` must be at most {MAX_RESOURCES} URIs"
+                ))
+            })?;
+        }
+        Ok(filter)
+    }
+
+    fn wants(&self, kind: ListKind) -> bool {
+        match kind {
+            ListKind::Tools => self.tools,
+            ListKind::Prompts => self.prompts,
+            ListKind::Resources | ListKind::Templates => self.resources,
+        }
+    }
+
+    fn to_json(&self) -> String {
+        let mut members = Vec::new();
+        for (name, wanted) in [
+            ("toolsListChanged", self.tools),
+            ("promptsListChanged", self.prompts),
+            ("resourcesListChanged", self.resources),
+        ] {
+            if wanted {
+                members.push(format!("\"{name}\":true"));
+            }
+        }
+        if !self.uris.is_empty() {
+            let uris: Vec<String> =
+                self.uris.iter().map(|uri| String::from_utf8_lossy(&json::quote(uri)).into_owned()).collect();
+            members.push(format!("\"resourceSubscriptions\":[{}]", uris.join(",")));
+        }
+        format!("{{{}}}", members.join(","))
+    }
+}
+
+impl Hall {
+    pub(super) fn listen(self: &Arc<Self>, incoming: &Incoming<'_>, responder: Responder) {
+        let Some(registry) = self.registry().cloned() else { return };
+        let filter = match Filter::read(incoming) {
+            Ok(filter) => filter,
+            Err(answer) => return responder.answer(&answer),
+        };
+        let given_up = CancellationToken::new();
+        responder.watch(Arc::new(Watch(given_up.clone())));
+        let known = digests(&registry.catalog());
+        let hall = Arc::clone(self);
+        self.tasks.spawn(async move {
+            hall.stream(registry, filter, responder, given_up, known).await;
+        });
+    }
+
+    async fn stream(
+        self: Arc<Self>,
+        registry: Arc<Registry>,
+        mut filter: Filter,
+        responder: Responder,
+        given_up: CancellationToken,
+        known: [u64; 4],
+    ) {
+        let followed = follow(&registry, &mut filter.uris).await;
+        let listener = Arc::new(Listener {
+            id: responder.id().as_bytes().to_vec(),
+            responder: Mutex::new(Some(responder)),
+            filter,
+            given_up,
+            followed: Mutex::new(followed),
+        });
+        listener.send("notifications/subscriptions/acknowledged", |params| {
+            params.extend_from_slice(br#","notifications":"#);
+            params.extend_from_slice(listener.filter.to_json().as_bytes());
+        });
+        self.listeners().push(Arc::downgrade(&listener));
+        tokio::select! {
+            () = listener.announce(&registry, known) => {}
+            () = listener.given_up.cancelled() => {}
+            () = self.ended.cancelled() => listener.finish(),
+        }
+        listener.unfollow();
+    }
+}
+
+impl Listener {
+    /// Tells of changed lists, for ever.
+    async fn announce(&self, registry: &Registry, mut known: [u64; 4]) {
+        let mut changes = registry.changes();
+        changes.mark_changed();
+        while changes.changed().await.is_ok() {
+            if digests(&registry.catalog()) == known {
+                continue;
+            }
+            tokio::time::sleep(PAUSE).await;
+            let now = digests(&registry.catalog());
+            let mut methods: Vec<&str> = ListKind::ALL
+                .iter()
+                .filter(|kind| now[**kind as usize] != known[**kind as usize] && self.filter.wants(**kind))
+                .map(|kind| kind.changed_notification())
+                .collect();
+            methods.dedup();
+            known = now;
+            for method in methods {
+                self.send(method, |_| {});
+            }
+        }
+    }
+
+    /// Tells of a changed resource, if it is one of those that are followed, or a part of one.
+    pub(in crate::frontend) fn updated(&self, uri: &str) {
+        if self.filter.uris.iter().any(|followed| uri.starts_with(followed.as_str())) {
+            self.send("notifications/resources/updated", |params| {
+                params.extend_from_slice(br#","uri":"#);
+                json::push_string(params, uri);
+            });
+        }
+    }
+
+    fn send(&self, method: &str, rest: impl FnOnce(&mut Vec<u8>)) {
+        let mut params = br#"{"_meta":"#.to_vec();
+        self.push_meta(&mut params, false);
+        rest(&mut params);
+        params.push(b'}');
+        if let Some(responder) = &*self.responder.lock().unwrap_or_else(PoisonError::into_inner) {
+            responder.send(|out| {
+                out.copy(br#"{"jsonrpc":"2.0","method":""#);
+                out.copy(method.as_bytes());
+                out.copy(br#"","params":"#);
+                out.copy(&params);
+                out.copy(b"}");
+            });
+        }
+    }
+
+    fn push_meta(&self, text: &mut Vec<u8>, with_server: bool) {
+        text.extend_from_slice(format!("{{\"{}\":", meta::SUBSCRIPTION_ID).as_bytes());
+        text.extend_from_slice(&self.id);
+        if with_server {
+            text.extend_from_slice(format!(",\"{}\":", meta::SERVER_INFO).as_bytes());
+            text.extend_from_slice(&server_info());
+        }
+        text.push(b'}');
+    }
+
+    /// Ends the stream from our side.
+    fn finish(&self) {
+        let responder = self.responder.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(responder) = responder else { return };
+        let mut text = br#"{"resultType":"complete","_meta":"#.to_vec();
+        self.push_meta(&mut text, true);
+        text.push(b'}');
+        let whole = Span { start: 0, end: text.len() };
+        responder.relay("result", &text.into(), whole);
+    }
+
+    fn unfollow(&self) {
+        for (backend, uri) in self.followed.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            backend.unsubscribed(&uri);
+            let (subscriber, _) = Subscriber::new();
+            subscriber.call(&backend, Method::Unsubscribe, &uri);
+        }
+    }
+}
+
+struct Watch(CancellationToken);
+
+impl Open for Watch {
+    fn cancelled(&self, _: Option<&str>) {
+        self.0.cancel();
+    }
+
+    fn is_lasting(&self) -> bool {
+        true
+    }
+}
+
+/// Asks the servers of these resources for news of them. What cannot be followed is taken out of `uris`.
+async fn follow(registry: &Registry, uris: &mut Vec<String>) -> Vec<(Arc<Backend>, String)> {
+    let deadline = Instant::now() + AGREEMENT;
+    let catalog = registry.catalog();
+    let mut asked = Vec::new();
+    for uri in std::mem::take(uris) {
+        let Some(route) = catalog.route_uri(&uri) else { continue };
+        let Some(backend) = registry.backend_at(route.index) else { continue };
+        let (subscriber, agreed) = Subscriber::new();
+        let original = route.original.into_owned();
+        subscriber.call(backend, Method::Subscribe, &original);
+        asked.push((uri, Arc::clone(backend), original, agreed));
+    }
+    let mut followed = Vec::new();
+    for (uri, backend, original, agreed) in asked {
+        // One that has not answered yet is starting; it will be asked.
+        let agrees = timeout_at(deadline, agreed).await.map_or(true, |agreed| agreed == Ok(true));
+        if agrees {
+            backend.subscribed(original.clone());
+            followed.push((backend, original));
+            uris.push(uri);
+        }
+    }
+    followed
+}
+
+/// Calls a server in our own name and wants to know only whether it agreed.
+#[derive(Debug)]
+struct Subscriber {
+    id: CallerId,
+    agreed: Mutex<Option<oneshot::Sender<bool>>>,
+}
+
+impl Subscriber {
+    fn new() -> (Arc<Self>, oneshot::Receiver<bool>) {
+        let (sender, receiver) = oneshot::channel();
+        (Arc::new(Self { id: CallerId::fresh(), agreed: Mutex::new(Some(sender)) }), receiver)
+    }
+
+    fn call(self: Arc<Self>, backend: &Backend, method: Method, uri: &str) {
+        let mut params = br#"{"uri":"#.to_vec();
+        json::push_string(&mut params, uri);
+        params.push(b'}');
+        let whole = Span { start: 0, end: params.len() };
+        backend.call(Call {
+            ticket: Ticket(0),
+            caller: self,
+            method,
+            label: uri.into(),
+            line: Bytes::from(params),
+            params: Some(whole),
+            target: None,
+            meta: None,
+            token: TokenPlace::None,
+        });
+    }
+
+    fn tell(&self, agreed: bool) {
+        let sender = self.agreed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sender) = sender {
+            // Whoever asked may have stopped waiting.
+            let _ = sender.send(agreed);
+        }
+    }
+}
+
+impl Caller for Subscriber {
+    fn id(&self) -> CallerId {
+        self.id
+    }
+
+    fn introduction(&self) -> Introduction {
+        Introduction { capabilities: Bytes::from_static(b"{}"), ..anybody() }
+    }
+
+    fn level(&self) -> Option<Level> {
+        None
+    }
+
+    fn reply(&self, _: Ticket, reply: Reply<'_>) {
+        self.tell(matches!(reply.body, Body::Result(_)));
+    }
+
+    fn fail(&self, _: Ticket, _: Failure) {
+        self.tell(false);
+    }
+
+    fn progress(&self, _: Ticket, _: Notice<'_>, _: Span) {}
+
+    fn log(&self, _: Ticket, _: &ServerName, _: Notice<'_>) {}
+
+    fn ask(&self, _: Ticket, _: Ask<'_>) -> Result<(), NotAsked> {
+        Err(NotAsked::Unsupported("nobody can be asked in the middle of a subscription".to_owned()))
+    }
+
+    fn withdraw(&self, _: &AskKey, _: &str) {}
+}

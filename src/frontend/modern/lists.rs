@@ -1,0 +1,89 @@
+//! The lists, for modern clients. They wait for new servers as those of legacy clients do, once in the life of a hall.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::bridge::result::{CacheHints, to_modern};
+use crate::frontend::answer::Answer;
+use crate::frontend::hall::Hall;
+use crate::frontend::incoming::Incoming;
+use crate::frontend::incoming::local::{FOLLOW, cursor};
+use crate::frontend::modern::scope::{Open, Responder};
+use crate::frontend::modern::server_info;
+use crate::protocol::{ListKind, Method, Revision, codes};
+use crate::registry::Registry;
+use crate::wire::Span;
+
+impl Hall {
+    /// Until when first lists wait for servers that have not shown anything; `None` if they do not.
+    pub(super) fn waits_for_servers(&self) -> Option<(Arc<Registry>, Instant)> {
+        let deadline = self.patience()?;
+        let registry = self.registry().filter(|registry| !registry.is_complete())?;
+        (Instant::now() < deadline && !self.ended.is_cancelled()).then(|| (Arc::clone(registry), deadline))
+    }
+
+    pub(super) fn modern_list(
+        self: &Arc<Self>,
+        incoming: &Incoming<'_>,
+        kind: ListKind,
+        responder: Responder,
+    ) {
+        let Some(registry) = self.registry().cloned() else { return };
+        let cursor = match cursor(incoming) {
+            Ok(cursor) => cursor,
+            Err(answer) => return responder.answer(&answer),
+        };
+        let first = self.waits_for_servers().map(|(_, deadline)| deadline);
+        let must_follow = cursor.is_none() && !registry.is_current();
+        if first.is_none() && !must_follow {
+            return page(&registry, kind, cursor.as_deref(), responder);
+        }
+        let given_up = CancellationToken::new();
+        responder.watch(Arc::new(Waiting(given_up.clone())));
+        let ended = self.ended.clone();
+        self.tasks.spawn(async move {
+            let ready = async {
+                if let Some(deadline) = first {
+                    registry.complete_by(deadline).await;
+                }
+                if must_follow {
+                    registry.current_by(Instant::now() + FOLLOW).await;
+                }
+            };
+            tokio::select! {
+                () = ready => {}
+                () = ended.cancelled() => {}
+                () = given_up.cancelled() => return,
+            }
+            page(&registry, kind, cursor.as_deref(), responder);
+        });
+    }
+}
+
+/// How long a first list waits for servers that have never shown what they have.
+pub(in crate::frontend) const PATIENCE: Duration = Duration::from_secs(1);
+
+struct Waiting(CancellationToken);
+
+impl Open for Waiting {
+    fn cancelled(&self, _: Option<&str>) {
+        self.0.cancel();
+    }
+}
+
+fn page(registry: &Registry, kind: ListKind, cursor: Option<&str>, responder: Responder) {
+    let catalog = registry.catalog();
+    match catalog.page(kind, cursor) {
+        Ok(page) => {
+            let own = Revision::newest_legacy();
+            let text = to_modern(Method::List(kind), &page, own, &server_info(), Some(CacheHints::NONE));
+            let text = text.ok().flatten().unwrap_or_else(|| page.into());
+            let whole = Span { start: 0, end: text.len() };
+            responder.relay("result", &text, whole);
+        }
+        Err(error) => responder.answer(&Answer::error(codes::INVALID_PARAMS, &error.to_string())),
+    }
+}

@@ -1,0 +1,158 @@
+//! Which server a request is for, and what of it changes on the way there. The same for clients of every revision.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::backend::Backend;
+use crate::call::TokenPlace;
+use crate::frontend::answer::{Answer, excerpt};
+use crate::frontend::incoming::Incoming;
+use crate::names::OriginalName;
+use crate::protocol::{Method, Revision, codes};
+use crate::registry::Registry;
+use crate::wire::{Span, json};
+
+/// Where a request goes.
+pub(super) struct Way {
+    pub(super) backend: Arc<Backend>,
+    /// What is called, in the server's own words.
+    pub(super) label: OriginalName,
+    /// The name or URI in the server's spelling, and where it goes.
+    pub(super) target: Option<(Span, Bytes)>,
+    /// Whether the answer may hold URIs that clients know under other spellings.
+    pub(super) rewrites: bool,
+    pub(super) token: TokenPlace,
+    /// The resource, in the server's spelling.
+    pub(super) uri: Option<String>,
+}
+
+/// Why a request goes nowhere.
+pub(super) enum Miss {
+    /// It lacks what would route it.
+    Invalid(Answer),
+    /// Nobody has what it is for.
+    Unknown(Answer),
+}
+
+/// Finds the way of a request that is for a server. `revision` is the client's: what is not found is said in its codes.
+pub(super) fn way(
+    registry: &Registry,
+    incoming: &Incoming<'_>,
+    method: Method,
+    revision: &Revision,
+) -> Result<Way, Miss> {
+    match method {
+        Method::ToolsCall => tool(registry, incoming),
+        Method::PromptsGet => prompt(registry, incoming),
+        Method::Complete => completion(registry, incoming),
+        _ => resource(registry, incoming, revision),
+    }
+}
+
+fn invalid(text: &str) -> Miss {
+    Miss::Invalid(Answer::error(codes::INVALID_PARAMS, text))
+}
+
+/// The name of a tool or prompt that is called, and where it stands.
+pub(super) fn name<'a>(incoming: &Incoming<'a>) -> Result<(Span, std::borrow::Cow<'a, str>), Miss> {
+    let span = incoming.places.name;
+    let name = span.and_then(|span| Some((span, json::string(span.of(incoming.line))?)));
+    name.ok_or_else(|| invalid("`name` must be a string"))
+}
+
+fn tool(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
+    let (span, name) = name(incoming)?;
+    let catalog = registry.catalog();
+    let found = catalog.tool(&name).and_then(|target| Some((target, registry.backend_at(target.index)?)));
+    let Some((target, backend)) = found else {
+        let near: Vec<String> = catalog.nearest_tools(&name, 3).iter().map(ToString::to_string).collect();
+        return Err(Miss::Unknown(Answer::unknown("tool", &name, &near)));
+    };
+    Ok(Way {
+        backend: Arc::clone(backend),
+        label: target.original.clone(),
+        target: Some((span, target.original_quoted.clone())),
+        rewrites: catalog.rewrites(target.index),
+        token: incoming.token_or_ours(),
+        uri: None,
+    })
+}
+
+fn prompt(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
+    let (span, name) = name(incoming)?;
+    let catalog = registry.catalog();
+    let found = catalog.prompt(&name).and_then(|target| Some((target, registry.backend_at(target.index)?)));
+    let Some((target, backend)) = found else {
+        let near: Vec<String> = catalog.nearest_prompts(&name, 3).iter().map(ToString::to_string).collect();
+        return Err(Miss::Unknown(Answer::unknown("prompt", &name, &near)));
+    };
+    Ok(Way {
+        backend: Arc::clone(backend),
+        label: target.original.clone(),
+        target: Some((span, target.original_quoted.clone())),
+        rewrites: catalog.rewrites(target.index),
+        token: incoming.token(),
+        uri: None,
+    })
+}
+
+fn resource(registry: &Registry, incoming: &Incoming<'_>, revision: &Revision) -> Result<Way, Miss> {
+    let place = incoming.member("uri").and_then(|span| Some((span, json::string(span.of(incoming.line))?)));
+    let Some((span, uri)) = place else { return Err(invalid("`uri` must be a string")) };
+    let catalog = registry.catalog();
+    let found = catalog.route_uri(&uri).and_then(|route| Some((registry.backend_at(route.index)?, route)));
+    let Some((backend, route)) = found else {
+        let uri = excerpt(&uri);
+        let mut data = br#"{"uri":"#.to_vec();
+        json::push_string(&mut data, &uri);
+        data.push(b'}');
+        let message = format!("Resource not found: {uri}");
+        return Err(Miss::Unknown(Answer::error_with(revision.resource_not_found, &message, Some(&data))));
+    };
+    let original: &str = &route.original;
+    Ok(Way {
+        backend: Arc::clone(backend),
+        label: original.into(),
+        target: (original != uri).then(|| (span, Bytes::from(json::quote(original)))),
+        rewrites: catalog.rewrites(route.index),
+        token: incoming.token(),
+        uri: Some(original.to_owned()),
+    })
+}
+
+/// A completion goes where its prompt or template is (MCP "Completion").
+fn completion(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
+    let catalog = registry.catalog();
+    let place = incoming.member("ref");
+    let part = |name| {
+        let place = place?;
+        let span = json::get(place.of(incoming.line), name)?.shifted(place.start);
+        Some((span, json::string(span.of(incoming.line))?))
+    };
+    let prompt = part("name").and_then(|(span, name)| {
+        let target = catalog.prompt(&name)?;
+        Some((target.index, span, target.original.clone(), Some(target.original_quoted.clone())))
+    });
+    let found = prompt.or_else(|| {
+        let (span, uri) = part("uri")?;
+        let route = catalog.route_uri(&uri)?;
+        let edit = (route.original != uri).then(|| Bytes::from(json::quote(&route.original)));
+        Some((route.index, span, OriginalName::from(&*route.original), edit))
+    });
+    let Some((index, span, label, edit)) = found else {
+        let text = "`ref` names no prompt or resource template that is known";
+        return Err(Miss::Unknown(Answer::error(codes::INVALID_PARAMS, text)));
+    };
+    let Some(backend) = registry.backend_at(index) else {
+        return Err(invalid("the server of `ref` is gone"));
+    };
+    Ok(Way {
+        backend: Arc::clone(backend),
+        label,
+        target: edit.map(|text| (span, text)),
+        rewrites: false,
+        token: incoming.token(),
+        uri: None,
+    })
+}

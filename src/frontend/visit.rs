@@ -1,0 +1,98 @@
+//! Clients that come over HTTP, shown into the hall.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::call::Caller;
+use crate::frontend::hall::Hall;
+use crate::frontend::http::{Exchange, House, Principal, Visitor};
+use crate::frontend::incoming::Incoming;
+use crate::frontend::incoming::places::Places;
+use crate::frontend::modern::scope::Scope;
+use crate::frontend::pending::Back;
+use crate::frontend::{Outlet, Session};
+use crate::wire::{Id, Mailbox, Message, envelope, json};
+
+/// How many bytes may wait for a client that does not read its stream.
+const STREAM_LIMIT: usize = 8 << 20;
+
+/// The hall, as the HTTP face sees it.
+pub struct Front(pub Arc<Hall>);
+
+struct Visit {
+    session: Arc<Session>,
+    stream: Arc<Mailbox>,
+}
+
+/// A request of the modern era: a connection with one request.
+struct One(Arc<Scope>);
+
+impl House for Front {
+    fn begin(&self, _client: &Principal) -> Arc<dyn Visitor> {
+        let stream = Arc::new(Mailbox::new(STREAM_LIMIT));
+        let session = Session::new(&self.0, Outlet::from(Arc::clone(&stream)));
+        Arc::new(Visit { session, stream })
+    }
+
+    fn serve(&self, message: Bytes, client: &Principal, answers: Arc<Mailbox>) -> Box<dyn Exchange> {
+        let scope = Arc::<Scope>::default();
+        let line = one_line(message);
+        let back = Back { out: Outlet::from(answers), batch: None };
+        if let Ok(Message::Request { id: place, method, params }) = envelope::from_client(&line)
+            && let Some(id) = Id::new(place.of(&line))
+        {
+            let places =
+                Places::of(&line, params.filter(|span| json::kind(span.of(&line)) == json::Kind::Object));
+            let incoming = Incoming { line: &line, id: place, params, places, back };
+            self.0.serve_modern(&incoming, id, &method, &scope, client.name.clone());
+        }
+        Box::new(One(scope))
+    }
+
+    fn input_schema(&self, tool: &str) -> Option<Bytes> {
+        let catalog = self.0.catalog()?;
+        let definition = &catalog.tool(tool)?.definition;
+        let schema = json::get(definition, "inputSchema")?;
+        Some(definition.slice(schema.start..schema.end))
+    }
+}
+
+impl Visitor for Visit {
+    fn take(&self, message: Bytes, answers: Arc<Mailbox>) {
+        self.session.message(one_line(message), Outlet::from(answers));
+    }
+
+    fn stream(&self) -> Arc<Mailbox> {
+        Arc::clone(&self.stream)
+    }
+
+    fn end(&self) {
+        let session = Arc::clone(&self.session);
+        tracing::debug!(session = ?session.id(), "a session has ended");
+        session.leave();
+        let hall = Arc::clone(&session.hall);
+        hall.tasks.spawn(async move { session.end().await });
+        self.stream.close();
+    }
+}
+
+impl Exchange for One {}
+
+impl Drop for One {
+    fn drop(&mut self) {
+        self.0.cancel_all("the client closed the connection");
+    }
+}
+
+/// A message as one line. A line break in JSON can only stand between its tokens, where a space says the same.
+fn one_line(message: Bytes) -> Bytes {
+    if memchr::memchr2(b'\n', b'\r', &message).is_none() {
+        return message;
+    }
+    let mut line = message.to_vec();
+    for byte in line.iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')) {
+        *byte = b' ';
+    }
+    line.into()
+}
