@@ -18,7 +18,7 @@ use crate::config::Loaded;
 use crate::frontend::http::Face;
 use crate::frontend::stdio::{Stdio, read_client};
 use crate::frontend::{Front, Hall, Outlet, Session};
-use crate::registry::{Parts, Registry};
+use crate::registry::{Parts, Registry, Ways};
 use crate::status;
 use crate::supervisor::{Ending, Supervisor, SupervisorOptions};
 use crate::wire::Outbox;
@@ -73,7 +73,7 @@ impl Switchboard {
             redact: secrets,
             ..SupervisorOptions::default()
         });
-        let store = state.and_then(|state| {
+        let store = state.as_ref().and_then(|state| {
             Store::open(state.join("catalog"))
                 .inspect_err(|error| tracing::warn!(%error, "catalogs cannot be kept on disk"))
                 .ok()
@@ -88,6 +88,8 @@ impl Switchboard {
             store,
             supervisor,
             own_tools: vec![Bytes::from(status::tool_definition())],
+            state,
+            ways: Ways::default(),
         };
         let audience = Arc::clone(&hall) as Arc<dyn Audience>;
         let registry = Registry::open(parts, &audience);

@@ -15,8 +15,10 @@ mod gate;
 mod handshake;
 mod lifecycle;
 mod listing;
+mod messages;
 mod reader;
 mod state;
+mod way;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,6 +41,7 @@ use link::{Link, Submitted};
 
 pub use lifecycle::{Lifecycle, Shutdown};
 pub use state::State;
+pub use way::Way;
 
 /// Who wants to know what becomes of a backend.
 pub trait Observer: Send + Sync {
@@ -74,6 +77,8 @@ pub struct Backend {
     tallies: Mutex<Tallies>,
     noise: Mutex<Vec<String>>,
     stderr: Mutex<Option<StderrTail>>,
+    /// Why the server refuses calls until somebody logs in to it.
+    wants_login: Mutex<Option<Failure>>,
 }
 
 /// What a failed start has to tell its callers why, before their own patience ends.
@@ -152,6 +157,7 @@ impl Backend {
             tallies: Mutex::default(),
             noise: Mutex::default(),
             stderr: Mutex::default(),
+            wants_login: Mutex::default(),
         })
     }
 
@@ -305,7 +311,7 @@ impl Backend {
         };
         let (id, answer) = self.link.request(method, params).ok_or_else(unavailable)?;
         match tokio::time::timeout(patience, answer).await {
-            Ok(Ok(reply)) => Ok(reply),
+            Ok(Ok(reply)) => reply,
             Ok(Err(_)) => Err(unavailable()),
             Err(_) => {
                 self.link.forget(id);
@@ -334,6 +340,15 @@ impl Backend {
     /// The last lines that the server wrote to stderr, in this run or the one before.
     pub fn last_words(&self, count: usize) -> Vec<String> {
         lock(&self.stderr).as_ref().map(|tail| tail.last_lines(count)).unwrap_or_default()
+    }
+
+    /// Why the server, although it runs, refuses calls until somebody logs in to it.
+    pub fn wants_login(&self) -> Option<Failure> {
+        lock(&self.wants_login).clone()
+    }
+
+    fn set_wants_login(&self, failure: Option<Failure>) {
+        *lock(&self.wants_login) = failure.map(|failure| failure.of(self.name()));
     }
 
     fn fail_all(&self, calls: Vec<Call>, failure: &Failure) {

@@ -5,6 +5,7 @@
 //! it never looks at a call.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -13,13 +14,15 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
-use crate::backend::{Backend, Extent, Lifecycle, Observer, State};
+use crate::auth::{self, AuthStore};
+use crate::backend::{Backend, Extent, Lifecycle, Observer, State, Way};
 use crate::call::{Audience, Introduction};
 use crate::catalog::{Catalog, Offering, Options, Overrides, Rules, Source, Store, Stored};
 use crate::config::{Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
 use crate::names::ServerName;
 use crate::protocol::{Level, ListKind, Revision};
 use crate::supervisor::{Ending, Supervisor};
+use crate::transport::{self, AuthProvider, Patience, Transport};
 use crate::wire::json;
 
 /// How many servers may start at once.
@@ -41,6 +44,8 @@ pub struct Registry {
     shutdown: watch::Sender<Option<Ending>>,
     tasks: TaskTracker,
     supervisor: Supervisor,
+    logins: AuthStore,
+    ways: Ways,
     starts: Arc<Semaphore>,
     /// What the client can do, from the moment it has said so.
     profile: OnceLock<String>,
@@ -75,6 +80,19 @@ pub struct Parts {
     pub supervisor: Supervisor,
     /// The definitions of our own tools.
     pub own_tools: Vec<Bytes>,
+    /// The folder of our state: logins, and what servers turned out to speak. `None` keeps nothing.
+    pub state: Option<PathBuf>,
+    /// What somebody else provides to reach servers by.
+    pub ways: Ways,
+}
+
+/// Ways to servers, and credentials for them, that do not come from the config. By the names of servers.
+#[derive(Clone, Debug, Default)]
+pub struct Ways {
+    /// Transports, instead of what the entry of the config says.
+    pub transports: HashMap<ServerName, Arc<dyn Transport>>,
+    /// Credentials, instead of those that we would look for.
+    pub auth: HashMap<ServerName, Arc<dyn AuthProvider>>,
 }
 
 impl Registry {
@@ -82,7 +100,7 @@ impl Registry {
     ///
     /// Must be called inside a tokio runtime.
     pub fn open(parts: Parts, audience: &Arc<dyn Audience>) -> Arc<Self> {
-        let Parts { config, problems, store, supervisor, own_tools } = parts;
+        let Parts { config, problems, store, supervisor, own_tools, state, ways } = parts;
         let backends: Vec<Arc<Backend>> =
             config.ready().map(|server| Backend::new(server.clone(), Arc::clone(audience))).collect();
         let by_name =
@@ -102,6 +120,8 @@ impl Registry {
             shutdown: watch::Sender::new(None),
             tasks: TaskTracker::new(),
             supervisor,
+            logins: state.as_deref().map_or_else(AuthStore::nowhere, AuthStore::new),
+            ways,
             starts: Arc::new(Semaphore::new(PARALLEL_STARTS)),
             profile: OnceLock::new(),
         })
@@ -130,13 +150,31 @@ impl Registry {
             }
             let lifecycle = Lifecycle::new(
                 Arc::clone(backend),
-                self.supervisor.clone(),
+                self.way(backend.config()),
                 Arc::clone(&self.starts),
                 Arc::new(Watcher(Arc::downgrade(self))),
                 self.shutdown.subscribe(),
                 known.map(|known| (*known.offering).clone()),
             );
             self.tasks.spawn(lifecycle.run());
+        }
+    }
+
+    /// How a server is reached.
+    fn way(&self, config: &ServerConfig) -> Way {
+        let supervisor = self.supervisor.clone();
+        if let Some(transport) = self.ways.transports.get(&config.name) {
+            return Way::over(Arc::clone(transport), config, supervisor);
+        }
+        let Launch::Remote(launch) = &config.launch else { return Way::child(supervisor) };
+        let auth = match self.ways.auth.get(&config.name) {
+            Some(auth) => Arc::clone(auth),
+            None => auth::provider_for(config, &self.logins),
+        };
+        let patience = Patience::default().for_calls_of(config.timeouts.call, config.timeouts.total);
+        match transport::remote(launch, auth, patience) {
+            Ok(transport) => Way::over(transport, config, supervisor),
+            Err(failure) => Way::none(failure, supervisor),
         }
     }
 
@@ -229,11 +267,11 @@ impl Registry {
         let shown = self.shown();
         self.backends.iter().all(|backend| {
             shown.offerings.get(backend.name()).is_some_and(|known| known.is_settled)
-                || matches!(backend.config().launch, Launch::Remote(_))
                 || match backend.state() {
                     State::Waiting { .. }
                     | State::CrashLooped { .. }
                     | State::Failed { .. }
+                    | State::NeedsLogin { .. }
                     | State::Ended => true,
                     State::Idle => backend.tallies().starts > 0,
                     State::Starting { .. } | State::Ready { .. } => false,

@@ -101,22 +101,26 @@ fn report(registry: &Registry, catalog: &Catalog, entry: &Entry) -> Report {
 
 fn of_backend(report: &mut Report, registry: &Registry, catalog: &Catalog, backend: &Backend) {
     let state = backend.state();
-    report.state = state.word();
-    report.failure = state.failure().cloned();
+    let wants_login = backend.wants_login();
+    report.state = if wants_login.is_some() { "needs-login" } else { state.word() };
+    report.failure = state.failure().cloned().or(wants_login);
     report.shown = catalog.counts_of(backend.name());
     report.notes = notes(catalog, backend).map(describe).collect();
     report.tallies = backend.tallies();
     report.last_words = backend.last_words(5);
     if let State::Ready { pid, .. } = &state {
-        report.pid = Some(*pid);
+        report.pid = *pid;
     }
     let holds_back = notes(catalog, backend).any(|note| note.code == Code::ToolHeld);
     report.level = match state {
+        State::Ready { .. } if report.state == "needs-login" => Level::Unhealthy,
         State::Ready { .. } | State::Idle if holds_back => Level::Degraded,
         State::Ready { .. } | State::Idle => Level::Healthy,
         State::Starting { .. } if registry.offering(backend.name()).is_some() => Level::Healthy,
         State::Starting { .. } | State::Waiting { .. } => Level::Degraded,
-        State::CrashLooped { .. } | State::Failed { .. } | State::Ended => Level::Unhealthy,
+        State::CrashLooped { .. } | State::Failed { .. } | State::NeedsLogin { .. } | State::Ended => {
+            Level::Unhealthy
+        }
     };
 }
 

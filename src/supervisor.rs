@@ -141,6 +141,13 @@ impl Supervisor {
         self.shared.logs.as_deref().map(|folder| log_file::path(folder, server))
     }
 
+    /// Where goes what a server without a process of ours sends that means nothing; in its log, without known secrets.
+    pub fn noise_log(&self, server: &ServerName, generation: u64, secrets: &[String]) -> NoiseLog {
+        let redactor = text::Redactor::new(self.shared.redact.iter().chain(secrets));
+        let log = self.shared.logs.as_deref().map(|folder| LogFile::new(folder, server, generation));
+        NoiseLog::new(redactor, log)
+    }
+
     /// Starts one process in a group of its own.
     ///
     /// Must be polled on a thread that lives as long as the process (see the module's text). It may take up to two

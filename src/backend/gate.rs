@@ -27,7 +27,7 @@ impl Party {
 /// What waits in front of the server.
 pub(super) enum Held<A> {
     /// A call that was not sent yet.
-    Call(Call),
+    Call(Box<Call>),
     /// The answer to a question in the middle of a call that rests.
     Answer {
         /// The call's id at the server.
@@ -66,7 +66,7 @@ impl<A> Gate<A> {
         if self.admits(party) {
             return Some(call);
         }
-        self.held.push_back((party, Held::Call(call)));
+        self.held.push_back((party, Held::Call(Box::new(call))));
         None
     }
 
@@ -128,7 +128,7 @@ impl<A> Gate<A> {
     /// The calls that were never sent.
     pub(super) fn into_calls(self) -> Vec<Call> {
         let call = |(_, held)| match held {
-            Held::Call(call) => Some(call),
+            Held::Call(call) => Some(*call),
             Held::Answer { .. } => None,
         };
         self.held.into_iter().filter_map(call).collect()

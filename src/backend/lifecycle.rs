@@ -1,32 +1,27 @@
-//! The one task that starts, watches and ends a server's process, over and over.
+//! The one task that reaches a server, watches it and lets go of it, over and over.
 //!
-//! Each turn of [`Lifecycle::run`] is one generation: start and handshake here, what happens while the server is well in
-//! [`serve`], its end in [`finish`].
+//! Each turn of [`Lifecycle::run`] is one generation: start and handshake here, the connection and its tasks in [`run`],
+//! what happens while the server is well in [`serve`], its end in [`finish`].
 
 mod finish;
+mod run;
 mod serve;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::backend::handshake::{self, Greeting};
-use crate::backend::link::OUTBOX_LIMIT;
-use crate::backend::reader::{self, ReadEnd};
-use crate::backend::{Backend, Observer, State, lock, show_duration};
+use crate::backend::{Backend, Observer, State, Way, show_duration};
 use crate::catalog::Offering;
-use crate::config::{Launch, StdioLaunch};
 use crate::failure::{Code, Failure};
-use crate::supervisor::{
-    Cause, Child, Decision, Ending, Exit, Process, RestartLimits, RestartPolicy, SpawnPlan, Supervisor,
-};
-use crate::wire::Outbox;
+use crate::supervisor::{Cause, Decision, Ending, RestartLimits, RestartPolicy};
+use crate::transport::{HeaderParams, Over};
 
-/// A process whose stdout ends gets this long to exit by itself.
-const AFTER_CLOSE: Duration = Duration::from_millis(100);
+use run::{Broken, Run};
+
 /// A server that takes longer to start no longer counts among those that may start at once.
 const SLOW_START: Duration = Duration::from_secs(3);
 
@@ -36,7 +31,9 @@ pub type Shutdown = watch::Receiver<Option<Ending>>;
 /// The task behind a backend.
 pub struct Lifecycle {
     backend: Arc<Backend>,
-    supervisor: Supervisor,
+    way: Way,
+    /// Which arguments of the server's tools its transport must repeat in headers.
+    header_params: Arc<HeaderParams>,
     /// How many servers may start at once.
     starts: Arc<Semaphore>,
     observer: Arc<dyn Observer>,
@@ -56,28 +53,19 @@ enum RunEnd {
     Shutdown,
 }
 
-/// One process with all that hangs on it.
-struct Run {
-    generation: u64,
-    process: Process,
-    outbox: Arc<Outbox>,
-    reader: JoinHandle<ReadEnd>,
-    writer: JoinHandle<()>,
-    started: Instant,
-}
-
 impl Lifecycle {
     /// The task for `backend`; it does nothing until [`run`](Self::run) is spawned.
     pub fn new(
         backend: Arc<Backend>,
-        supervisor: Supervisor,
+        way: Way,
         starts: Arc<Semaphore>,
         observer: Arc<dyn Observer>,
         shutdown: Shutdown,
         offering: Option<Offering>,
     ) -> Self {
         let policy = RestartPolicy::new(RestartLimits::default());
-        Self { backend, supervisor, starts, observer, policy, shutdown, offering }
+        let header_params = Arc::new(HeaderParams::default());
+        Self { backend, way, header_params, starts, observer, policy, shutdown, offering }
     }
 
     /// Lives until shutdown.
@@ -100,6 +88,7 @@ impl Lifecycle {
                     self.policy.stopped(std::time::Instant::now());
                     self.set_state(State::Idle);
                 }
+                RunEnd::Fell(failure) if failure.code == Code::AuthNeedsLogin => self.needs_login(failure),
                 RunEnd::Fell(failure) => {
                     if self.recover(failure).await.is_none() {
                         break;
@@ -130,6 +119,15 @@ impl Lifecycle {
                 _ = shutdown_ordered(&mut self.shutdown) => return None,
             }
         }
+    }
+
+    /// Nothing but a login helps, and that costs nothing to look for: every call tries again.
+    fn needs_login(&mut self, failure: Failure) {
+        tracing::warn!(server = %self.backend.name(), %failure, "server wants a login");
+        self.policy.forgiven();
+        self.backend.fail_all(self.backend.link.take_waiting(), &failure);
+        self.backend.orders.take();
+        self.set_state(State::NeedsLogin { failure });
     }
 
     /// Decides what follows a fall, and waits until it is time for it.
@@ -191,7 +189,7 @@ impl Lifecycle {
         self.policy.started(std::time::Instant::now());
         self.backend.tally(|tallies| tallies.starts += 1);
         self.set_state(State::Starting { since: Instant::now() });
-        let mut run = match self.launch().await {
+        let mut run = match self.reach().await {
             Ok(run) => run,
             Err(failure) => return self.never_greeted(RunEnd::Fell(failure)),
         };
@@ -209,37 +207,6 @@ impl Lifecycle {
             self.backend.fail_all(self.backend.link.take_waiting(), failure);
         }
         end
-    }
-
-    async fn launch(&mut self) -> Result<Run, Failure> {
-        let config = self.backend.config();
-        let launch = match &config.launch {
-            Launch::Stdio(launch) => launch,
-            Launch::Remote(_) => {
-                let failure =
-                    Failure::new(Code::TransportPlanned, "this version reaches servers over stdio only");
-                return Err(failure
-                    .of(&config.name)
-                    .remedy("Use a stdio bridge for it, or wait for the next version"));
-            }
-        };
-        let generation = self.backend.link.next_generation();
-        let plan = spawn_plan(&self.backend, generation, launch);
-        let Child { mut stdin, stdout, noise, process } = self.supervisor.spawn(plan).await?;
-        *lock(&self.backend.stderr) = Some(process.stderr());
-        let outbox = Arc::new(Outbox::new(OUTBOX_LIMIT));
-        self.backend.link.attach(generation, Arc::clone(&outbox), false);
-        let writer = tokio::spawn({
-            let (outbox, backend) = (Arc::clone(&outbox), Arc::clone(&self.backend));
-            async move {
-                // Its end closes the server's stdin.
-                if let Err(error) = outbox.write_to(&mut stdin).await {
-                    tracing::debug!(server = %backend.name(), %error, "the server closed its stdin");
-                }
-            }
-        });
-        let reader = tokio::spawn(reader::read(Arc::clone(&self.backend), generation, stdout, noise));
-        Ok(Run { generation, process, outbox, reader, writer, started: Instant::now() })
     }
 
     /// Greets the server and holds the permit as long as starting may cost the machine something: servers that hang
@@ -264,33 +231,24 @@ impl Lifecycle {
         let params = handshake::params(&backend.audience.introduction(), &backend.config().protocol);
         let answer = backend.ask_server("initialize", Some(&params), patience);
         tokio::pin!(answer);
-        let early = tokio::select! {
-            answer = &mut answer => match answer {
+        let sign = tokio::select! {
+            answer = &mut answer => Err(match answer {
                 Ok((line, body)) => return handshake::greeting(&line, body).map_err(|failure| {
                     RunEnd::Fell(self.with_last_words(failure.of(backend.name())))
                 }),
-                Err(failure) if failure.code == Code::CallTimeout => Err(Failure::new(
+                Err(failure) if failure.code == Code::CallTimeout => Failure::new(
                     Code::HandshakeTimeout,
                     format!("it did not answer `initialize` within {}", show_duration(patience)),
-                ).remedy("Raise `timeouts.start`, or run `switchboard check` to see where it hangs")),
-                Err(failure) => Err(failure),
-            },
-            exit = run.process.wait() => Ok(exit),
-            end = &mut run.reader => {
-                let end = end.unwrap_or(ReadEnd::Closed);
-                exit_after(&end, &mut run.process).await.ok_or_else(|| reading_ended(end))
-            }
-            _ = &mut run.writer => {
-                timeout(AFTER_CLOSE, run.process.wait()).await.map_err(|_| stdin_closed())
-            }
+                ).remedy("Raise `timeouts.start`, or run `switchboard check` to see where it hangs"),
+                Err(failure) => failure,
+            }),
+            sign = run.breaks() => Ok(sign),
             _ = shutdown_ordered(&mut self.shutdown) => return Err(RunEnd::Shutdown),
         };
-        let failure = early.map_or_else(
-            |failure| failure,
-            |exit| {
-                Failure::new(Code::ProcessExitedEarly, format!("it {exit} before it finished its handshake"))
-            },
-        );
+        let failure = match sign {
+            Ok(sign) => early(run.broken(sign).await),
+            Err(failure) => failure,
+        };
         Err(RunEnd::Fell(self.with_last_words(failure.of(backend.name()))))
     }
 
@@ -308,36 +266,13 @@ impl Lifecycle {
     }
 }
 
-fn spawn_plan(backend: &Backend, generation: u64, launch: &StdioLaunch) -> SpawnPlan {
-    SpawnPlan {
-        server: backend.name().clone(),
-        generation,
-        command: launch.command.clone(),
-        args: launch.args.clone(),
-        env: launch.env.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
-        inherit_env: launch.inherit_env.clone(),
-        cwd: launch.cwd.clone(),
-        redact: launch.env.iter().map(|(_, value)| value.expose().to_owned()).collect(),
-    }
-}
-
-/// How the process ends by itself after its stdout did. Where we closed it, because of a line without end, an exit
-/// would only be the consequence.
-async fn exit_after(end: &ReadEnd, process: &mut Process) -> Option<Exit> {
-    match end {
-        ReadEnd::Closed => timeout(AFTER_CLOSE, process.wait()).await.ok(),
-        ReadEnd::Flood => None,
-    }
-}
-
-fn stdin_closed() -> Failure {
-    Failure::new(Code::ProcessExited, "it closed its stdin and went on running")
-}
-
-fn reading_ended(end: ReadEnd) -> Failure {
-    match end {
-        ReadEnd::Closed => Failure::new(Code::ProcessExited, "it closed its stdout and went on running"),
-        ReadEnd::Flood => Failure::new(Code::ProcessFlood, "it wrote a line that does not end"),
+/// What the end of a connection means before the handshake is done.
+fn early(broken: Broken) -> Failure {
+    match broken {
+        Broken::Over(Over::Exited(exit)) => {
+            Failure::new(Code::ProcessExitedEarly, format!("it {exit} before it finished its handshake"))
+        }
+        Broken::Over(Over::Lost(failure)) | Broken::Mute(failure) => failure,
     }
 }
 

@@ -40,13 +40,21 @@ pub struct Link {
 struct Inner {
     run: Option<Run>,
     /// Calls for the next run, oldest first.
-    waiting: VecDeque<(Instant, Call)>,
+    waiting: VecDeque<Waiting>,
     /// Whether calls of different callers that may be asked something must not meet at this server.
     serializes: bool,
     /// While the server cannot be started: what a call is answered with, and until when.
     refusal: Option<(Failure, Instant)>,
     generations: u64,
     last_used: Option<Instant>,
+}
+
+/// A call that waits for a run.
+struct Waiting {
+    since: Instant,
+    call: Call,
+    /// It has been sent before, to a server that had forgotten us and did not run it.
+    again: bool,
 }
 
 /// One run of the server.
@@ -59,6 +67,8 @@ struct Run {
     /// The revision that it speaks, once it has said so.
     revision: &'static Revision,
     next_id: u64,
+    /// Whether calls are kept whole while they are in flight, because they may have to be sent again.
+    keeps_calls: bool,
     flights: HashMap<u64, Flight>,
     asks: Vec<OpenAsk>,
     gate: Gate<Answer>,
@@ -102,12 +112,12 @@ pub(super) struct Flown {
     pub(super) caller: Arc<dyn Caller>,
     pub(super) label: OriginalName,
     pub(super) method: Method,
-    /// The whole call, where it may have to be sent again.
+    /// The whole call, where it may be sent again.
     pub(super) again: Option<Call>,
 }
 
-/// The answer to a request of our own: the line and the place of the answer in it.
-pub(super) type OwnReply = (Bytes, Body);
+/// The answer to a request of our own: the line and the place of the answer in it; or why there is none.
+pub(super) type OwnReply = Result<(Bytes, Body), Failure>;
 
 /// What became of a call.
 pub(super) enum Submitted {
@@ -187,14 +197,14 @@ impl Link {
         }
         inner.last_used = Some(now);
         if let Some(run) = inner.run.as_mut().filter(|run| run.greeting.is_some()) {
-            return run.submit(call, now);
+            return run.submit(call, now, false);
         }
         if let Some((failure, until)) = &inner.refusal
             && now < *until
         {
             return Submitted::Refused(Box::new(call), failure.clone());
         }
-        inner.waiting.push_back((now, call));
+        inner.waiting.push_back(Waiting { since: now, call, again: false });
         Submitted::Waits
     }
 
@@ -202,7 +212,7 @@ impl Link {
     pub(super) fn cancel(&self, caller: CallerId, ticket: Ticket, reason: Option<&str>) {
         let mut inner = self.lock();
         let is_it = |call: &Call| call.ticket == ticket && call.caller.id() == caller;
-        inner.waiting.retain(|(_, call)| !is_it(call));
+        inner.waiting.retain(|waiting| !is_it(&waiting.call));
         if let Some(run) = &mut inner.run {
             run.gate.forget(|held| matches!(held, Held::Call(call) if is_it(call)));
             if let Some(id) = run.id_of(caller, ticket) {
@@ -223,6 +233,22 @@ impl Link {
             Owner::Client { call, .. } => Addressee::Client(call, revision),
             Owner::Own(sender) => Addressee::Own(sender),
         })
+    }
+
+    /// Takes the addressee of a request that the server has refused only because it has forgotten us: the call waits for
+    /// the next run, unless it did so before.
+    pub(super) fn refused(&self, generation: u64, id: u64) -> Option<Addressee> {
+        match self.landed(generation, id)? {
+            Addressee::Client(mut call, revision) => match call.again.take() {
+                Some(again) => {
+                    let since = Instant::now();
+                    self.lock().waiting.push_back(Waiting { since, call: again, again: true });
+                    None
+                }
+                None => Some(Addressee::Client(call, revision)),
+            },
+            own => Some(own),
+        }
     }
 
     /// Takes every client's call in flight, for an answer that cannot be told to belong to one of them.
@@ -284,19 +310,19 @@ impl Link {
 
     /// Takes the waiting calls.
     pub(super) fn take_waiting(&self) -> Vec<Call> {
-        self.lock().waiting.drain(..).map(|(_, call)| call).collect()
+        self.lock().waiting.drain(..).map(|waiting| waiting.call).collect()
     }
 
     /// Takes those that have waited since then or longer.
     pub(super) fn take_waiting_since(&self, then: Instant) -> Vec<Call> {
         let waiting = &mut self.lock().waiting;
-        let count = waiting.partition_point(|(since, _)| *since <= then);
-        waiting.drain(..count).map(|(_, call)| call).collect()
+        let count = waiting.partition_point(|waiting| waiting.since <= then);
+        waiting.drain(..count).map(|waiting| waiting.call).collect()
     }
 
     /// Since when the oldest waiting call has waited.
     pub(super) fn oldest_waiting(&self) -> Option<Instant> {
-        self.lock().waiting.front().map(|(since, _)| *since)
+        self.lock().waiting.front().map(|waiting| waiting.since)
     }
 
     pub(super) fn has_waiting(&self) -> bool {
@@ -457,6 +483,7 @@ impl Link {
             greeting: None,
             revision: Revision::newest_legacy(),
             next_id: 1,
+            keeps_calls: has_streams,
             flights: HashMap::default(),
             asks: Vec::new(),
             gate: Gate::new(guards),
@@ -474,7 +501,7 @@ impl Link {
         run.greeting = Some(greeting);
         waiting
             .into_iter()
-            .filter_map(|(_, call)| match run.submit(call, now) {
+            .filter_map(|Waiting { call, again, .. }| match run.submit(call, now, again) {
                 Submitted::Refused(call, failure) => Some((call, failure)),
                 Submitted::Sent | Submitted::Waits => None,
             })
@@ -534,14 +561,14 @@ impl Run {
     }
 
     /// Sends a call, or lets it wait for those that it must not meet.
-    fn submit(&mut self, call: Call, now: Instant) -> Submitted {
+    fn submit(&mut self, call: Call, now: Instant, again: bool) -> Submitted {
         match self.gate.enter(call) {
-            Some(call) => self.send(call, now),
+            Some(call) => self.send(call, now, again),
             None => Submitted::Sent,
         }
     }
 
-    fn send(&mut self, call: Call, now: Instant) -> Submitted {
+    fn send(&mut self, call: Call, now: Instant, again: bool) -> Submitted {
         let relay_progress = matches!(call.token, TokenPlace::Client(_));
         let id = self.next_id;
         let position = self.outbox.pushed();
@@ -560,7 +587,7 @@ impl Run {
             caller: Arc::clone(&call.caller),
             label: call.label.clone(),
             method: call.method,
-            again: None,
+            again: (self.keeps_calls && !again).then(|| call.clone()),
         });
         let owner = Owner::Client { call: flown, relay_progress };
         self.flights
@@ -587,7 +614,7 @@ impl Run {
         while let Some(held) = self.gate.next() {
             match held {
                 Held::Call(call) => {
-                    if let Submitted::Refused(call, failure) = self.send(call, Instant::now()) {
+                    if let Submitted::Refused(call, failure) = self.send(*call, Instant::now(), false) {
                         call.caller.fail(call.ticket, failure);
                     }
                 }

@@ -4,20 +4,27 @@
 //! an error of ours (its input could fill up with them), and every answer that can be told to belong to a call ends
 //! that call, however broken the answer is.
 
+mod budget;
+mod noise;
+mod questions;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::backend::Backend;
-use crate::backend::link::{Addressee, Flown, Listener, Whose};
-use crate::call::{Ask, AskKind, Asker, NotAsked, Notice, Reply};
+use crate::backend::link::{Addressee, Flown, Listener};
+use crate::call::{Notice, Reply};
 use crate::failure::{Code, Failure};
-use crate::protocol::{ListKind, Revision, codes};
+use crate::protocol::{ListKind, Revision};
 use crate::supervisor::NoiseLog;
+use crate::transport::{Fate, Inbound};
 use crate::wire::{Body, Fault, Id, Line, LineReader, Message, Span, envelope, json};
+
+use budget::{Budget, Rate, Spent};
 
 /// A line that is this many times longer than allowed will not end.
 const FLOOD: u64 = 4;
@@ -25,41 +32,31 @@ const FLOOD: u64 = 4;
 const LOGS: Rate = Rate { burst: 200.0, per_second: 50.0 };
 /// The same for lines of noise that go to the server's log file.
 const NOISE: Rate = Rate { burst: 100.0, per_second: 20.0 };
-/// How much of a message that is spread over several lines is kept while it is put together.
-const MAX_SPREAD: usize = 4 << 20;
 
 /// Why reading ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ReadEnd {
-    /// The server closed its stdout, or we are no longer interested.
+    /// The server closed its end.
     Closed,
     /// A line passed every bound.
     Flood,
 }
 
-/// Reads one run's stdout to its end.
-pub(super) async fn read(
+/// Reads lines to their end.
+pub(super) async fn read_lines(
     backend: Arc<Backend>,
     generation: u64,
-    mut stdout: impl AsyncRead + Unpin,
+    mut input: impl AsyncRead + Unpin,
     noise_log: NoiseLog,
 ) -> ReadEnd {
     let limit = backend.config().limits.message;
     let mut lines = LineReader::new(limit);
-    let mut reader = Reader {
-        backend,
-        generation,
-        about: None,
-        spread: Vec::new(),
-        logs: Budget::new(LOGS),
-        noise: Budget::new(NOISE),
-        noise_log,
-    };
+    let mut reader = Reader::new(backend, generation, noise_log);
     loop {
         if reader.backend.audience.is_full() {
             reader.backend.audience.room().await;
         }
-        match stdout.read_buf(lines.space()).await {
+        match input.read_buf(lines.space()).await {
             Ok(0) | Err(_) => {
                 // Before the last answer: whoever calls again on getting it shall be served by the next run.
                 reader.backend.link.closes(generation);
@@ -79,6 +76,28 @@ pub(super) async fn read(
     }
 }
 
+/// Reads what a transport brings, to its end.
+pub(super) async fn read_messages(
+    backend: Arc<Backend>,
+    generation: u64,
+    mut incoming: mpsc::Receiver<Inbound>,
+    noise_log: NoiseLog,
+) -> ReadEnd {
+    let mut reader = Reader::new(backend, generation, noise_log);
+    loop {
+        if reader.backend.audience.is_full() {
+            reader.backend.audience.room().await;
+        }
+        match incoming.recv().await {
+            Some(inbound) => reader.inbound(inbound),
+            None => {
+                reader.backend.link.closes(generation);
+                return ReadEnd::Closed;
+            }
+        }
+    }
+}
+
 struct Reader {
     backend: Arc<Backend>,
     generation: u64,
@@ -89,13 +108,77 @@ struct Reader {
     logs: Budget,
     noise: Budget,
     noise_log: NoiseLog,
+    /// Whether the server has refused something until somebody logs in, and nothing has come from it since.
+    wants_login: bool,
 }
 
 impl Reader {
+    fn new(backend: Arc<Backend>, generation: u64, noise_log: NoiseLog) -> Self {
+        Self {
+            backend,
+            generation,
+            about: None,
+            spread: Vec::new(),
+            logs: Budget::new(LOGS),
+            noise: Budget::new(NOISE),
+            noise_log,
+            wants_login: false,
+        }
+    }
+
     fn line(&mut self, line: Line) {
         match line {
             Line::Whole(line) => self.whole(line),
-            Line::TooLong { head, tail, length } => self.too_long(&head, &tail, length),
+            Line::TooLong { head, tail, length } => self.too_long([&head, &tail], length),
+        }
+    }
+
+    fn inbound(&mut self, inbound: Inbound) {
+        match inbound {
+            Inbound::Message { text, about } => {
+                self.about = about;
+                if self.wants_login && about.is_some() {
+                    self.note_login(None);
+                }
+                self.whole(one_line(text));
+            }
+            Inbound::Failed { id, failure, fate } => self.failed(id, failure, fate),
+            Inbound::TooLong { about, ends: [head, tail], length } => {
+                self.about = about;
+                self.too_long([&head, &tail], length);
+            }
+        }
+    }
+
+    fn note_login(&mut self, failure: Option<Failure>) {
+        self.wants_login = failure.is_some();
+        self.backend.set_wants_login(failure);
+    }
+
+    /// The transport says that a request of ours gets no answer.
+    fn failed(&mut self, id: u64, failure: Failure, fate: Fate) {
+        if failure.code == Code::AuthNeedsLogin {
+            self.note_login(Some(failure.clone()));
+        }
+        let addressee = match fate {
+            Fate::SendAgain => self.backend.link.refused(self.generation, id),
+            Fate::NotRun | Fate::Unknown => self.backend.link.landed(self.generation, id),
+        };
+        match addressee {
+            Some(Addressee::Client(call, _)) => {
+                let failure = match fate {
+                    Fate::NotRun | Fate::SendAgain => not_run(&call, failure),
+                    Fate::Unknown => Failure::new(
+                        Code::CallOutcomeUnknown,
+                        format!("the outcome of `{}` is unknown: {}", call.label, failure.cause),
+                    )
+                    .remedy("Look whether it took effect before you repeat it"),
+                };
+                self.backend.tally(|tallies| tallies.failures += 1);
+                call.caller.fail(call.ticket, failure.of(self.backend.name()));
+            }
+            Some(Addressee::Own(sender)) => drop(sender.send(Err(failure.of(self.backend.name())))),
+            None => self.backend.waits.notify_one(),
         }
     }
 
@@ -143,7 +226,7 @@ impl Reader {
         match self.backend.link.landed(self.generation, id) {
             Some(Addressee::Client(call, revision)) => self.reply(line, body, &call, revision),
             // The one who asked may have given up; then nobody misses the answer.
-            Some(Addressee::Own(sender)) => drop(sender.send((line.clone(), body))),
+            Some(Addressee::Own(sender)) => drop(sender.send(Ok((line.clone(), body)))),
             None => {
                 tracing::debug!(server = %self.backend.name(), id, "an answer to no open call was dropped")
             }
@@ -181,7 +264,9 @@ impl Reader {
             envelope::own_id(id.as_bytes()).and_then(|id| self.backend.link.landed(self.generation, id));
         match landed {
             Some(Addressee::Client(call, _)) => self.fail(&call, code, cause),
-            Some(Addressee::Own(_)) => {}
+            Some(Addressee::Own(sender)) => {
+                drop(sender.send(Err(Failure::new(code, cause).of(self.backend.name()))));
+            }
             None => return false,
         }
         true
@@ -193,7 +278,7 @@ impl Reader {
         }
     }
 
-    fn too_long(&self, head: &[u8], tail: &[u8], length: u64) {
+    fn too_long(&self, ends: [&[u8]; 2], length: u64) {
         let limit = self.backend.config().limits.message;
         let cause = format!(
             "its answer has {:.1} MiB, over `limits.message` of {:.1} MiB",
@@ -201,73 +286,18 @@ impl Reader {
             limit as f64 / (1 << 20) as f64
         );
         let remedy = "Ask for less, or raise `limits.message` for this server";
-        tracing::warn!(server = %self.backend.name(), length, limit, "a line over the limit was dropped");
-        if let Some(id) = envelope::recover_id(head).or_else(|| envelope::recover_id(tail)) {
+        tracing::warn!(server = %self.backend.name(), length, limit, "a message over the limit was dropped");
+        let own = self.about.and_then(|id| Id::new(id.to_string().as_bytes()));
+        if let Some(id) = ends.into_iter().find_map(envelope::recover_id).or(own) {
             self.end_call(&id, Code::CallTooLarge, format!("{cause}. {remedy}"));
             return;
         }
         // It cannot be told whose answer it was. Whoever waits for it would wait for ever, so all are told.
         for addressee in self.backend.link.landed_all(self.generation) {
             if let Addressee::Client(call, _) = addressee {
-                let cause = format!("it wrote a line that may have been the answer; {cause}");
+                let cause = format!("it sent a message that may have been the answer; {cause}");
                 self.fail(&call, Code::CallTooLarge, cause);
             }
-        }
-    }
-
-    // === what is not a message ===
-
-    /// A line that is no JSON. It may be text, a message in a foreign encoding, a broken message, or a part of one
-    /// that is spread over several lines.
-    fn broken(&mut self, line: Bytes, what: &str) {
-        if std::str::from_utf8(&line).is_err() {
-            let mended = Bytes::from(String::from_utf8_lossy(&line).into_owned());
-            if envelope::from_server(&mended).is_ok() {
-                return self.whole(mended);
-            }
-        }
-        if self.spread(&line) {
-            return;
-        }
-        match line.trim_ascii_start().starts_with(b"{").then(|| envelope::recover_id(&line)).flatten() {
-            Some(id) => self.malformed(&id, what),
-            None => self.noise(&line),
-        }
-    }
-
-    /// Puts together a message that was printed over several lines. Whether `line` was taken.
-    fn spread(&mut self, line: &Bytes) -> bool {
-        let begins = self.spread.is_empty();
-        if begins && line.trim_ascii() != b"{" || self.spread.len() + line.len() > MAX_SPREAD {
-            self.spread.clear();
-            return false;
-        }
-        self.spread.extend_from_slice(line);
-        // The message goes on as one line. No string in it can hold a line end, so a space means the same.
-        self.spread.push(b' ');
-        // Printers put the last brace in the first column; trying only there keeps this linear.
-        if !begins && line.trim_ascii_end() == b"}" {
-            let whole = Bytes::from(std::mem::take(&mut self.spread));
-            match envelope::from_server(&whole) {
-                Ok(message) => self.message(&whole, message),
-                Err(_) => self.noise(&whole),
-            }
-        }
-        true
-    }
-
-    fn noise(&mut self, line: &[u8]) {
-        self.backend.tally(|tallies| tallies.noise += 1);
-        match self.noise.spend(Instant::now()) {
-            Spent::Within { dropped_before } => {
-                let text = self.noise_log.shown(line);
-                if dropped_before > 0 {
-                    self.noise_log.write(&[&format!("({dropped_before} lines were left out)")]);
-                }
-                self.noise_log.write(&[&text]);
-                self.backend.note_noise(text);
-            }
-            Spent::Over => {}
         }
     }
 
@@ -334,71 +364,22 @@ impl Reader {
             None => backend.audience.log(backend.name(), notice, &backend.link.callers(self.generation)),
         }
     }
+}
 
-    fn withdrawal(&self, line: &Bytes, params: Option<Span>) {
-        let Some(params) = params.map(|span| span.of(line)) else { return };
-        let Some(id) = json::get(params, "requestId").and_then(|span| Id::new(span.of(params))) else {
-            return;
-        };
-        let reason = json::get(params, "reason").and_then(|span| json::string(span.of(params)));
-        let reason = reason.as_deref().unwrap_or("the server withdrew its question");
-        match self.backend.link.withdrawn(self.generation, &id) {
-            Some((key, Some(caller))) => caller.withdraw(&key, reason),
-            Some((key, None)) => self.backend.audience.withdraw(&key, reason),
-            None => {}
-        }
+/// What the transport says of a call that did not run. What mends it is left as it is, if the transport knows.
+fn not_run(call: &Flown, failure: Failure) -> Failure {
+    let remedy = failure.remedy.unwrap_or_else(|| "It did not run; call again".to_owned());
+    let cause = format!("`{}` did not run: {}", call.label, failure.cause);
+    Failure { cause, remedy: Some(remedy), ..failure }
+}
+
+/// The message without line ends: no string in it can hold one, so a space means the same, and on pipes a message is a
+/// line.
+fn one_line(text: Bytes) -> Bytes {
+    if memchr::memchr2(b'\n', b'\r', &text).is_none() {
+        return text;
     }
-
-    // === questions ===
-
-    fn request(&self, line: &Bytes, id: Span, method: &str, params: Option<Span>) {
-        let Some(id) = Id::new(id.of(line)) else { return };
-        if method == "ping" {
-            return self.answer(&id, "result", "{}");
-        }
-        let Some(kind) = AskKind::parse(method) else {
-            return self.refuse(&id, codes::METHOD_NOT_FOUND, &format!("Method not found: {method}"));
-        };
-        let Some((key, whose)) = self.backend.link.asked(self.generation, id.clone(), self.about) else {
-            return self.refuse(
-                &id,
-                codes::INVALID_REQUEST,
-                "too many open requests, or one with this id is open",
-            );
-        };
-        let Some(greeting) = self.backend.link.greeting() else {
-            self.backend.link.withdrawn(self.generation, &id);
-            return self.refuse(&id, codes::INVALID_REQUEST, "questions come after the handshake");
-        };
-        let asker = Arc::clone(&self.backend) as Arc<dyn Asker>;
-        let ask = Ask { key, asker, revision: greeting.revision, kind, line, params };
-        let asked = match whose {
-            Whose::Ones(_, ticket, caller) => caller.ask(ticket, ask),
-            Whose::Nobodys => self.backend.audience.ask(ask),
-            Whose::Unclear => Err(NotAsked::Unacceptable(
-                "several clients have calls in flight here, and it cannot be told whose question this is"
-                    .to_owned(),
-            )),
-        };
-        if let Err(refusal) = asked {
-            self.backend.link.withdrawn(self.generation, &id);
-            match refusal {
-                NotAsked::Unsupported(why) => self.refuse(&id, codes::METHOD_NOT_FOUND, &why),
-                NotAsked::Unacceptable(why) => self.refuse(&id, codes::INVALID_PARAMS, &why),
-            }
-        }
-    }
-
-    fn answer(&self, id: &Id, member: &str, text: &str) {
-        let text = Bytes::copy_from_slice(text.as_bytes());
-        let span = Span { start: 0, end: text.len() };
-        self.backend.link.answer_locally(self.generation, id, member, &text, span);
-    }
-
-    fn refuse(&self, id: &Id, code: i32, message: &str) {
-        let message = String::from_utf8_lossy(&json::quote(message)).into_owned();
-        self.answer(id, "error", &format!(r#"{{"code":{code},"message":{message}}}"#));
-    }
+    text.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect()
 }
 
 /// Whether clients can read the error: an integer code and a text (JSON-RPC 2.0 §5.1).
@@ -409,59 +390,9 @@ fn is_proper_error(error: &[u8]) -> bool {
     code.is_some() && message == Some(json::Kind::String)
 }
 
-/// How much may come at once, and per second after that.
-#[derive(Clone, Copy)]
-struct Rate {
-    burst: f64,
-    per_second: f64,
-}
-
-/// A token bucket.
-struct Budget {
-    rate: Rate,
-    tokens: f64,
-    filled: Option<Instant>,
-    dropped: u64,
-}
-
-enum Spent {
-    Within { dropped_before: u64 },
-    Over,
-}
-
-impl Budget {
-    fn new(rate: Rate) -> Self {
-        Self { rate, tokens: rate.burst, filled: None, dropped: 0 }
-    }
-
-    fn spend(&mut self, now: Instant) -> Spent {
-        let passed = self.filled.map_or(Duration::ZERO, |filled| now - filled);
-        self.filled = Some(now);
-        self.tokens = (self.tokens + passed.as_secs_f64() * self.rate.per_second).min(self.rate.burst);
-        if self.tokens < 1.0 {
-            self.dropped += 1;
-            return Spent::Over;
-        }
-        self.tokens -= 1.0;
-        Spent::Within { dropped_before: std::mem::take(&mut self.dropped) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn log_messages_have_a_budget_that_fills_again() {
-        let mut budget = Budget::new(LOGS);
-        let start = Instant::now();
-        let within = (0..1000).filter(|_| matches!(budget.spend(start), Spent::Within { .. })).count();
-        assert_eq!(within, LOGS.burst as usize);
-        match budget.spend(start + Duration::from_secs(1)) {
-            Spent::Within { dropped_before } => assert_eq!(dropped_before, 800),
-            Spent::Over => panic!("a second later there is room"),
-        }
-    }
 
     #[test]
     fn errors_that_clients_cannot_read_are_told_apart() {

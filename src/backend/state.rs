@@ -9,7 +9,7 @@ use crate::failure::Failure;
 pub enum State {
     /// Not running, and nothing is wrong: it starts with the first call.
     Idle,
-    /// The process runs, the handshake is not done.
+    /// It is being reached; the handshake is not done.
     Starting {
         /// Since when.
         since: Instant,
@@ -18,8 +18,8 @@ pub enum State {
     Ready {
         /// Since when.
         since: Instant,
-        /// Its process.
-        pid: u32,
+        /// Its process, if it is a child of ours.
+        pid: Option<u32>,
         /// The how-manieth start it is.
         generation: u64,
     },
@@ -44,6 +44,11 @@ pub enum State {
         /// Until when a call is answered with the failure instead of another try.
         until: Instant,
     },
+    /// It wants somebody to log in. Every call tries again, so that a login counts at once.
+    NeedsLogin {
+        /// What it said, and the command.
+        failure: Failure,
+    },
     /// We are ending.
     Ended,
 }
@@ -58,6 +63,7 @@ impl State {
             State::Waiting { .. } => "restarting",
             State::CrashLooped { .. } => "crash-looped",
             State::Failed { .. } => "failed",
+            State::NeedsLogin { .. } => "needs-login",
             State::Ended => "ended",
         }
     }
@@ -67,7 +73,8 @@ impl State {
         match self {
             State::Waiting { failure, .. }
             | State::CrashLooped { failure, .. }
-            | State::Failed { failure, .. } => Some(failure),
+            | State::Failed { failure, .. }
+            | State::NeedsLogin { failure } => Some(failure),
             State::Idle | State::Starting { .. } | State::Ready { .. } | State::Ended => None,
         }
     }

@@ -239,7 +239,11 @@ fn settled(registry: &Registry, backend: &Backend) -> bool {
 /// Whether a start of the server has failed, or has ended without a list.
 pub fn gave_up(backend: &Backend) -> bool {
     match backend.state() {
-        State::Waiting { .. } | State::CrashLooped { .. } | State::Failed { .. } | State::Ended => true,
+        State::Waiting { .. }
+        | State::CrashLooped { .. }
+        | State::Failed { .. }
+        | State::NeedsLogin { .. }
+        | State::Ended => true,
         State::Idle => backend.tallies().starts > 0,
         State::Starting { .. } | State::Ready { .. } => false,
     }

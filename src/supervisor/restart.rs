@@ -108,6 +108,12 @@ impl RestartPolicy {
         self.forget_old_starts(now);
     }
 
+    /// The start that was told last says nothing about the server: it was refused for want of a login, or it ended over a
+    /// question that older servers do not know.
+    pub fn forgiven(&mut self) {
+        self.starts.pop_back();
+    }
+
     /// The server finished its handshake.
     pub fn ready(&mut self, now: Instant) {
         self.ready_since = Some(now);
@@ -251,6 +257,16 @@ mod tests {
         ] {
             assert_eq!(Cause::from(code), cause, "{code}");
         }
+    }
+
+    #[test]
+    fn a_start_that_is_forgiven_does_not_count() {
+        let mut server = Server::new();
+        for _ in 0..20 {
+            server.policy.started(server.now);
+            server.policy.forgiven();
+        }
+        assert_eq!(server.crash(0), wait(500));
     }
 
     #[test]

@@ -1,15 +1,16 @@
-//! The end of a run: everybody who waits learns of it, and nothing of the process is left.
+//! The end of a run: everybody who waits learns of it, and nothing of the server's process or connection is left.
 
 use std::sync::atomic::Ordering;
 
-use super::{Lifecycle, Run, RunEnd, shutdown_ordered};
+use super::run::Run;
+use super::{Lifecycle, RunEnd, shutdown_ordered};
 use crate::backend::link::Lost;
 use crate::backend::show_duration;
 use crate::failure::{Code, Failure};
 use crate::supervisor::Ending;
 
 impl Lifecycle {
-    /// Answers what was in flight, ends the process and everything below it.
+    /// Answers what was in flight, ends the connection and, if there is one, the process and everything below it.
     pub(super) async fn finish(&mut self, run: Run, end: RunEnd) -> RunEnd {
         let remains = self.backend.link.detach();
         self.backend.is_stale.store(false, Ordering::Relaxed);
@@ -29,13 +30,12 @@ impl Lifecycle {
         let ending = match &end {
             RunEnd::Shutdown => self.shutdown.borrow().unwrap_or(Ending::SHUTDOWN),
             RunEnd::Rests => Ending::RELOAD,
-            RunEnd::Fell(failure) if failure.code == Code::ProcessWedged => Ending::NOW,
-            RunEnd::Fell(failure)
-                if matches!(failure.code, Code::ProcessExited | Code::ProcessExitedEarly) =>
-            {
-                Ending::NOW
-            }
-            RunEnd::Fell(_) => Ending::SHUTDOWN,
+            RunEnd::Fell(failure) => match failure.code {
+                Code::ProcessWedged | Code::ProcessExited | Code::ProcessExitedEarly | Code::NetLost => {
+                    Ending::NOW
+                }
+                _ => Ending::SHUTDOWN,
+            },
         };
         let mut shutdown = self.shutdown.clone();
         let hurry = async {
@@ -46,7 +46,7 @@ impl Lifecycle {
         tokio::pin!(hurry);
         let is_shutdown = matches!(end, RunEnd::Shutdown);
         tokio::select! {
-            _ = run.process.end(ending) => {}
+            () = run.peer.end(ending) => {}
             () = &mut hurry, if !is_shutdown => {}
         }
         run.reader.abort();
@@ -58,7 +58,7 @@ impl Lifecycle {
         self.backend.tally(|tallies| tallies.failures += 1);
         let (why, code) = match end {
             RunEnd::Fell(failure) => (failure.cause.as_str(), failure.code),
-            RunEnd::Rests => ("it was stopped", Code::ProcessExited),
+            RunEnd::Rests => ("the connection was ended", Code::ProcessExited),
             RunEnd::Shutdown => ("Switchboard is ending", Code::CallShutdown),
         };
         let Lost { ticket, caller, label, after, was_written } = lost;

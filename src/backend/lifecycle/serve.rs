@@ -5,36 +5,35 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
-use super::{AFTER_CLOSE, Lifecycle, Run, RunEnd, exit_after, reading_ended, shutdown_ordered, stdin_closed};
+use super::run::{Broken, Run, Sign};
+use super::{Lifecycle, RunEnd, shutdown_ordered};
 use crate::backend::handshake::{self, Greeting};
 use crate::backend::link::Lost;
 use crate::backend::listing::{self, Listed};
-use crate::backend::reader::ReadEnd;
 use crate::backend::{Extent, State, compose, show_duration};
 use crate::config::Start;
 use crate::failure::{Code, Failure};
 use crate::protocol::ListKind;
 use crate::supervisor::Exit;
+use crate::transport::Over;
 use crate::wire::{Outbox, json};
 
-/// A process that exits gets this long to have its last lines read.
-const LAST_LINES: Duration = Duration::from_millis(50);
 /// Several notices of changed lists are one when they come within this time.
 const REFRESH_PAUSE: Duration = Duration::from_millis(300);
 /// Tools wait so long for the server's other lists, which may be slow or never come.
 const TOOLS_WAIT: Duration = Duration::from_millis(300);
 /// A list that could not be fetched is asked for again after this pause, which doubles up to a minute.
 const LIST_RETRY: Duration = Duration::from_secs(2);
+/// A connection that was lost after this long may be opened again at once.
+const LASTING: Duration = Duration::from_secs(5);
 /// A server that takes no byte for this long although some wait has stopped reading.
 const WEDGED_AFTER: Duration = Duration::from_secs(10);
 
 /// Everything that can wake us while a server runs.
 enum Event {
-    Exited(Exit),
-    StdoutEnded(ReadEnd),
-    StdinClosed,
+    Breaks(Sign),
     Ordered,
     RefreshDue,
     ToolsDue,
@@ -77,9 +76,7 @@ impl Lifecycle {
             (backend.config().timeouts.call / 8).clamp(Duration::from_millis(50), Duration::from_secs(5));
         loop {
             let event = tokio::select! {
-                exit = run.process.wait() => Event::Exited(exit),
-                end = &mut run.reader => Event::StdoutEnded(end.unwrap_or(ReadEnd::Closed)),
-                _ = &mut run.writer => Event::StdinClosed,
+                sign = run.breaks() => Event::Breaks(sign),
                 _ = shutdown_ordered(&mut self.shutdown) => Event::Shutdown,
                 () = backend.orders.given() => Event::Ordered,
                 () = due(stale.due), if listing.is_none() => Event::RefreshDue,
@@ -88,26 +85,16 @@ impl Lifecycle {
                 () = tokio::time::sleep(tick) => Event::Tick,
             };
             match event {
-                Event::Exited(exit) => {
+                Event::Breaks(sign) => {
                     backend.link.closes(run.generation);
-                    // What it wrote before it went may still stand in the pipe, answers among it.
-                    let _ = timeout(LAST_LINES, &mut run.reader).await;
-                    return self.left(run, exit);
-                }
-                Event::StdoutEnded(end) => {
-                    return match exit_after(&end, &mut run.process).await {
-                        Some(exit) => self.left(run, exit),
-                        None => RunEnd::Fell(self.with_last_words(reading_ended(end).of(backend.name()))),
-                    };
-                }
-                Event::StdinClosed => {
-                    backend.link.closes(run.generation);
-                    return match timeout(AFTER_CLOSE, run.process.wait()).await {
-                        Ok(exit) => {
-                            let _ = timeout(LAST_LINES, &mut run.reader).await;
-                            self.left(run, exit)
+                    return match run.broken(sign).await {
+                        Broken::Over(over) => {
+                            run.read_last_lines().await;
+                            self.left(run, over)
                         }
-                        Err(_) => RunEnd::Fell(self.with_last_words(stdin_closed().of(backend.name()))),
+                        Broken::Mute(failure) => {
+                            RunEnd::Fell(self.with_last_words(failure.of(backend.name())))
+                        }
                     };
                 }
                 Event::Shutdown => return RunEnd::Shutdown,
@@ -176,7 +163,7 @@ impl Lifecycle {
         self.policy.ready(std::time::Instant::now());
         self.set_state(State::Ready {
             since: Instant::now(),
-            pid: run.process.pid(),
+            pid: run.peer.pid(),
             generation: run.generation,
         });
     }
@@ -219,14 +206,25 @@ impl Lifecycle {
         now - since >= patience && self.backend.open_calls() == 0 && !self.backend.has_subscriptions()
     }
 
-    /// What an exit means: a server that leaves in peace, with nothing to do, comes back when it is needed.
-    fn left(&self, run: &Run, exit: Exit) -> RunEnd {
-        let in_peace = exit == Exit::Code(0) && self.backend.open_calls() == 0;
-        if in_peace && self.backend.config().start == Start::Lazy && !self.backend.has_subscriptions() {
+    /// What an end means: a server that leaves in peace, with nothing to do, comes back when it is needed. So does one
+    /// at the other end of a network that has forgotten us after a while; what it refused meanwhile is sent again.
+    fn left(&self, run: &Run, over: Over) -> RunEnd {
+        let backend = &self.backend;
+        let in_peace = match &over {
+            Over::Exited(exit) => *exit == Exit::Code(0) && backend.open_calls() == 0,
+            Over::Lost(failure) => failure.code == Code::NetLost && run.started.elapsed() >= LASTING,
+        };
+        if in_peace && backend.config().start == Start::Lazy && !backend.has_subscriptions() {
             return RunEnd::Rests;
         }
-        let cause = format!("it {exit}, {} after its start", show_duration(run.started.elapsed()));
-        RunEnd::Fell(self.with_last_words(Failure::new(Code::ProcessExited, cause).of(self.backend.name())))
+        let failure = match over {
+            Over::Exited(exit) => {
+                let after = show_duration(run.started.elapsed());
+                Failure::new(Code::ProcessExited, format!("it {exit}, {after} after its start"))
+            }
+            Over::Lost(failure) => failure,
+        };
+        RunEnd::Fell(self.with_last_words(failure.of(backend.name())))
     }
 }
 

@@ -1,0 +1,76 @@
+//! What a server asks: the client's user or model, through the caller in whose call it asks.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Reader;
+use crate::backend::link::Whose;
+use crate::call::{Ask, AskKind, Asker, NotAsked};
+use crate::protocol::codes;
+use crate::wire::{Id, Span, json};
+
+impl Reader {
+    pub(super) fn request(&self, line: &Bytes, id: Span, method: &str, params: Option<Span>) {
+        let Some(id) = Id::new(id.of(line)) else { return };
+        if method == "ping" {
+            return self.answer(&id, "result", "{}");
+        }
+        let Some(kind) = AskKind::parse(method) else {
+            return self.refuse(&id, codes::METHOD_NOT_FOUND, &format!("Method not found: {method}"));
+        };
+        let Some((key, whose)) = self.backend.link.asked(self.generation, id.clone(), self.about) else {
+            return self.refuse(
+                &id,
+                codes::INVALID_REQUEST,
+                "too many open requests, or one with this id is open",
+            );
+        };
+        let Some(greeting) = self.backend.link.greeting() else {
+            self.backend.link.withdrawn(self.generation, &id);
+            return self.refuse(&id, codes::INVALID_REQUEST, "questions come after the handshake");
+        };
+        let asker = Arc::clone(&self.backend) as Arc<dyn Asker>;
+        let ask = Ask { key, asker, revision: greeting.revision, kind, line, params };
+        let asked = match whose {
+            Whose::Ones(_, ticket, caller) => caller.ask(ticket, ask),
+            Whose::Nobodys => self.backend.audience.ask(ask),
+            Whose::Unclear => Err(NotAsked::Unacceptable(
+                "several clients have calls in flight here, and it cannot be told whose question this is"
+                    .to_owned(),
+            )),
+        };
+        if let Err(refusal) = asked {
+            self.backend.link.withdrawn(self.generation, &id);
+            match refusal {
+                NotAsked::Unsupported(why) => self.refuse(&id, codes::METHOD_NOT_FOUND, &why),
+                NotAsked::Unacceptable(why) => self.refuse(&id, codes::INVALID_PARAMS, &why),
+            }
+        }
+    }
+
+    fn answer(&self, id: &Id, member: &str, text: &str) {
+        let text = Bytes::copy_from_slice(text.as_bytes());
+        let span = Span { start: 0, end: text.len() };
+        self.backend.link.answer_locally(self.generation, id, member, &text, span);
+    }
+
+    fn refuse(&self, id: &Id, code: i32, message: &str) {
+        let message = String::from_utf8_lossy(&json::quote(message)).into_owned();
+        self.answer(id, "error", &format!(r#"{{"code":{code},"message":{message}}}"#));
+    }
+
+    pub(super) fn withdrawal(&self, line: &Bytes, params: Option<Span>) {
+        let Some(params) = params.map(|span| span.of(line)) else { return };
+        let Some(id) = json::get(params, "requestId").and_then(|span| Id::new(span.of(params))) else {
+            return;
+        };
+        let reason = json::get(params, "reason").and_then(|span| json::string(span.of(params)));
+        let reason = reason.as_deref().unwrap_or("the server withdrew its question");
+        match self.backend.link.withdrawn(self.generation, &id) {
+            Some((key, Some(caller))) => caller.withdraw(&key, reason),
+            Some((key, None)) => self.backend.audience.withdraw(&key, reason),
+            None => {}
+        }
+    }
+}
