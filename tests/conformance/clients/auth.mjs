@@ -1,13 +1,14 @@
 // Logging in without a person. The authorization servers of the scenarios grant at once: they answer the address that
 // a browser would be sent to with a redirect to the client.
 import { spawn } from 'node:child_process';
+import { CLIENT_METADATA } from './switchboard.mjs';
 
 const CALLBACK = 'http://localhost:3000/callback';
 
 /** What the SDKs ask for a login, kept in memory. Credentials belong to the issuer that gave them. */
 class Provider {
   redirectUrl = CALLBACK;
-  clientMetadataUrl = 'https://conformance-test.local/client-metadata.json';
+  clientMetadataUrl = CLIENT_METADATA;
   clientMetadata = {
     client_name: 'fixture-client', redirect_uris: [CALLBACK], application_type: 'native',
     grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'],

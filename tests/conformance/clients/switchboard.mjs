@@ -2,16 +2,18 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+/** The document that the suite expects as client id where documents are taken for one. It need not exist. */
+export const CLIENT_METADATA = 'https://conformance-test.local/client-metadata.json';
+
 /** How the scenario's server stands in the config. */
 function entry(url, scenario, context) {
   const server = { url, prefix: '' };
   if (!scenario.startsWith('auth/')) return server;
-  const oauth = { client_metadata_url: 'https://conformance-test.local/client-metadata.json' };
-  if (context.client_id) oauth.client_id = context.client_id;
-  if (context.client_secret) oauth.client_secret = context.client_secret;
-  if (context.private_key_pem) oauth.private_key = context.private_key_pem;
-  if (scenario.startsWith('auth/client-credentials')) oauth.grant = 'client_credentials';
-  return { ...server, oauth };
+  const { client_id, client_secret } = context;
+  if (scenario.startsWith('auth/client-credentials')) {
+    return { ...server, auth: { type: 'client_credentials', client_id, client_secret } };
+  }
+  return { ...server, auth: { client_metadata_url: CLIENT_METADATA, client_id, client_secret } };
 }
 
 /** The commands of a Switchboard in front of `url`: `serve`, and `login`. */
