@@ -1,4 +1,4 @@
-//! What may differ between a run through Switchboard and the same run without it: nothing but this list. Each entry says
+//! What may differ between a run through Switchboard and the same run without it: nothing but what a test lists. Each entry says
 //! why; an entry that no longer occurs fails the test, so that the list tells the truth.
 
 use crate::suite::{Place, Report, Status};
@@ -21,7 +21,7 @@ impl Difference {
 }
 
 /// Compares check by check, and fails with every difference that is not allowed and every allowed one that is none.
-pub(crate) fn assert_equal(direct: &Report, through: &Report, allowed: &[&Difference]) {
+pub(crate) fn assert_equal(direct: &Report, through: &Report, allowed: &[Difference]) {
     let mut found = Vec::new();
     let mut met = vec![false; allowed.len()];
     for place in direct.places(through) {
@@ -29,7 +29,7 @@ pub(crate) fn assert_equal(direct: &Report, through: &Report, allowed: &[&Differ
         if without.status == with.status {
             continue;
         }
-        let fits = |entry: &&Difference| {
+        let fits = |entry: &Difference| {
             entry.is_at(place) && entry.direct == without.status && entry.through == with.status
         };
         if let Some(index) = allowed.iter().position(fits) {

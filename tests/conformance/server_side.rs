@@ -43,7 +43,7 @@ fn through(spoken: Revision, server: Revision, reach: Reach) -> Report {
     report
 }
 
-fn equal_to_direct(spoken: Revision, server: Revision, reach: Reach, allowed: &[&Difference]) {
+fn equal_to_direct(spoken: Revision, server: Revision, reach: Reach, allowed: &[Difference]) {
     if real::skipped() {
         return;
     }
@@ -59,15 +59,47 @@ fn direct_passes(revision: Revision) {
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
-/// The server ends its stream in the middle of a call, to see the client come back. Switchboard comes back to the
-/// server, and has no reason to end its own stream towards the client.
-const KEEPS_ITS_STREAM: Difference = Difference {
-    scenario: "server-sse-polling",
-    id: "server-sse-disconnect-resume",
-    direct: Status::Success,
-    through: Status::Info,
-    reason: "the stream towards the client is another one than the one that the server ended",
+/// An answer before which nothing is to be told comes as plain JSON, where the SDK opens a stream for every answer. The
+/// specification leaves that to the server. So the scenario that watches a stream end and resume sees none, although
+/// the fixture has ended the stream towards Switchboard, which took it up again.
+const ANSWERS_IN_JSON: [Difference; 4] = [
+    in_json("server-sse-multiple-streams", "server-sse-streams-functional"),
+    in_json("server-sse-polling", "server-sse-priming-event"),
+    in_json("server-sse-polling", "server-sse-retry-field"),
+    in_json("server-sse-polling", "server-sse-disconnect-resume"),
+];
+
+const fn in_json(scenario: &'static str, id: &'static str) -> Difference {
+    let reason = "an answer without anything before it needs no stream";
+    Difference { scenario, id, direct: Status::Success, through: Status::Info, reason }
+}
+
+/// A server with a handshake asks in requests, not in results. The scenarios of `input_required` know the names that their
+/// own server gives its questions, and what it does with answers that it did not ask for.
+const ASKED_IN_REQUESTS: [Difference; 5] = {
+    let named = "a request of an older server has no name that could be kept";
+    let one_by_one = "an older server asks one thing at a time, and waits";
+    let unasked = "an answer to a question that nobody asked yet cannot be given to an older server";
+    let basic = "input-required-result-basic-elicitation";
+    let multiple = "input-required-result-multiple-input-requests";
+    let extra = "input-required-result-ignore-extra-params";
+    [
+        asked(basic, "sep-2322-elicitation-incomplete", Status::Failure, named),
+        asked(basic, "sep-2322-elicitation-complete", Status::Info, named),
+        asked(multiple, "sep-2322-multiple-inputs-incomplete", Status::Failure, one_by_one),
+        asked(multiple, "sep-2322-multiple-inputs-complete", Status::Info, one_by_one),
+        asked(extra, "sep-2322-ignore-unexpected-params", Status::Warning, unasked),
+    ]
 };
+
+const fn asked(
+    scenario: &'static str,
+    id: &'static str,
+    through: Status,
+    reason: &'static str,
+) -> Difference {
+    Difference { scenario, id, direct: Status::Success, through, reason }
+}
 
 #[test]
 fn the_legacy_fixture_passes() {
@@ -81,12 +113,12 @@ fn the_modern_fixture_passes() {
 
 #[test]
 fn a_legacy_server_at_an_address_is_equal() {
-    equal_to_direct(Revision::Legacy, Revision::Legacy, Reach::Http, &[&KEEPS_ITS_STREAM]);
+    equal_to_direct(Revision::Legacy, Revision::Legacy, Reach::Http, &ANSWERS_IN_JSON);
 }
 
 #[test]
 fn a_legacy_child_is_equal() {
-    equal_to_direct(Revision::Legacy, Revision::Legacy, Reach::Stdio, &[&KEEPS_ITS_STREAM]);
+    equal_to_direct(Revision::Legacy, Revision::Legacy, Reach::Stdio, &ANSWERS_IN_JSON);
 }
 
 #[test]
@@ -100,11 +132,11 @@ fn a_modern_child_is_equal() {
 }
 
 #[test]
-fn a_modern_server_bridged_to_legacy_is_equal() {
-    equal_to_direct(Revision::Legacy, Revision::Modern, Reach::Http, &[&KEEPS_ITS_STREAM]);
+fn a_modern_server_bridged_to_legacy_clients_is_equal() {
+    equal_to_direct(Revision::Legacy, Revision::Modern, Reach::Http, &ANSWERS_IN_JSON);
 }
 
 #[test]
-fn a_legacy_server_bridged_to_modern_is_equal() {
-    equal_to_direct(Revision::Modern, Revision::Legacy, Reach::Http, &[]);
+fn a_legacy_child_bridged_to_modern_clients_is_equal() {
+    equal_to_direct(Revision::Modern, Revision::Legacy, Reach::Stdio, &ASKED_IN_REQUESTS);
 }
