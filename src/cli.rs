@@ -155,6 +155,22 @@ mod tests {
     }
 
     #[test]
+    fn an_address_for_http_may_be_left_out_and_must_be_one() {
+        let http = |arguments: &[&str]| {
+            let arguments = ["switchboard", "serve"].iter().chain(arguments);
+            match Cli::try_parse_from(arguments).ok()?.command {
+                Some(Command::Serve(args)) => Some(args.http.map(|address| address.map(|a| a.to_string()))),
+                _ => None,
+            }
+        };
+        assert_eq!(http(&[]), Some(None));
+        assert_eq!(http(&["--http"]), Some(Some(None)));
+        assert_eq!(http(&["--http", "--strict"]), Some(Some(None)));
+        assert_eq!(http(&["--http", "7710"]), Some(Some(Some("127.0.0.1:7710".to_owned()))));
+        assert_eq!(http(&["--http", "nowhere"]), None);
+    }
+
+    #[test]
     fn the_short_help_shows_commands_that_exist() {
         let help = short_help();
         let examples = help.lines().filter_map(|line| line.strip_prefix("  switchboard "));

@@ -20,7 +20,6 @@ pub struct ServeArgs {
     strict: bool,
     /// Serve over HTTP at this address instead of on stdin and stdout [default: `http.listen` of the config]
     #[arg(long, value_name = "ADDR", num_args = 0..=1, value_parser = config::parse_listen)]
-    #[expect(clippy::option_option, reason = "not given, given without an address, given with one")]
     pub http: Option<Option<SocketAddr>>,
 }
 
