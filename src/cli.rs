@@ -13,19 +13,19 @@ pub mod exit;
 pub mod explain;
 pub mod inside;
 pub mod lists;
+pub mod mock;
 pub mod serve;
 pub mod suggest;
 pub mod terminal;
 
 use std::ffi::OsStr;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::cli::terminal::Paint;
-use crate::mock;
 use crate::supervisor;
 
 /// One MCP server in front of all of yours.
@@ -75,11 +75,8 @@ enum Command {
     /// Look at the config: validate, show, schema, path
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Run a scriptable MCP server on stdin and stdout, for tests and demos
-    Mock {
-        /// The script, in YAML
-        script: PathBuf,
-    },
+    /// Run a scriptable MCP server, on stdin and stdout or at an address, for tests and demos
+    Mock(mock::MockArgs),
     /// Print the completion script for a shell
     Completions {
         /// The shell
@@ -110,7 +107,7 @@ pub fn main() -> ExitCode {
         Some(Command::Auth(command)) => auth::run(&global, command),
         Some(Command::Completions { shell }) => completions::run(shell).into(),
         Some(Command::Config(command)) => config::run(command, global.config),
-        Some(Command::Mock { script }) => run_mock(&script),
+        Some(Command::Mock(args)) => mock::run(&args),
         None if std::io::stdin().is_terminal() => {
             exit::print_out(&short_help());
             exit::OK.into()
@@ -132,16 +129,6 @@ fn short_help() -> String {
         row("switchboard tools", "what your AI client sees"),
         row("switchboard call files__read path=a.txt", "call one tool as it would"),
     )
-}
-
-fn run_mock(script: &Path) -> ExitCode {
-    match mock::load(script) {
-        Ok(script) => mock::run_stdio(script),
-        Err(failure) => {
-            exit::print_err(&format!("error: {failure}"));
-            exit::BAD_CONFIG.into()
-        }
-    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ mod answers;
 mod ask;
 mod asking;
 mod decode;
+mod faces;
+mod http;
 mod items;
 mod lines;
 mod listen;
@@ -39,10 +41,12 @@ mod steps;
 mod template;
 #[cfg(test)]
 mod tests;
+mod websocket;
 
+pub use faces::{Face, Listening, listen};
 pub use node::Place;
 pub use problems::{Problem, ScriptError};
-pub use process::run_stdio;
+pub use process::{run_face, run_stdio};
 pub use script::{Script, Signal};
 pub use serve::{Hooks, Outcome, serve};
 pub use template::Environment;

@@ -151,7 +151,8 @@ impl Job {
         let filter = Filter::granted(wishes, &answers::capabilities(&server.plan, None));
         // First, so that no change can be told before it.
         self.out.message(filter.acknowledgement(&request.id), Kind::Other).await;
-        let (number, ended) = server.state().listeners.open(&request.id, filter, self.out.clone());
+        let (session, out) = (self.session.number, self.out.clone());
+        let (number, ended) = server.state().listeners.open(session, &request.id, filter, out);
         let _close = Close { server, number };
         tokio::select! {
             () = ended.cancelled() => {}

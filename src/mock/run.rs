@@ -261,7 +261,7 @@ impl Job {
             Step::Log(params) => self.log(params).await,
             Step::Notify { method, params } => self.notify(&self.scope.text(method), params.as_ref()).await,
             Step::Ask(ask) => self.ask(ask).await,
-            Step::EndSubscriptions => self.session.server.end_subscriptions().await,
+            Step::EndSubscriptions => self.session.server.end_subscriptions(None).await,
             Step::Raw(parts) => {
                 let bytes = parts.iter().flat_map(|part| match part {
                     Part::Text(text) => self.scope.text(text).into_bytes(),

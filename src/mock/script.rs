@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::ask::Ask;
+use super::http::settings::Settings;
 use super::revision::Revisions;
 
 /// A script that was read and checked.
@@ -33,6 +34,7 @@ pub(super) struct Plan {
     pub(super) server: ServerInfo,
     pub(super) revisions: Revisions,
     pub(super) cache: Cache,
+    pub(super) http: Settings,
     pub(super) tools: Vec<Item>,
     pub(super) prompts: Vec<Item>,
     pub(super) resources: Vec<Item>,

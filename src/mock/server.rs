@@ -91,6 +91,11 @@ impl Server {
         scope
     }
 
+    /// The path at which a face serves.
+    pub(super) fn path<'s>(&'s self, default: &'s str) -> &'s str {
+        self.plan.http.path.as_deref().unwrap_or(default)
+    }
+
     fn sessions(&self) -> Vec<Arc<Session>> {
         let mut state = self.state();
         state.sessions.retain(|session| session.strong_count() > 0);
@@ -126,9 +131,10 @@ impl Server {
         }
     }
 
-    /// Ends all open streams of `subscriptions/listen` with their result, as a server does that is about to go.
-    pub(super) async fn end_subscriptions(&self) {
-        let listeners = self.state().listeners.take();
+    /// Ends open streams of `subscriptions/listen` with their result, as a server does that is about to go: all, or
+    /// those of one session.
+    pub(super) async fn end_subscriptions(&self, session: Option<u64>) {
+        let listeners = self.state().listeners.take(session);
         for listener in listeners {
             let result = modern::dress(&self.plan, "subscriptions/listen", "{}", Some(&listener.id));
             let line = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, listener.id);
