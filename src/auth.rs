@@ -156,3 +156,41 @@ impl Target {
         }
     }
 }
+
+#[cfg(test)]
+mod door_tests {
+    use super::*;
+    use crate::config::RemoteLaunch;
+
+    #[test]
+    fn commands_can_be_pasted() {
+        for (name, expected) in [
+            ("files", "switchboard auth login files"),
+            ("my server", "switchboard auth login 'my server'"),
+            ("it's; rm", r"switchboard auth login 'it'\''s; rm'"),
+            ("-x", "switchboard auth login -- '-x'"),
+        ] {
+            assert_eq!(command("login", &name.into()), expected);
+        }
+    }
+
+    #[test]
+    fn who_can_be_logged_in_to() {
+        let resource = |url: &str| {
+            let mut config = ServerConfig::stdio("a", "x", &[]);
+            let url = url.to_owned();
+            let remote = RemoteLaunch { url, kind: RemoteKind::Auto, headers: Vec::new(), ca: None };
+            config.launch = Launch::Remote(remote);
+            Target::of(&config).map(|target| target.resource())
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(resource("https://A.example/mcp?key=secret"), some("https://a.example/mcp"));
+        assert_eq!(resource("https://a.example"), some("https://a.example"));
+        assert_eq!(resource("HTTPS://a.example:443/"), some("https://a.example"));
+        assert_eq!(resource("wss://a.example:8443/x/"), some("https://a.example:8443/x/"));
+        for url in ["unix:///x", "http+unix://x/y", "https://", "nonsense"] {
+            assert_eq!(resource(url), None, "{url}");
+        }
+        assert!(Target::of(&ServerConfig::stdio("a", "x", &[])).is_none());
+    }
+}

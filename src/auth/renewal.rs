@@ -97,6 +97,9 @@ impl Renewal {
 
     /// Whether a request to this address may carry our credentials.
     pub(super) fn is_for(&self, url: &str) -> bool {
+        if url == self.target.written {
+            return true;
+        }
         // `wss` and `https` of one host are one origin here, as they were when the login was made.
         let url = match url.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("ws") => format!("http://{rest}"),
@@ -349,7 +352,7 @@ impl Renewal {
 
     /// Keeps what the server asked for, so that the next login asks for it.
     async fn note(&self, asked: Asked) -> Result<(), Failure> {
-        if asked == Asked::default() || self.memory().record.asked.as_ref() == Some(&asked) {
+        if self.memory().record.asked.as_ref() == Some(&asked) {
             return Ok(());
         }
         let lock = self.shelf.lock().await?;
