@@ -38,10 +38,13 @@ mod serve;
 mod server;
 mod session;
 mod steps;
+mod tasks;
 mod template;
 #[cfg(test)]
 mod tests;
 mod websocket;
+mod work;
+mod working;
 
 pub use faces::{Face, Listening, listen};
 pub use node::Place;

@@ -92,11 +92,6 @@ impl Rounds {
         self.waiting.clear();
     }
 
-    /// How many calls wait.
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.iter().filter(|parked| !parked.resume.is_closed()).count()
-    }
-
     /// Takes the call that this request goes on with, and the answers to its questions. None means that the request
     /// is no retry.
     ///

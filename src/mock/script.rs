@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::ask::Ask;
+use super::ask::{Ask, UrlRequired};
 use super::http::settings::Settings;
 use super::revision::Revisions;
 
@@ -52,6 +52,13 @@ pub(super) struct Plan {
     /// Pid, environment and the like go to this file on start; a template.
     pub(super) record_process: Option<String>,
     pub(super) children: Vec<Grandchild>,
+}
+
+impl Plan {
+    /// Whether any tool can be called as a task.
+    pub(super) fn has_tasks(&self) -> bool {
+        self.tools.iter().any(|tool| tool.task.is_some())
+    }
 }
 
 /// The `server` block.
@@ -126,6 +133,8 @@ pub(super) struct Item {
     pub(super) definition: Value,
     /// The capabilities that a modern caller must declare.
     pub(super) needs: Option<Value>,
+    /// How a call becomes a task; none means never.
+    pub(super) task: Option<TaskPlan>,
     /// What the first calls do, one reaction per call.
     pub(super) calls: Vec<Arc<Reaction>>,
     /// What every later call does.
@@ -138,6 +147,19 @@ impl Item {
         let at = usize::try_from(call.saturating_sub(1)).unwrap_or(usize::MAX);
         self.calls.get(at).unwrap_or(&self.then).clone()
     }
+}
+
+/// How calls of a tool become tasks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TaskPlan {
+    /// What clients are told about asking how it goes.
+    pub(super) poll: Option<Duration>,
+    /// How long a task is kept; none means as long as the client wants.
+    pub(super) ttl: Option<Duration>,
+    /// Whether the tool cannot be called in another way.
+    pub(super) required: bool,
+    /// Whether an older client is asked at once, instead of where it waits for the result.
+    pub(super) direct: bool,
 }
 
 /// The values that `completion/complete` offers for the arguments of one prompt or template.
@@ -245,6 +267,7 @@ impl Reaction {
                 step,
                 Step::Sleep(_)
                     | Step::Ask(_)
+                    | Step::UrlRequired(_)
                     | Step::Hang
                     | Step::WaitCancel(_)
                     | Step::Repeat { .. }
@@ -273,6 +296,12 @@ pub(super) enum Step {
     },
     /// Asks the client: with requests of our own in the legacy era, with an interim result in the modern one.
     Ask(Arc<Ask>),
+    /// Lets a call through only when somebody visited a page.
+    UrlRequired(UrlRequired),
+    /// Tells that a visit is complete; its id.
+    ElicitationComplete(String),
+    /// Says how the task goes.
+    Status(String),
     /// Ends all open `subscriptions/listen`.
     EndSubscriptions,
     /// Bytes on stdout.
