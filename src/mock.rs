@@ -37,6 +37,7 @@ mod script;
 mod serve;
 mod server;
 mod session;
+mod step;
 mod steps;
 mod tasks;
 mod template;

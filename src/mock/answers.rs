@@ -9,9 +9,10 @@ use serde_json::{Map, Value, json};
 use super::lists::{complete, match_template, page, shown};
 use super::modern::{Caller, discover, meta_of, unsupported};
 use super::revision::{TASKS, WITH_TASKS, code};
-use super::script::{Item, List, Plan, Reaction};
+use super::script::{Item, List, Plan};
 use super::server::Server;
 use super::session::Session;
+use super::step::Reaction;
 use super::template::Scope;
 
 /// The log levels, least severe first.

@@ -12,7 +12,7 @@ use super::listen::Filter;
 use super::modern;
 use super::output::{Kind, Output};
 use super::revision::code;
-use super::rounds::{Parked, Resume, comparable};
+use super::rounds::{Continued, Parked, Resume, comparable};
 use super::run::Job;
 use super::server::Server;
 use super::tasks::extension;
@@ -113,7 +113,8 @@ impl Job {
     }
 
     /// Hands this request to the call that waits for it, and stays until that is done with it.
-    pub(super) async fn resume(&mut self, parked: Parked, answers: Map<String, Value>) {
+    pub(super) async fn resume(&mut self, continued: Continued) {
+        let Continued { call: parked, answers } = continued;
         let (Some(request), Some(caller)) = (self.request.take(), self.caller.take()) else { return };
         // Whoever cancels this request cancels the call.
         let cancel = parked.cancel.drop_guard();

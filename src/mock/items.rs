@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use super::node::{Entry, Kind, Node};
 use super::problems::Problems;
 use super::results::default_answer;
-use super::script::{Answer, Item, Reaction, TaskPlan};
+use super::script::{Item, TaskPlan};
+use super::step::{Answer, Reaction};
 use super::steps::{Moment, STEP_KEYS, reaction, reaction_of, settle};
 
 /// Reads a map of items by name, or a list of items that carry their name under `key`.

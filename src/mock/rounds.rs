@@ -43,6 +43,13 @@ pub(super) struct Parked {
     pub(super) cancel: CancellationToken,
 }
 
+/// A waiting call that a request goes on with.
+pub(super) struct Continued {
+    pub(super) call: Parked,
+    /// The answers to its questions, by their keys.
+    pub(super) answers: Map<String, Value>,
+}
+
 /// What the retry brings to the waiting call.
 pub(super) struct Resume {
     pub(super) request: Request,
@@ -97,12 +104,7 @@ impl Rounds {
     ///
     /// # Errors
     /// What is wrong with the retry; the call waits on.
-    pub(super) fn take(
-        &mut self,
-        method: &str,
-        id: &str,
-        params: &str,
-    ) -> Option<Result<(Parked, Map<String, Value>), String>> {
+    pub(super) fn take(&mut self, method: &str, id: &str, params: &str) -> Option<Result<Continued, String>> {
         let retry: Retry = serde_json::from_str(params).unwrap_or_default();
         if retry.state.is_none() && retry.answers.is_none() {
             return None;
@@ -110,7 +112,7 @@ impl Rounds {
         Some(self.find(method, id, &comparable(params), retry).map(|(at, answers)| {
             let parked = self.waiting.remove(at);
             self.spent.extend(parked.state.clone());
-            (parked, answers)
+            Continued { call: parked, answers }
         }))
     }
 

@@ -14,9 +14,9 @@ use super::modern::{self, Caller, Era};
 use super::output::{Kind, Output};
 use super::receive::Origin;
 use super::revision::code;
-use super::script::{Answer, Part, Reaction, Step};
 use super::serve::Outcome;
 use super::session::{Gate, Session};
+use super::step::{Answer, Part, Reaction, Step};
 use super::tasks::Task;
 use super::template::Scope;
 use super::work::Work;
@@ -172,7 +172,7 @@ impl Job {
     pub(super) async fn run(mut self) {
         match std::mem::replace(&mut self.work, Work::Done) {
             Work::Refuse(reply) => self.reply(reply).await,
-            Work::Resume(parked, answers) => self.resume(*parked, answers).await,
+            Work::Resume(continued) => self.resume(*continued).await,
             Work::Listen => self.listen().await,
             Work::Tasks => self.about_tasks().await,
             Work::Done => {}

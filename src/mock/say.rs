@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::answers::LEVELS;
 use super::output::Kind;
 use super::run::Job;
-use super::script::{Amount, Noise};
 use super::session::Gate;
+use super::step::{Amount, Noise};
 use super::working::with_meta;
 
 /// How much noise is handed to the writer at a time, in bytes.

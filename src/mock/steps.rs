@@ -9,7 +9,8 @@ use super::ask::{ask, url_required};
 use super::node::{Entry, Kind, Node};
 use super::problems::Problems;
 use super::results::{prompt_result, resource_result, tool_result};
-use super::script::{Amount, Answer, List, Noise, Part, Reaction, Signal, Step};
+use super::script::{List, Signal};
+use super::step::{Amount, Answer, Noise, Part, Reaction, Step};
 
 /// What a reaction reacts to; decides what `answer` means and what is added at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

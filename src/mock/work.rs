@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::answers::{self, Reply};
 use super::modern::{self, Caller};
 use super::revision::{WITH_TASKS, code};
-use super::rounds::Parked;
-use super::script::{Item, Reaction};
+use super::rounds::Continued;
+use super::script::Item;
 use super::session::Session;
+use super::step::Reaction;
 use super::tasks::extension;
 use super::template::Scope;
 use super::working::NewTask;
@@ -27,7 +28,7 @@ pub(super) enum Work {
     /// Say no.
     Refuse(Reply),
     /// Go on with a call that waits for this request.
-    Resume(Box<Parked>, Map<String, Value>),
+    Resume(Box<Continued>),
     /// Keep a stream of `subscriptions/listen` open.
     Listen,
     /// Answer a request about tasks.
@@ -51,7 +52,7 @@ impl Work {
         if caller.is_some() && matches!(method, "tools/call" | "prompts/get" | "resources/read") {
             match server.state().rounds.take(method, id, params) {
                 None => {}
-                Some(Ok((parked, answers))) => return Work::Resume(Box::new(parked), answers),
+                Some(Ok(continued)) => return Work::Resume(Box::new(continued)),
                 Some(Err(wrong)) => return Work::Refuse(Reply::error(code::INVALID_PARAMS, wrong)),
             }
         }
@@ -85,7 +86,7 @@ impl Work {
                 before.iter().chain(own).all(|reaction| reaction.is_immediate())
             }
             Work::Refuse(_) | Work::Done => true,
-            Work::Resume(..) | Work::Listen | Work::Tasks => false,
+            Work::Resume(_) | Work::Listen | Work::Tasks => false,
         }
     }
 
