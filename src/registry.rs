@@ -20,9 +20,10 @@ use crate::call::{Audience, Introduction};
 use crate::catalog::{Catalog, Offering, Options, Overrides, Rules, Source, Store, Stored};
 use crate::config::{Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
 use crate::names::ServerName;
-use crate::protocol::{Level, ListKind};
+use crate::protocol::{Level, ListKind, Revision};
 use crate::supervisor::{Ending, Supervisor};
 use crate::transport::{self, AuthProvider, Patience, Transport};
+use crate::wire::json;
 
 /// How many servers may start at once.
 const PARALLEL_STARTS: usize = 4;
@@ -197,6 +198,18 @@ impl Registry {
     /// What a server showed last, in this run or before.
     pub fn offering(&self, server: &ServerName) -> Option<Arc<Offering>> {
         self.shown().offerings.get(server).map(|known| Arc::clone(&known.offering))
+    }
+
+    /// Whether any server speaks a modern revision, as far as it has shown itself.
+    pub fn has_modern(&self) -> bool {
+        self.shown().offerings.values().any(|known| {
+            let initialize = &known.offering.initialize;
+            let version = json::get(initialize, "protocolVersion").map(|span| span.of(initialize));
+            version
+                .and_then(json::string)
+                .and_then(|name| Revision::find(&name))
+                .is_some_and(Revision::is_modern)
+        })
     }
 
     /// Whether a server has shown its lists in this run.

@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::call::{Ask, AskKey, AskKind, NotAsked};
+use crate::bridge::question;
+use crate::call::{Ask, AskKey, AskKind, Caller, NotAsked};
+use crate::frontend::answer::Answer;
 use crate::frontend::pending::Question;
 use crate::frontend::session::{Session, fits, write_edited};
 use crate::frontend::{MAX_MESSAGE, Outlet};
+use crate::protocol::{Revision, codes};
 use crate::wire::outbox::render;
 use crate::wire::{Body, Span, envelope, json};
 
@@ -20,7 +23,15 @@ const MAX_QUESTIONS: usize = 1024;
 impl Session {
     /// Puts a question to the client, on the way of the call in whose middle it is asked, if there is one.
     pub(super) fn put(&self, ask: Ask<'_>, out: Option<Outlet>) -> Result<(), NotAsked> {
-        self.check_declared(&ask)?;
+        let declared = self.introduction().capabilities;
+        let own = self.revision().unwrap_or_else(Revision::newest_legacy);
+        let raw = ask.params.map(|span| span.of(ask.line)).unwrap_or(b"{}");
+        let elicitation = format!("switchboard-{}", self.hall.parked.next_question());
+        let translated = question::params(ask.kind, raw, ask.revision, own, &declared, &elicitation)?;
+        let ask = match &translated {
+            Some(text) => Ask { line: text, params: Some(Span { start: 0, end: text.len() }), ..ask },
+            None => ask,
+        };
         if ask.params.is_some_and(|params| !fits(params.len())) {
             return unacceptable(&format!("the question has more than {} MiB", MAX_MESSAGE >> 20));
         }
@@ -64,23 +75,6 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the client said that it can be asked this. The server was told the same capabilities.
-    fn check_declared(&self, ask: &Ask<'_>) -> Result<(), NotAsked> {
-        let state = self.state();
-        let capabilities = state.greeted.as_ref().map(|greeted| greeted.introduction.capabilities.clone());
-        drop(state);
-        let capabilities = capabilities.unwrap_or_default();
-        let name = ask.kind.capability();
-        let Some(declared) = json::get(&capabilities, name).map(|span| span.of(&capabilities)) else {
-            let why = format!("the client does not support {name} (`{}`)", ask.kind.method());
-            return Err(NotAsked::Unsupported(why));
-        };
-        if ask.kind == AskKind::Elicitation {
-            check_elicitation(ask, declared)?;
-        }
-        Ok(())
-    }
-
     /// The client has said that it is ready, or shown it by a request: questions may come from now on (MCP "Lifecycle":
     /// no requests before `notifications/initialized`).
     pub(super) fn ready(&self) {
@@ -116,8 +110,29 @@ impl Session {
         let number = id.and_then(|span| envelope::own_id(span.of(line)));
         let question = number.and_then(|number| self.state().questions.remove(&number));
         match question {
-            Some(question) => question.asker.answer(&question.key, line, body),
+            Some(question) => self.hand_in(&question, line, body),
             None => tracing::debug!("an answer of the client to no open question was dropped"),
+        }
+    }
+
+    /// Hands an answer to the server that asked, in its revision.
+    fn hand_in(&self, question: &Question, line: &Bytes, body: Body) {
+        let same = self.revision().is_some_and(|own| std::ptr::eq(own, question.revision));
+        let translated = match body {
+            Body::Result(span) if !same => question::answer(question.kind, span.of(line), question.revision),
+            Body::Result(_) | Body::Error(_) => Ok(None),
+        };
+        match translated {
+            Ok(None) => question.asker.answer(&question.key, line, body),
+            Ok(Some(text)) => {
+                let whole = Span { start: 0, end: text.len() };
+                question.asker.answer(&question.key, &text, Body::Result(whole));
+            }
+            Err(why) => {
+                let text = Bytes::from(Answer::error(codes::INVALID_PARAMS, &why).parts().1.to_vec());
+                let whole = Span { start: 0, end: text.len() };
+                question.asker.answer(&question.key, &text, Body::Error(whole));
+            }
         }
     }
 
@@ -140,27 +155,6 @@ impl Session {
 
 fn unacceptable(why: &str) -> Result<(), NotAsked> {
     Err(NotAsked::Unacceptable(why.to_owned()))
-}
-
-/// A mode that the client did not declare is refused with -32602 (2025-11-25, "Elicitation", Error Handling).
-fn check_elicitation(ask: &Ask<'_>, declared: &[u8]) -> Result<(), NotAsked> {
-    let params = ask.params.map(|span| span.of(ask.line)).unwrap_or_default();
-    let member = |name| json::get(params, name).and_then(|span| json::string(span.of(params)));
-    let declares = |mode| json::get(declared, mode).is_some();
-    if member("mode").as_deref() != Some("url") {
-        // Naming no mode means forms (2025-11-25, "Elicitation", Capabilities).
-        let takes_forms = declares("form") || !declares("url");
-        return if takes_forms { Ok(()) } else { unacceptable("the client takes elicitation by URL only") };
-    }
-    if !declares("url") {
-        return unacceptable("the client does not support elicitation by URL");
-    }
-    let url = member("url").unwrap_or_default().to_ascii_lowercase();
-    if url.starts_with("https://") || url.starts_with("http://") {
-        Ok(())
-    } else {
-        unacceptable("a URL for the user must begin with https:// or http://")
-    }
 }
 
 /// The places of a question that change on the way to the client.

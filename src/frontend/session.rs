@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::bridge;
 use crate::call::{Ask, AskKey, Caller, CallerId, Introduction, NotAsked, Notice, Reply, Ticket};
 use crate::catalog::Catalog;
 use crate::failure::{Code, Failure};
@@ -217,6 +218,46 @@ impl Session {
         });
     }
 
+    /// Relays a result: as it is, but for what the client's revision lacks and for URIs that it knows in another spelling.
+    fn result(&self, request: &Request, line: &Bytes, span: Span, from: &'static Revision) {
+        let translated = match self.differs_from(from) {
+            None => None,
+            Some(own) => match bridge::result::to_legacy(request.method, span.of(line), from, own) {
+                Ok(translated) => translated,
+                Err(_) => {
+                    let failure = Failure::new(Code::CallMalformed, "it answered with a result that is none");
+                    let answer = Answer::failure(request.method, &failure);
+                    return self.deliver(request, |line| answer.write(line, request.id.as_bytes()));
+                }
+            },
+        };
+        let result = translated.as_deref().unwrap_or_else(|| span.of(line));
+        let size = result.len();
+        if size > request.limit.min(MAX_MESSAGE - ENVELOPE) {
+            let answer = Answer::failure(request.method, &too_large(request.server.as_ref(), size));
+            return self.deliver(request, |line| answer.write(line, request.id.as_bytes()));
+        }
+        match self.rewritten(request, result).or(translated) {
+            Some(text) => self.relay(request, &text, "result", Span { start: 0, end: text.len() }),
+            None => self.relay(request, line, "result", span),
+        }
+    }
+
+    /// The client's revision, if texts of `from` may hold what it does not know.
+    fn differs_from(&self, from: &'static Revision) -> Option<&'static Revision> {
+        let own = self.revision()?;
+        (from.is_modern() || from.name > own.name).then_some(own)
+    }
+
+    fn translated_error(&self, request: &Request, error: &[u8], from: &'static Revision) -> Option<Bytes> {
+        let own = self.revision()?;
+        if std::ptr::eq(own, from) {
+            return None;
+        }
+        let declared = self.introduction().capabilities;
+        bridge::error::relay(request.method, error, from, own, &declared)
+    }
+
     /// A result with the URIs of servers that need other ones for clients; `None` for almost every result.
     fn rewritten(&self, request: &Request, result: &[u8]) -> Option<Bytes> {
         if !request.rewrites {
@@ -342,23 +383,16 @@ impl Caller for Session {
 
     fn reply(&self, ticket: Ticket, reply: Reply<'_>) {
         let Some(request) = self.close(ticket) else { return };
-        let (member, span) = match reply.body {
-            Body::Result(span) => ("result", span),
-            Body::Error(span) => ("error", span),
-        };
-        if member == "result" {
-            self.note_subscription(&request);
-            if let Some(text) = self.rewritten(&request, span.of(reply.line)) {
-                let whole = Span { start: 0, end: text.len() };
-                return self.relay(&request, &text, member, whole);
+        match reply.body {
+            Body::Result(span) => {
+                self.note_subscription(&request);
+                self.result(&request, reply.line, span, reply.revision);
             }
+            Body::Error(span) => match self.translated_error(&request, span.of(reply.line), reply.revision) {
+                Some(text) => self.relay(&request, &text, "error", Span { start: 0, end: text.len() }),
+                None => self.relay(&request, reply.line, "error", span),
+            },
         }
-        let limit = request.limit.min(MAX_MESSAGE - ENVELOPE);
-        if span.len() > limit {
-            let answer = Answer::failure(request.method, &too_large(request.server.as_ref(), span.len()));
-            return self.deliver(&request, |line| answer.write(line, request.id.as_bytes()));
-        }
-        self.relay(&request, reply.line, member, span);
     }
 
     fn fail(&self, ticket: Ticket, failure: Failure) {

@@ -7,13 +7,14 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Incoming;
+use crate::bridge::definition;
 use crate::call::{Introduction, Ticket};
 use crate::catalog::Catalog;
 use crate::frontend::answer::Answer;
 use crate::frontend::session::{Greeted, Session};
 use crate::protocol::{IMPLEMENTATION, Level, ListKind, Method, Revision, VERSION, codes};
 use crate::registry::{Registry, digests};
-use crate::wire::{Id, json};
+use crate::wire::{Id, Splice, json};
 
 /// How long a first list waits for servers that have never shown what they have.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -109,12 +110,28 @@ impl Session {
         });
     }
 
+    /// A page as a client of this revision can read it: definitions of modern servers may hold what it does not know.
+    fn in_own_revision(&self, registry: &Registry, kind: ListKind, page: Bytes) -> Bytes {
+        let Some(own) = self.revision().filter(|_| kind == ListKind::Tools && registry.has_modern()) else {
+            return page;
+        };
+        let Some(list) = json::get(&page, kind.key()) else { return page };
+        let mut splice = Splice::new(&page);
+        for item in json::elements(list.of(&page)) {
+            let item = item.shifted(list.start);
+            if let Some(text) = definition::for_revision(kind, item.of(&page), own, true) {
+                splice.replace(item, text);
+            }
+        }
+        if splice.is_noop() { page.clone() } else { splice.to_bytes() }
+    }
+
     fn page(&self, registry: &Registry, ticket: Ticket, kind: ListKind, cursor: Option<&str>) {
         let catalog = registry.catalog();
         let answer = match catalog.page(kind, cursor) {
             Ok(page) => {
                 self.has_seen(kind, catalog.digest(kind));
-                Answer::result(page)
+                Answer::result(self.in_own_revision(registry, kind, page))
             }
             Err(error) => Answer::error(codes::INVALID_PARAMS, &error.to_string()),
         };

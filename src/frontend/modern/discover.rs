@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::bridge::result::{CacheHints, push_modern_members};
+use crate::bridge::cache::CacheHints;
+use crate::bridge::result::push_modern_members;
 use crate::frontend::hall::Hall;
 use crate::frontend::incoming::local::capabilities;
 use crate::frontend::modern::scope::Responder;

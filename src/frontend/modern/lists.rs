@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::bridge::result::{CacheHints, to_modern};
+use crate::bridge::cache::CacheHints;
+use crate::bridge::result::to_modern;
 use crate::frontend::answer::Answer;
 use crate::frontend::hall::Hall;
 use crate::frontend::incoming::Incoming;

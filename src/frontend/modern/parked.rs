@@ -31,7 +31,7 @@ impl Parked {
     }
 
     /// A number for a question, never given before: an answer can never be taken for that to another one.
-    pub(super) fn next_question(&self) -> u64 {
+    pub(in crate::frontend) fn next_question(&self) -> u64 {
         self.questions.fetch_add(1, Ordering::Relaxed) + 1
     }
 
