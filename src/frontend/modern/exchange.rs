@@ -567,13 +567,22 @@ impl Exchange {
                 return self.malformed("asks for input where the specification does not allow it");
             }
             Err(bridge::result::NotFinal::Task) => {
-                return self.malformed("answers with a task that nobody asked for");
+                let takes = bridge::capabilities::takes_tasks(&self.introduction.capabilities);
+                match self.with_our_task(result).filter(|_| takes) {
+                    Some(ours) => bridge::result::as_ours(&ours, &server_info()).unwrap_or(ours),
+                    None => return self.malformed("is a task that nobody asked for"),
+                }
             }
             Err(bridge::result::NotFinal::Unknown(kind)) => {
                 return self.malformed(&format!("has the unknown `resultType` {kind}"));
             }
         };
-        self.finish("result", ours);
+        let task = matches!(self.method, Method::Task(_)).then(|| self.with_our_task(&ours)).flatten();
+        self.finish("result", task.unwrap_or(ours));
+    }
+
+    fn with_our_task(&self, result: &[u8]) -> Option<Bytes> {
+        self.hall.with_our_task(self.server(), self.principal.as_deref(), result)
     }
 
     fn malformed(&self, what: &str) {
