@@ -262,8 +262,7 @@ impl Session {
         let result = translated.as_deref().unwrap_or_else(|| span.of(line));
         let size = result.len();
         if size > request.limit.min(MAX_MESSAGE - ENVELOPE) {
-            let answer = Answer::failure(request.method, &too_large(request.server.as_ref(), size));
-            return self.deliver(request, |line| answer.write(line, request.id.as_bytes()));
+            return self.refuse_size(request, size);
         }
         let task = request.server.as_ref().filter(|_| request.task);
         let task = task.and_then(|server| self.hall.with_our_task(server, self.principal(), result));
@@ -271,6 +270,11 @@ impl Session {
             Some(text) => self.relay(request, &text, "result", Span { start: 0, end: text.len() }),
             None => self.relay(request, line, "result", span),
         }
+    }
+
+    fn refuse_size(&self, request: &Request, size: usize) {
+        let answer = Answer::failure(request.method, &too_large(request.server.as_ref(), size));
+        self.deliver(request, |line| answer.write(line, request.id.as_bytes()));
     }
 
     /// The client's revision, if texts of `from` may hold what it does not know.
@@ -418,6 +422,7 @@ impl Caller for Session {
                 self.note_subscription(&request);
                 self.result(&request, reply.line, span, reply.revision);
             }
+            Body::Error(span) if !fits(span.len()) => self.refuse_size(&request, span.len()),
             Body::Error(span) => match self.translated_error(&request, span.of(reply.line), reply.revision) {
                 Some(text) => self.relay(&request, &text, "error", Span { start: 0, end: text.len() }),
                 None => self.relay(&request, reply.line, "error", span),

@@ -603,6 +603,10 @@ impl Exchange {
         if self.lacks_capability() {
             return;
         }
+        if !fits(error.len()) {
+            let failure = too_large(Some(self.server()), error.len());
+            return self.finish_with(&Answer::failure(self.method, &failure));
+        }
         if let Some(urls) = rounds::required_urls(error, from, &self.introduction.capabilities, self.server())
         {
             let life = self.backend.config().timeouts.question;
