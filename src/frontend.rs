@@ -15,6 +15,7 @@ mod incoming;
 mod modern;
 mod outlet;
 mod pending;
+mod private;
 mod route;
 mod session;
 pub mod stdio;

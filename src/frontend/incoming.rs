@@ -185,7 +185,7 @@ impl Session {
             | Method::Unsubscribe
             | Method::Complete => self.relay_request(&registry, id, &incoming, method),
             Method::List(kind) => self.list(&registry, id, &incoming, kind),
-            Method::SetLevel => self.set_level(&registry, id, &incoming),
+            Method::SetLevel => self.set_level(id, &incoming),
             Method::Initialize => self.initialize(&registry, id, &incoming),
             Method::Ping => self.at_once(id, &incoming, method, &Answer::result("{}")),
             Method::Task(_) => {
@@ -266,8 +266,11 @@ impl Session {
                 }
             }
             "notifications/roots/list_changed" => {
-                if let Some(registry) = self.registry() {
-                    registry.notify_all(method, params.map(|span| span.of(line)));
+                let params = params.map(|span| span.of(line));
+                self.private.all().iter().for_each(|own| own.notify(method, params));
+                // Servers that many share have none of anybody's roots.
+                if let Some(registry) = self.registry().filter(|_| self.hall.is_sole()) {
+                    registry.notify_all(method, params);
                 }
             }
             "notifications/initialized" => self.ready(),
@@ -296,7 +299,7 @@ impl Session {
         else {
             return;
         };
-        if let Some(backend) = request.server.and_then(|server| self.registry()?.backend(&server).cloned()) {
+        if let Some(backend) = request.server.and_then(|server| self.backend(&server)) {
             backend.cancel(self.caller_id(), ticket, reason.as_deref());
         }
     }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::backend::Backend;
 use crate::bridge;
 use crate::call::{Ask, AskKey, Caller, CallerId, Introduction, NotAsked, Notice, Reply, Ticket};
 use crate::catalog::Catalog;
@@ -16,6 +17,7 @@ use crate::failure::{Code, Failure};
 use crate::frontend::answer::Answer;
 use crate::frontend::modern::scope::Scope;
 use crate::frontend::pending::{Question, Request, Requests};
+use crate::frontend::private::Private;
 use crate::frontend::{Hall, MAX_MESSAGE, Outlet};
 use crate::names::ServerName;
 use crate::protocol::{Level, Method, Revision};
@@ -33,6 +35,8 @@ pub struct Session {
     pub(super) out: Outlet,
     /// The requests of the modern era on the same connection.
     pub(super) scope: Arc<Scope>,
+    /// The servers of this session alone.
+    pub(super) private: Private,
     /// The revision of the client, once it has introduced itself.
     revision: OnceLock<&'static Revision>,
     pub(super) state: Mutex<State>,
@@ -72,6 +76,7 @@ impl Session {
             hall: Arc::clone(hall),
             out,
             scope: Arc::default(),
+            private: Private::default(),
             revision: OnceLock::new(),
             state: Mutex::new(State {
                 requests: Requests::default(),
@@ -158,16 +163,32 @@ impl Session {
             let mut state = self.state();
             (state.requests.close_all(), std::mem::take(&mut state.subscriptions))
         };
-        let Some(registry) = self.registry() else { return };
         for (ticket, request) in requests {
-            if let Some(backend) = request.server.and_then(|server| registry.backend(&server)) {
+            if let Some(backend) = request.server.and_then(|server| self.backend(&server)) {
                 backend.cancel(self.id, ticket, Some("the client has left"));
             }
         }
         for (server, uri) in followed {
-            if let Some(backend) = registry.backend(&server) {
+            if let Some(backend) = self.backend(&server) {
                 backend.unsubscribed(&uri);
             }
+        }
+        self.private.end();
+        self.hall.leave(self);
+        self.level_changed();
+    }
+
+    /// The server of this name, as this session uses it.
+    pub(super) fn backend(&self, server: &ServerName) -> Option<Arc<Backend>> {
+        self.private.find(server).or_else(|| self.registry()?.backend(server).cloned())
+    }
+
+    /// Tells servers how severe log messages must be that anybody wants.
+    pub(super) fn level_changed(&self) {
+        let (Some(registry), Some(level)) = (self.registry(), self.hall.level()) else { return };
+        registry.set_level(level);
+        for backend in self.private.all() {
+            backend.set_level(self.level().unwrap_or(level));
         }
     }
 
@@ -278,7 +299,7 @@ impl Session {
 
     /// Notes that the client follows a resource, or no longer does.
     pub(super) fn follow(&self, server: &ServerName, uri: &str, follows: bool) {
-        let Some(backend) = self.registry().and_then(|all| all.backend(server)) else { return };
+        let Some(backend) = self.backend(server) else { return };
         let key = (server.clone(), uri.to_owned());
         let mut state = self.state();
         let changed =

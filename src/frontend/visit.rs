@@ -37,7 +37,7 @@ impl House for Front {
 
     fn serve(&self, message: Bytes, client: &Principal, answers: Arc<Mailbox>) -> Box<dyn Exchange> {
         let scope = Arc::<Scope>::default();
-        let line = one_line(message);
+        let line = message;
         let back = Back { out: Outlet::from(answers), batch: None };
         if let Ok(Message::Request { id: place, method, params }) = envelope::from_client(&line)
             && let Some(id) = Id::new(place.of(&line))
@@ -60,7 +60,7 @@ impl House for Front {
 
 impl Visitor for Visit {
     fn take(&self, message: Bytes, answers: Arc<Mailbox>) {
-        self.session.message(one_line(message), Outlet::from(answers));
+        self.session.message(message, Outlet::from(answers));
     }
 
     fn stream(&self) -> Arc<Mailbox> {
@@ -83,16 +83,4 @@ impl Drop for One {
     fn drop(&mut self) {
         self.0.cancel_all("the client closed the connection");
     }
-}
-
-/// A message as one line. A line break in JSON can only stand between its tokens, where a space says the same.
-fn one_line(message: Bytes) -> Bytes {
-    if memchr::memchr2(b'\n', b'\r', &message).is_none() {
-        return message;
-    }
-    let mut line = message.to_vec();
-    for byte in line.iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')) {
-        *byte = b' ';
-    }
-    line.into()
 }

@@ -15,8 +15,8 @@ pub struct Principal {
 
 /// What stands behind the HTTP face.
 ///
-/// Nothing here may block. Every message that goes in is one JSON value in UTF-8 that has been checked; its envelope has been
-/// read, but none of its parameters beyond what each method names.
+/// Nothing here may block. Every message that goes in is one JSON value in UTF-8 that has been checked, without line breaks; of its
+/// parameters nothing has been looked at but what the methods below name.
 pub trait House: Send + Sync + 'static {
     /// A legacy client has sent `initialize`, which follows as the first message: a session for it.
     fn begin(&self, client: &Principal) -> Arc<dyn Visitor>;

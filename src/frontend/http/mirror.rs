@@ -133,9 +133,7 @@ fn integer(text: &str) -> Option<i64> {
         Ok(number) => number,
         Err(_) => {
             let number: f64 = text.parse().ok()?;
-            #[expect(clippy::cast_precision_loss, reason = "the largest integer that is exact")]
             let is_exact = number.fract() == 0.0 && number.abs() <= MAX_INTEGER as f64;
-            #[expect(clippy::cast_possible_truncation, reason = "it was just compared")]
             is_exact.then_some(number as i64)?
         }
     };

@@ -54,11 +54,11 @@ impl Session {
         self.at_once(id, incoming, Method::Initialize, &Answer::result(result));
     }
 
-    pub(super) fn set_level(&self, registry: &Registry, id: Id, incoming: &Incoming<'_>) {
+    pub(super) fn set_level(&self, id: Id, incoming: &Incoming<'_>) {
         let answer = match incoming.string("level").as_deref().and_then(Level::parse) {
             Some(level) => {
                 self.state().level = Some(level);
-                registry.set_level(level);
+                self.level_changed();
                 Answer::result("{}")
             }
             None => Answer::error(

@@ -18,7 +18,7 @@ use crate::wire::{Id, json};
 impl Session {
     pub(super) fn relay_request(
         self: &Arc<Self>,
-        registry: &Registry,
+        registry: &Arc<Registry>,
         id: Id,
         incoming: &Incoming<'_>,
         method: Method,
@@ -33,7 +33,10 @@ impl Session {
         }
         let revision = self.revision().unwrap_or_else(Revision::newest_legacy);
         match route::way(registry, incoming, method, revision) {
-            Ok(way) => self.forward(id, incoming, method, way),
+            Ok(way) => {
+                let backend = self.own(registry, Arc::clone(&way.backend));
+                self.forward(id, incoming, method, Way { backend, ..way });
+            }
             Err(Miss::Invalid(answer)) => self.at_once(id, incoming, method, &answer),
             Err(Miss::Unknown(answer)) => self.nobody_has(id, incoming, method, &answer),
         }

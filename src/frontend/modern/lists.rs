@@ -67,6 +67,9 @@ impl Hall {
 /// How long a first list waits for servers that have never shown what they have.
 pub(in crate::frontend) const PATIENCE: Duration = Duration::from_secs(1);
 
+/// The same where many clients share the servers: none of them was waiting when the servers were started.
+pub(in crate::frontend) const SHARED_PATIENCE: Duration = Duration::from_secs(5);
+
 struct Waiting(CancellationToken);
 
 impl Open for Waiting {
