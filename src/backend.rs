@@ -18,7 +18,9 @@ mod listing;
 mod messages;
 mod reader;
 mod state;
+mod verdict;
 mod way;
+mod words;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,6 +43,7 @@ use link::{Link, Submitted};
 
 pub use lifecycle::{Lifecycle, Shutdown};
 pub use state::State;
+pub use verdict::Verdicts;
 pub use way::Way;
 
 /// Who wants to know what becomes of a backend.
@@ -243,9 +246,11 @@ impl Backend {
         self.link.cancel(caller, ticket, reason);
     }
 
-    /// Sends a notification to the server, if it is running.
+    /// Sends a notification of the client to the server, if it is running. Modern servers take none.
     pub fn notify(&self, method: &str, params: Option<&[u8]>) {
-        self.link.notify(method, params);
+        if self.link.revision().is_some_and(|revision| !revision.is_modern()) {
+            self.link.notify(method, params);
+        }
     }
 
     /// Starts the server if it is not running.
@@ -309,6 +314,11 @@ impl Backend {
             Failure::new(Code::CallUnavailable, format!("it ended before it answered `{method}`"))
                 .of(self.name())
         };
+        let revision = self.link.revision().ok_or_else(unavailable)?;
+        let modern = revision
+            .is_modern()
+            .then(|| handshake::modern_params(&self.audience.introduction(), revision, params));
+        let params = modern.as_deref().or(params);
         let (id, answer) = self.link.request(method, params).ok_or_else(unavailable)?;
         match tokio::time::timeout(patience, answer).await {
             Ok(Ok(reply)) => reply,

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::backend::compose;
 use crate::backend::gate::{Gate, Held};
 use crate::backend::handshake::Greeting;
+use crate::backend::words::Words;
 use crate::call::{AskKey, Call, Caller, CallerId, InFlight, Ticket, TokenPlace};
 use crate::failure::{Code, Failure};
 use crate::names::{OriginalName, ServerName};
@@ -64,8 +65,8 @@ struct Run {
     outbox: Arc<Outbox>,
     /// What the server said in its handshake; calls pass from then on.
     greeting: Option<Arc<Greeting>>,
-    /// The revision that it speaks, once it has said so.
-    revision: &'static Revision,
+    /// How calls are put to it.
+    words: Words,
     next_id: u64,
     /// Whether calls are kept whole while they are in flight, because they may have to be sent again.
     keeps_calls: bool,
@@ -226,7 +227,7 @@ impl Link {
     pub(super) fn landed(&self, generation: u64, id: u64) -> Option<Addressee> {
         let mut inner = self.lock();
         let run = inner.run_of(generation)?;
-        let revision = run.revision;
+        let revision = run.words.to;
         let flight = run.take(id)?;
         inner.last_used = Some(Instant::now());
         Some(match flight.owner {
@@ -255,7 +256,7 @@ impl Link {
     pub(super) fn landed_all(&self, generation: u64) -> Vec<Addressee> {
         let mut inner = self.lock();
         let Some(run) = inner.run_of(generation) else { return Vec::new() };
-        let revision = run.revision;
+        let revision = run.words.to;
         let clients = run.flights.extract_if(|_, flight| matches!(flight.owner, Owner::Client { .. }));
         let landed = clients
             .filter_map(|(_, flight)| match flight.owner {
@@ -481,7 +482,7 @@ impl Link {
             generation,
             outbox,
             greeting: None,
-            revision: Revision::newest_legacy(),
+            words: Words::new(Revision::newest_legacy()),
             next_id: 1,
             keeps_calls: has_streams,
             flights: HashMap::default(),
@@ -497,7 +498,12 @@ impl Link {
         let waiting = std::mem::take(&mut inner.waiting);
         inner.last_used = Some(now);
         let Some(run) = &mut inner.run else { return Vec::new() };
-        run.revision = greeting.revision;
+        run.words = Words::new(greeting.revision);
+        if greeting.revision.is_modern() {
+            // Its calls may need another round, and it asks nothing outside of their answers.
+            run.keeps_calls = true;
+            run.gate = Gate::new(false);
+        }
         run.greeting = Some(greeting);
         waiting
             .into_iter()
@@ -518,6 +524,11 @@ impl Link {
     /// What the running server said in its handshake.
     pub(super) fn greeting(&self) -> Option<Arc<Greeting>> {
         self.lock().run.as_ref().and_then(|run| run.greeting.clone())
+    }
+
+    /// The revision that is spoken with the running server.
+    pub(super) fn revision(&self) -> Option<&'static Revision> {
+        self.lock().run.as_ref().map(|run| run.words.to)
     }
 
     /// The run is over: nothing of it counts any more.
@@ -572,7 +583,8 @@ impl Run {
         let relay_progress = matches!(call.token, TokenPlace::Client(_));
         let id = self.next_id;
         let position = self.outbox.pushed();
-        if self.outbox.try_push(|line| compose::request(line, id, &call)).is_err() {
+        let words = self.words.params(&call, id);
+        if self.outbox.try_push(|line| compose::request(line, id, &call, words.as_ref())).is_err() {
             let failure = Failure::new(
                 Code::CallBusy,
                 format!("{} MiB wait for `{}` to read them", OUTBOX_LIMIT >> 20, self.server),

@@ -39,7 +39,7 @@ pub(super) async fn fetch(
     offering.initialize = greeting.result.clone();
     let mut failed = Vec::new();
     for &kind in kinds {
-        if !declares(greeting, kind) {
+        if !greeting.has(kind) {
             offering.list_mut(kind).clear();
             continue;
         }
@@ -52,14 +52,6 @@ pub(super) async fn fetch(
         }
     }
     Listed { offering, asked: kinds.to_vec(), failed }
-}
-
-fn declares(greeting: &Greeting, kind: ListKind) -> bool {
-    match kind {
-        ListKind::Tools => greeting.tools,
-        ListKind::Prompts => greeting.prompts,
-        ListKind::Resources | ListKind::Templates => greeting.resources,
-    }
 }
 
 /// Fetches all pages of one list.

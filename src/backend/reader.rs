@@ -150,6 +150,10 @@ impl Reader {
         }
     }
 
+    fn is_modern(&self) -> bool {
+        self.backend.link.revision().is_some_and(Revision::is_modern)
+    }
+
     fn note_login(&mut self, failure: Option<Failure>) {
         self.wants_login = failure.is_some();
         self.backend.set_wants_login(failure);

@@ -146,16 +146,18 @@ impl Lifecycle {
     /// Tells a new generation what the one before knew, and lets calls pass.
     fn welcome(&mut self, run: &Run, greeting: &Arc<Greeting>) {
         let backend = &self.backend;
-        run.outbox.push(|line| compose::notification(line, "notifications/initialized", None));
-        let wanted = backend.wanted();
-        if let Some(level) = wanted.level.filter(|_| greeting.logging) {
-            backend.link.tell("logging/setLevel", &handshake::level_params(level));
-        }
-        for uri in &wanted.subscriptions {
-            let mut params = br#"{"uri":"#.to_vec();
-            json::push_string(&mut params, uri);
-            params.push(b'}');
-            backend.link.tell("resources/subscribe", &params);
+        if !greeting.revision.is_modern() {
+            run.outbox.push(|line| compose::notification(line, "notifications/initialized", None));
+            let wanted = backend.wanted();
+            if let Some(level) = wanted.level.filter(|_| greeting.logging) {
+                backend.link.tell("logging/setLevel", &handshake::level_params(level));
+            }
+            for uri in &wanted.subscriptions {
+                let mut params = br#"{"uri":"#.to_vec();
+                json::push_string(&mut params, uri);
+                params.push(b'}');
+                backend.link.tell("resources/subscribe", &params);
+            }
         }
         for (call, failure) in backend.link.open(Arc::clone(greeting)) {
             call.caller.fail(call.ticket, failure);
