@@ -30,6 +30,8 @@ const CROWDED: usize = 1 << 20;
 /// One client of ours that began with `initialize`, or may still do so.
 pub struct Session {
     id: CallerId,
+    /// Who the client is, if a token told.
+    pub(super) principal: Option<Arc<str>>,
     pub(super) hall: Arc<Hall>,
     /// Where everything goes that belongs to no request of the client.
     pub(super) out: Outlet,
@@ -71,8 +73,14 @@ pub(super) struct Greeted {
 impl Session {
     /// A session in a hall; what belongs to no request goes to `out`.
     pub fn new(hall: &Arc<Hall>, out: Outlet) -> Arc<Self> {
+        Self::of(None, hall, out)
+    }
+
+    /// The same for somebody who has shown a token of this name.
+    pub(super) fn of(principal: Option<Arc<str>>, hall: &Arc<Hall>, out: Outlet) -> Arc<Self> {
         let session = Arc::new(Self {
             id: CallerId::fresh(),
+            principal,
             hall: Arc::clone(hall),
             out,
             scope: Arc::default(),
@@ -325,6 +333,10 @@ impl Session {
         notice: &Notice<'_>,
         edits: &[(Span, &[u8])],
     ) {
+        // Nobody waits for one of many clients that does not read; its answers wait, and the news is lost.
+        if !self.hall.is_sole() && out.is_full() {
+            return;
+        }
         let added: usize = edits.iter().map(|(_, with)| with.len()).sum();
         if !fits(notice.params.len() + added) {
             return tracing::warn!(
