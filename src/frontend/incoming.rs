@@ -137,7 +137,8 @@ impl Session {
                     "a request of this revision must not be part of a batch",
                 );
             }
-            return self.hall.serve_modern(&incoming, id, method, &self.scope, None);
+            let principal = self.principal().map(Arc::from);
+            return self.hall.serve_modern(&incoming, id, method, &self.scope, principal);
         }
         let Some(method) = Method::parse(method) else {
             return refuse(codes::METHOD_NOT_FOUND, &format!("Method not found: {}", excerpt(method)));

@@ -338,6 +338,10 @@ impl Session {
         notice: &Notice<'_>,
         edits: &[(Span, &[u8])],
     ) {
+        // Nobody waits for one of many clients that does not read; its answers wait, and the news is lost.
+        if !self.hall.is_sole() && out.is_full() {
+            return;
+        }
         let added: usize = edits.iter().map(|(_, with)| with.len()).sum();
         if !fits(notice.params.len() + added) {
             return tracing::warn!(

@@ -464,7 +464,10 @@ impl Caller for Exchange {
 
     fn progress(&self, _: Ticket, notice: Notice<'_>, token: Span) {
         let state = self.state();
-        if let Phase::Open(Client { responder, token: Some(own), .. }) = &state.phase {
+        // The servers of many wait for nobody who does not read.
+        if let Phase::Open(Client { responder, token: Some(own), .. }) = &state.phase
+            && (self.hall.is_sole() || responder.waiting() <= CROWDED)
+        {
             send_notice(responder, "notifications/progress", &notice, &[(token, own)]);
         }
     }
