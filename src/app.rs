@@ -21,6 +21,7 @@ use crate::frontend::{Front, Hall, Outlet, Session};
 use crate::registry::{Parts, Registry, Ways};
 use crate::status;
 use crate::supervisor::{Ending, Supervisor, SupervisorOptions};
+use crate::transport::{AuthProvider, Transport};
 use crate::wire::Outbox;
 
 /// How long calls in flight may go on after the client has closed its end.
@@ -62,10 +63,51 @@ pub enum Ended {
     Signal(i32),
 }
 
+/// What a Switchboard is made of.
+pub struct Builder {
+    loaded: Loaded,
+    state: Option<PathBuf>,
+    clients: Clients,
+    ways: Ways,
+}
+
+impl Builder {
+    /// The folder of its state; without one, nothing is kept on disk.
+    pub fn state(self, state: PathBuf) -> Self {
+        Self { state: Some(state), ..self }
+    }
+
+    /// Whom it serves; without a word, one client on pipes.
+    pub fn clients(self, clients: Clients) -> Self {
+        Self { clients, ..self }
+    }
+
+    /// Reaches a server of the config by a transport of one's own. What else its entry says stays in force.
+    pub fn transport(mut self, server: &str, transport: Arc<dyn Transport>) -> Self {
+        self.ways.transports.insert(server.into(), transport);
+        self
+    }
+
+    /// Shows a server of the config credentials of one's own.
+    pub fn auth(mut self, server: &str, provider: Arc<dyn AuthProvider>) -> Self {
+        self.ways.auth.insert(server.into(), provider);
+        self
+    }
+
+    /// Builds everything; starts no server. Must be called inside a runtime.
+    pub fn build(self) -> Switchboard {
+        Switchboard::new(self)
+    }
+}
+
 impl Switchboard {
-    /// Builds everything; starts no server. `state` is the folder of its state; without one, nothing is kept on disk.
-    /// Must be called inside a runtime.
-    pub fn new(loaded: Loaded, state: Option<PathBuf>, clients: Clients) -> Self {
+    /// Begins with a config.
+    pub fn builder(loaded: Loaded) -> Builder {
+        Builder { loaded, state: None, clients: Clients::Sole, ways: Ways::default() }
+    }
+
+    fn new(builder: Builder) -> Self {
+        let Builder { loaded, state, clients, ways } = builder;
         let secrets = loaded.config.secrets().iter().map(|secret| secret.expose().to_owned()).collect();
         let supervisor = Supervisor::new(SupervisorOptions {
             logs: state.as_ref().map(|state| state.join("logs")),
@@ -89,7 +131,7 @@ impl Switchboard {
             supervisor,
             own_tools: vec![Bytes::from(status::tool_definition())],
             state,
-            ways: Ways::default(),
+            ways,
         };
         let audience = Arc::clone(&hall) as Arc<dyn Audience>;
         let registry = Registry::open(parts, &audience);
@@ -114,7 +156,7 @@ impl Switchboard {
         W: AsyncWrite + Unpin + Send + 'static,
     {
         let outbox = Arc::new(Outbox::new(OUTBOX_LIMIT));
-        let session = Session::new(&self.hall, Outlet::Stream(Arc::clone(&outbox)));
+        let session = Session::new(&self.hall, Outlet::Stream(Arc::clone(&outbox)), None);
         let writing = {
             let outbox = Arc::clone(&outbox);
             tokio::spawn(async move { outbox.write_to(&mut output).await })
@@ -166,6 +208,8 @@ pub async fn serve_http(switchboard: Switchboard, face: Face, stdio: Option<Stdi
     let mut signal = Box::pin(signals()?);
     let Switchboard { hall, registry } = switchboard;
     let shutdown = CancellationToken::new();
+    // Nobody probes a server that listens: its servers may as well be ready when the first client comes.
+    hall.open_doors();
     let serving = tokio::spawn(face.run(shutdown.clone()));
     let beside = stdio.map(|stdio| {
         let hall = Arc::clone(&hall);
@@ -187,7 +231,7 @@ pub async fn serve_http(switchboard: Switchboard, face: Face, stdio: Option<Stdi
 async fn beside(hall: Arc<Hall>, stdio: Stdio) {
     let Stdio { input, mut output, flags } = stdio;
     let outbox = Arc::new(Outbox::new(OUTBOX_LIMIT));
-    let session = Session::new(&hall, Outlet::Stream(Arc::clone(&outbox)));
+    let session = Session::new(&hall, Outlet::Stream(Arc::clone(&outbox)), None);
     let writing = async { outbox.write_to(&mut output).await };
     let reading = async {
         let read = read_client(&session, input).await;

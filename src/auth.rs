@@ -18,6 +18,7 @@ mod challenge;
 mod discovery;
 mod flow;
 mod guard;
+mod held;
 mod http_client;
 mod login;
 mod pkce;
@@ -130,13 +131,17 @@ fn secret_of(config: &ServerConfig, login: &Login) -> Option<Secret> {
 /// A command about a server's login, as one can paste it into a shell.
 fn command(what: &str, server: &ServerName) -> String {
     let name = server.as_str();
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-    let quoted = match !name.is_empty() && !name.starts_with('-') && name.chars().all(plain) {
-        true => name.to_owned(),
-        false if name.starts_with('-') => format!("-- '{}'", name.replace('\'', r"'\''")),
-        false => format!("'{}'", name.replace('\'', r"'\''")),
-    };
-    format!("switchboard auth {what} {quoted}")
+    let before = if name.starts_with('-') { "-- " } else { "" };
+    format!("switchboard auth {what} {before}{}", quoted(name))
+}
+
+/// A word for a shell. Names of permissions come from strangers, and people paste what we print.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "._:/-".contains(letter);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
 }
 
 /// "Run `switchboard auth login NAME`", with the first word as it is given.
@@ -154,5 +159,43 @@ impl Target {
             kind: RemoteKind::Auto,
             ca: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod door {
+    use super::*;
+    use crate::config::RemoteLaunch;
+
+    #[test]
+    fn commands_can_be_pasted() {
+        for (name, expected) in [
+            ("files", "switchboard auth login files"),
+            ("my server", "switchboard auth login 'my server'"),
+            ("it's; rm", r"switchboard auth login 'it'\''s; rm'"),
+            ("-x", "switchboard auth login -- -x"),
+        ] {
+            assert_eq!(command("login", &name.into()), expected);
+        }
+    }
+
+    #[test]
+    fn who_can_be_logged_in_to() {
+        let resource = |url: &str| {
+            let mut config = ServerConfig::stdio("a", "x", &[]);
+            let url = url.to_owned();
+            let remote = RemoteLaunch { url, kind: RemoteKind::Auto, headers: Vec::new(), ca: None };
+            config.launch = Launch::Remote(remote);
+            Target::of(&config).map(|target| target.resource())
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(resource("https://A.example/mcp?key=secret"), some("https://a.example/mcp"));
+        assert_eq!(resource("https://a.example"), some("https://a.example"));
+        assert_eq!(resource("HTTPS://a.example:443/"), some("https://a.example"));
+        assert_eq!(resource("wss://a.example:8443/x/"), some("https://a.example:8443/x/"));
+        for url in ["unix:///x", "http+unix://x/y", "https://", "nonsense"] {
+            assert_eq!(resource(url), None, "{url}");
+        }
+        assert!(Target::of(&ServerConfig::stdio("a", "x", &[])).is_none());
     }
 }

@@ -8,7 +8,7 @@
 //! Texts are taken as checked (see [`json::check`](crate::wire::json::check)); over others the functions
 //! give a useless answer, but never panic.
 
-pub mod cache;
+mod cache;
 pub mod capabilities;
 pub mod content;
 pub mod definition;
@@ -17,6 +17,7 @@ pub mod elicitation;
 pub mod error;
 pub mod input_required;
 pub mod meta;
+pub mod mirror;
 pub mod question;
 pub mod request;
 pub mod result;

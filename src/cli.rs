@@ -13,19 +13,19 @@ pub mod exit;
 pub mod explain;
 pub mod inside;
 pub mod lists;
+pub mod mock;
 pub mod serve;
 pub mod suggest;
 pub mod terminal;
 
 use std::ffi::OsStr;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::cli::terminal::Paint;
-use crate::mock;
 use crate::supervisor;
 
 /// One MCP server in front of all of yours.
@@ -75,11 +75,8 @@ enum Command {
     /// Look at the config: validate, show, schema, path
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Run a scriptable MCP server on stdin and stdout, for tests and demos
-    Mock {
-        /// The script, in YAML
-        script: PathBuf,
-    },
+    /// Run a scriptable MCP server, on stdin and stdout or at an address, for tests and demos
+    Mock(mock::MockArgs),
     /// Print the completion script for a shell
     Completions {
         /// The shell
@@ -110,7 +107,7 @@ pub fn main() -> ExitCode {
         Some(Command::Auth(command)) => auth::run(&global, command),
         Some(Command::Completions { shell }) => completions::run(shell).into(),
         Some(Command::Config(command)) => config::run(command, global.config),
-        Some(Command::Mock { script }) => run_mock(&script),
+        Some(Command::Mock(args)) => mock::run(&args),
         None if std::io::stdin().is_terminal() => {
             exit::print_out(&short_help());
             exit::OK.into()
@@ -134,16 +131,6 @@ fn short_help() -> String {
     )
 }
 
-fn run_mock(script: &Path) -> ExitCode {
-    match mock::load(script) {
-        Ok(script) => mock::run_stdio(script),
-        Err(failure) => {
-            exit::print_err(&format!("error: {failure}"));
-            exit::BAD_CONFIG.into()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +139,22 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_address_for_http_may_be_left_out_and_must_be_one() {
+        let http = |arguments: &[&str]| {
+            let arguments = ["switchboard", "serve"].iter().chain(arguments);
+            match Cli::try_parse_from(arguments).ok()?.command {
+                Some(Command::Serve(args)) => Some(args.http.map(|address| address.map(|a| a.to_string()))),
+                _ => None,
+            }
+        };
+        assert_eq!(http(&[]), Some(None));
+        assert_eq!(http(&["--http"]), Some(Some(None)));
+        assert_eq!(http(&["--http", "--strict"]), Some(Some(None)));
+        assert_eq!(http(&["--http", "7710"]), Some(Some(Some("127.0.0.1:7710".to_owned()))));
+        assert_eq!(http(&["--http", "nowhere"]), None);
     }
 
     #[test]

@@ -15,9 +15,11 @@ mod incoming;
 mod modern;
 mod outlet;
 mod pending;
+mod private;
 mod route;
 mod session;
 pub mod stdio;
+mod tasks;
 mod visit;
 
 pub use hall::Hall;

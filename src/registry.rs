@@ -4,6 +4,8 @@
 //! replaced when a server shows something else. It decides when servers are started and when a first list is complete;
 //! it never looks at a call.
 
+mod instance;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -24,6 +26,8 @@ use crate::protocol::{Level, ListKind, Revision};
 use crate::supervisor::{Ending, Supervisor};
 use crate::transport::{self, AuthProvider, Patience, Transport};
 use crate::wire::json;
+
+pub use instance::Instance;
 
 /// How many servers may start at once.
 const PARALLEL_STARTS: usize = 4;

@@ -2,7 +2,11 @@
 //!
 //! A [`Transport`] is made once for a server and opens a [`Connection`] for every generation of it. In go whole messages,
 //! each one JSON-RPC object without a line break; out come the server's. A transport never looks at what a message means
-//! for MCP beyond what its own headers and streams need, and it never sends a message twice.
+//! for MCP beyond what its own headers and streams need, and it never sends a message twice, but after a refusal for want
+//! of credentials.
+//!
+//! [`remote`] makes the transport for a server at an address: Streamable HTTP (every revision) and HTTP with SSE, over
+//! TCP or a Unix socket; WebSocket; lines on a Unix socket. Child processes belong to the supervisor.
 //!
 //! To add a transport, implement [`Transport`] and [`Peer`] and hand the transport to `Switchboard::with_transport`;
 //! `examples/custom_transport.rs` is a complete one.
@@ -26,6 +30,8 @@ pub mod header_params;
 mod http;
 mod no_auth;
 mod patience;
+#[cfg(test)]
+mod test_support;
 pub mod tls;
 #[cfg(unix)]
 mod unix;

@@ -1,4 +1,4 @@
-//! Bytes in, bytes out: lines, raw JSON, envelopes, ids and the queues in front of every writer.
+//! Bytes in, bytes out: lines, event streams, raw JSON, envelopes, ids and the queues in front of every writer.
 //!
 //! In come chunks of bytes from a pipe; out go lines whose JSON has been checked once and whose envelope (id, method,
 //! and where `params`, `result` or `error` stand) is known. Payloads stay raw: nothing here builds a tree of values.

@@ -1,6 +1,8 @@
 //! The command line, as people and scripts use it: the program itself, in a folder of its own, with mock servers.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what stands around the tests is a test, too")]
 
+#[path = "cli/auth.rs"]
+mod auth;
 #[path = "cli/call.rs"]
 mod call;
 #[path = "cli/check.rs"]

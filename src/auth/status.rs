@@ -112,9 +112,8 @@ pub fn status(config: &ServerConfig, store: &AuthStore) -> Result<AuthStatus, Fa
     } else if own {
         status.state = LoginState::LoggedIn;
     }
-    // The server wants more than this login has.
-    let lacks = |scope: &String| !login.requested.contains(scope);
-    if record.asked.is_some_and(|asked| asked.scopes.iter().any(lacks)) && !own {
+    // Since this login was made or renewed, the server has refused it or asked for more than it has.
+    if record.asked.is_some() && !own {
         status.state = LoginState::NeedsLogin;
     }
     status.issuer = Some(login.issuer);

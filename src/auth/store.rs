@@ -252,7 +252,8 @@ fn inode(_: &fs::Metadata) -> u64 {
     0
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

@@ -6,12 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::backend::{Backend, handshake::Greeting};
+use crate::bridge::mirror;
 use crate::bridge::result::check_final;
 use crate::catalog::Offering;
 use crate::config::{Launch, RemoteKind};
 use crate::failure::{Code, Failure};
 use crate::protocol::{ListKind, Method, codes};
-use crate::transport::header_params;
 use crate::wire::{Body, json};
 
 /// How long one page may take.
@@ -123,7 +123,7 @@ fn marks_count(backend: &Backend, greeting: &Greeting) -> bool {
 
 /// A tool whose marks for headers break the rules must not be used (MCP 2026-07-28, "Streamable HTTP", Custom Headers).
 fn has_usable_marks(backend: &Backend, tool: &[u8]) -> bool {
-    let Some(why) = header_params::invalid(tool) else { return true };
+    let Some(why) = mirror::invalid(tool) else { return true };
     let name = json::get(tool, "name").and_then(|span| json::string(span.of(tool))).unwrap_or_default();
     tracing::warn!(server = %backend.name(), tool = %name, why, "a tool was left out: its `x-mcp-header` marks are invalid");
     false

@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 
-use crate::bridge::cache::{CacheHints, is_cacheable};
 use crate::bridge::content::{downgrade, text_block};
 use crate::bridge::edit::{Edit, change_elements, member};
 use crate::bridge::meta;
 use crate::protocol::meta::SERVER_INFO;
 use crate::protocol::{Method, Revision, StructuredContent};
 use crate::wire::json::{self, Kind};
+
+pub use crate::bridge::cache::{CacheHints, CacheScope, is_cacheable};
 
 /// A modern result that does not answer the request (`resultType`, MCP 2026-07-28, "Base protocol").
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,7 +179,6 @@ pub fn may_need_input(method: Method) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bridge::cache::CacheScope;
     use crate::bridge::testing::{any_object, merged, parse, revision, text};
     use proptest::prelude::*;
     use serde_json::{Value, json};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::app::{Clients, Switchboard};
+use crate::app::Switchboard;
 use crate::backend::{Backend, State};
 use crate::cli::client::Client;
 use crate::cli::exit::{self, Exit};
@@ -118,7 +118,7 @@ impl Setup {
         };
         let exit = runtime.block_on(async {
             let settings = loaded.settings.clone();
-            let switchboard = Switchboard::new(loaded, Some(locations.state), Clients::Sole);
+            let switchboard = Switchboard::builder(loaded).state(locations.state).build();
             let registry = Arc::clone(switchboard.registry());
             let (ours, theirs) = tokio::io::duplex(PIPE);
             let (input, output) = tokio::io::split(theirs);

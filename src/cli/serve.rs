@@ -2,12 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::app::{Clients, Ended, Switchboard, serve_http, serve_stdio};
+use crate::app::{Builder, Clients, Ended, Switchboard, serve_http, serve_stdio};
 use crate::cli::{Global, exit};
-use crate::config::{self, Environment, Loaded};
+use crate::config::{self, Environment};
 use crate::failure::Failure;
 use crate::frontend::http::{Face, Settings};
 use crate::frontend::stdio::{Stdio, is_held};
@@ -21,7 +20,6 @@ pub struct ServeArgs {
     strict: bool,
     /// Serve over HTTP at this address instead of on stdin and stdout [default: `http.listen` of the config]
     #[arg(long, value_name = "ADDR", num_args = 0..=1, value_parser = config::parse_listen)]
-    #[expect(clippy::option_option, reason = "not given, given without an address, given with one")]
     pub http: Option<Option<SocketAddr>>,
 }
 
@@ -58,12 +56,12 @@ pub fn run(global: &Global, args: &ServeArgs) -> ExitCode {
         }
     };
     let ended = runtime.block_on(async {
-        let state = Some(locations.state.clone());
+        let builder = Switchboard::builder(loaded).state(locations.state.clone());
         match face {
-            Some(settings) => over_http(loaded, state, settings).await,
+            Some(settings) => over_http(builder, settings).await,
             None => {
                 let stdio = Stdio::take()?;
-                serve_stdio(Switchboard::new(loaded, state, Clients::Sole), stdio).await.map(Ok)
+                serve_stdio(builder.build(), stdio).await.map(Ok)
             }
         }
     });
@@ -86,13 +84,9 @@ pub fn run(global: &Global, args: &ServeArgs) -> ExitCode {
 }
 
 /// Over HTTP many clients are served, and beside them the one on our stdin, if somebody holds its other end.
-async fn over_http(
-    loaded: Loaded,
-    state: Option<PathBuf>,
-    settings: Settings,
-) -> io::Result<Result<Ended, Failure>> {
+async fn over_http(builder: Builder, settings: Settings) -> io::Result<Result<Ended, Failure>> {
     let stdio = if is_held(&io::stdin()) { Some(Stdio::take()?) } else { None };
-    let switchboard = Switchboard::new(loaded, state, Clients::Many);
+    let switchboard = builder.clients(Clients::Many).build();
     let face = match Face::bind(settings, switchboard.front()).await {
         Ok(face) => face,
         Err(failure) => return Ok(Err(failure)),

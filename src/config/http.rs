@@ -68,7 +68,7 @@ pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
 impl Resolver<'_> {
     /// The block `http:`. A block with any error is none at all: a token that could not be read must not turn into a
     /// door without a lock.
-    pub(super) fn http_face(&mut self, effective: &Node) -> Result<HttpFace, Problem> {
+    pub(super) fn http_face(&mut self, effective: &Node) -> Result<HttpFace, Box<Problem>> {
         let mark = self.reporter.mark();
         let default = HttpFace::default();
         let whole = |key: &str| effective.at(key).and_then(Node::as_whole);
@@ -94,7 +94,7 @@ impl Resolver<'_> {
                 .unwrap_or(default.max_sessions),
         };
         match self.reporter.errors_since(mark).next() {
-            Some(problem) => Err(problem.clone()),
+            Some(problem) => Err(Box::new(problem.clone())),
             None => Ok(face),
         }
     }

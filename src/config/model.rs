@@ -21,7 +21,7 @@ pub struct Config {
     /// How the merged catalogue is shown.
     pub expose: Expose,
     /// How clients are served over HTTP, or why they cannot be: nothing is guessed about who may come in.
-    pub http: Result<HttpFace, Problem>,
+    pub http: Result<HttpFace, Box<Problem>>,
     /// False if the config (or `PROXY_ENABLED`) says to serve no server at all. All entries are
     /// [`Entry::Disabled`] then.
     pub enabled: bool,
@@ -245,7 +245,7 @@ pub struct Expose {
 impl Config {
     /// What remains of a config file that cannot be read: no servers, and no face whose tokens nobody knows.
     pub(super) fn unreadable(problem: &Problem) -> Self {
-        Self { http: Err(problem.clone()), ..Self::default() }
+        Self { http: Err(Box::new(problem.clone())), ..Self::default() }
     }
 
     /// Values that no log, error or status may contain, longest first.

@@ -71,7 +71,7 @@ pub(super) fn resolve(
     let config = Config {
         servers: resolved.into_iter().map(|server| server.into_entry()).collect(),
         expose: expose(&effective),
-        http: http_error.map_or(http, Err),
+        http: http_error.map_or(http, |problem| Err(Box::new(problem))),
         enabled,
         secrets: resolver.redactions.into_secrets(),
     };

@@ -12,15 +12,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bridge::capabilities::WIDEST;
-use crate::call::{Ask, AskKey, AskKind, Audience, InFlight, Introduction, NotAsked, Notice};
+use crate::call::{Ask, AskKey, AskKind, Audience, Caller, InFlight, Introduction, NotAsked, Notice};
 use crate::catalog::Catalog;
 use crate::frontend::modern::listen::Listener;
-use crate::frontend::modern::lists::PATIENCE;
+use crate::frontend::modern::lists::{PATIENCE, SHARED_PATIENCE};
 use crate::frontend::modern::parked::Parked;
 use crate::frontend::modern::seal::Seal;
 use crate::frontend::session::Session;
 use crate::names::ServerName;
-use crate::protocol::Revision;
+use crate::protocol::{Level, Revision};
 use crate::registry::Registry;
 use crate::wire::{Body, Span, json};
 
@@ -58,6 +58,11 @@ impl Hall {
         })
     }
 
+    /// Whether there is, and will be, only one client.
+    pub(super) fn is_sole(&self) -> bool {
+        self.is_sole
+    }
+
     /// Gives the hall its servers. Once, before the first client.
     pub fn attach(&self, registry: Arc<Registry>) {
         let _ = self.registry.set(registry);
@@ -77,10 +82,15 @@ impl Hall {
     pub(super) fn begin(&self, first: Introduction) {
         let introduction = if self.is_sole { first } else { anybody() };
         let introduction = self.introduction.get_or_init(|| introduction);
-        self.patience.get_or_init(|| Instant::now() + PATIENCE);
+        self.patience.get_or_init(|| Instant::now() + if self.is_sole { PATIENCE } else { SHARED_PATIENCE });
         if let Some(registry) = self.registry() {
             registry.begin(introduction);
         }
+    }
+
+    /// Sets the servers going before anybody has come.
+    pub fn open_doors(&self) {
+        self.begin(anybody());
     }
 
     pub(super) fn enter(&self, session: &Arc<Session>) {
@@ -91,6 +101,11 @@ impl Hall {
 
     pub(super) fn leave(&self, session: &Session) {
         self.sessions().retain(|known| known.upgrade().is_some_and(|known| !std::ptr::eq(&*known, session)));
+    }
+
+    /// The least severe log messages that anybody who is connected wants to see; `None` if nobody has said anything.
+    pub(super) fn level(&self) -> Option<Level> {
+        self.present().iter().filter_map(|session| session.level()).min()
     }
 
     /// Until when first lists wait for new servers, once anybody has needed them.

@@ -16,7 +16,7 @@ use crate::frontend::answer::{Answer, excerpt};
 use crate::frontend::batch::Batch;
 use crate::frontend::pending::{Back, Request};
 use crate::frontend::session::Session;
-use crate::protocol::{Era, Method, Revision, codes, meta};
+use crate::protocol::{Era, Method, Revision, TaskMethod, codes, meta};
 use crate::registry::Registry;
 use crate::wire::{Fault, Id, Line, Message, Span, envelope, json};
 use places::Places;
@@ -137,7 +137,8 @@ impl Session {
                     "a request of this revision must not be part of a batch",
                 );
             }
-            return self.hall.serve_modern(&incoming, id, method, &self.scope, None);
+            let principal = self.principal().map(Arc::from);
+            return self.hall.serve_modern(&incoming, id, method, &self.scope, principal);
         }
         let Some(method) = Method::parse(method) else {
             return refuse(codes::METHOD_NOT_FOUND, &format!("Method not found: {}", excerpt(method)));
@@ -185,13 +186,15 @@ impl Session {
             | Method::Unsubscribe
             | Method::Complete => self.relay_request(&registry, id, &incoming, method),
             Method::List(kind) => self.list(&registry, id, &incoming, kind),
-            Method::SetLevel => self.set_level(&registry, id, &incoming),
+            Method::SetLevel => self.set_level(id, &incoming),
             Method::Initialize => self.initialize(&registry, id, &incoming),
             Method::Ping => self.at_once(id, &incoming, method, &Answer::result("{}")),
-            Method::Task(_) => {
-                let answer = Answer::error(codes::METHOD_NOT_FOUND, "tasks are not offered");
+            Method::Task(TaskMethod::List) => {
+                let answer =
+                    Answer::error(codes::METHOD_NOT_FOUND, "the tasks of several servers cannot be listed");
                 self.at_once(id, &incoming, method, &answer);
             }
+            Method::Task(_) => self.relay_request(&registry, id, &incoming, method),
             // Refused before: they are of the other era.
             Method::Discover | Method::Listen => {}
         }
@@ -214,6 +217,7 @@ impl Session {
             token: None,
             server: None,
             rewrites: false,
+            task: false,
             limit: usize::MAX,
             uri: None,
             back: incoming.back.clone(),
@@ -266,8 +270,11 @@ impl Session {
                 }
             }
             "notifications/roots/list_changed" => {
-                if let Some(registry) = self.registry() {
-                    registry.notify_all(method, params.map(|span| span.of(line)));
+                let params = params.map(|span| span.of(line));
+                self.private.all().iter().for_each(|own| own.notify(method, params));
+                // Servers that many share have none of anybody's roots.
+                if let Some(registry) = self.registry().filter(|_| self.hall.is_sole()) {
+                    registry.notify_all(method, params);
                 }
             }
             "notifications/initialized" => self.ready(),
@@ -296,7 +303,7 @@ impl Session {
         else {
             return;
         };
-        if let Some(backend) = request.server.and_then(|server| self.registry()?.backend(&server).cloned()) {
+        if let Some(backend) = request.server.and_then(|server| self.backend(&server)) {
             backend.cancel(self.caller_id(), ticket, reason.as_deref());
         }
     }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::backend::Backend;
 use crate::bridge;
 use crate::call::{Ask, AskKey, Caller, CallerId, Introduction, NotAsked, Notice, Reply, Ticket};
 use crate::catalog::Catalog;
@@ -16,6 +17,7 @@ use crate::failure::{Code, Failure};
 use crate::frontend::answer::Answer;
 use crate::frontend::modern::scope::Scope;
 use crate::frontend::pending::{Question, Request, Requests};
+use crate::frontend::private::Private;
 use crate::frontend::{Hall, MAX_MESSAGE, Outlet};
 use crate::names::ServerName;
 use crate::protocol::{Level, Method, Revision};
@@ -28,11 +30,15 @@ const CROWDED: usize = 1 << 20;
 /// One client of ours that began with `initialize`, or may still do so.
 pub struct Session {
     id: CallerId,
+    /// Who the client is by its token, over HTTP.
+    principal: Option<Arc<str>>,
     pub(super) hall: Arc<Hall>,
     /// Where everything goes that belongs to no request of the client.
     pub(super) out: Outlet,
     /// The requests of the modern era on the same connection.
     pub(super) scope: Arc<Scope>,
+    /// The servers of this session alone.
+    pub(super) private: Private,
     /// The revision of the client, once it has introduced itself.
     revision: OnceLock<&'static Revision>,
     pub(super) state: Mutex<State>,
@@ -66,12 +72,14 @@ pub(super) struct Greeted {
 
 impl Session {
     /// A session in a hall; what belongs to no request goes to `out`.
-    pub fn new(hall: &Arc<Hall>, out: Outlet) -> Arc<Self> {
+    pub fn new(hall: &Arc<Hall>, out: Outlet, principal: Option<Arc<str>>) -> Arc<Self> {
         let session = Arc::new(Self {
             id: CallerId::fresh(),
+            principal,
             hall: Arc::clone(hall),
             out,
             scope: Arc::default(),
+            private: Private::default(),
             revision: OnceLock::new(),
             state: Mutex::new(State {
                 requests: Requests::default(),
@@ -102,6 +110,10 @@ impl Session {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn principal(&self) -> Option<&str> {
+        self.principal.as_deref()
     }
 
     pub(super) fn caller_id(&self) -> CallerId {
@@ -158,16 +170,32 @@ impl Session {
             let mut state = self.state();
             (state.requests.close_all(), std::mem::take(&mut state.subscriptions))
         };
-        let Some(registry) = self.registry() else { return };
         for (ticket, request) in requests {
-            if let Some(backend) = request.server.and_then(|server| registry.backend(&server)) {
+            if let Some(backend) = request.server.and_then(|server| self.backend(&server)) {
                 backend.cancel(self.id, ticket, Some("the client has left"));
             }
         }
         for (server, uri) in followed {
-            if let Some(backend) = registry.backend(&server) {
+            if let Some(backend) = self.backend(&server) {
                 backend.unsubscribed(&uri);
             }
+        }
+        self.private.end();
+        self.hall.leave(self);
+        self.level_changed();
+    }
+
+    /// The server of this name, as this session uses it.
+    pub(super) fn backend(&self, server: &ServerName) -> Option<Arc<Backend>> {
+        self.private.find(server).or_else(|| self.registry()?.backend(server).cloned())
+    }
+
+    /// Tells servers how severe log messages must be that anybody wants.
+    pub(super) fn level_changed(&self) {
+        let (Some(registry), Some(level)) = (self.registry(), self.hall.level()) else { return };
+        registry.set_level(level);
+        for backend in self.private.all() {
+            backend.set_level(self.level().unwrap_or(level));
         }
     }
 
@@ -234,13 +262,19 @@ impl Session {
         let result = translated.as_deref().unwrap_or_else(|| span.of(line));
         let size = result.len();
         if size > request.limit.min(MAX_MESSAGE - ENVELOPE) {
-            let answer = Answer::failure(request.method, &too_large(request.server.as_ref(), size));
-            return self.deliver(request, |line| answer.write(line, request.id.as_bytes()));
+            return self.refuse_size(request, size);
         }
-        match self.rewritten(request, result).or(translated) {
+        let task = request.server.as_ref().filter(|_| request.task);
+        let task = task.and_then(|server| self.hall.with_our_task(server, self.principal(), result));
+        match task.or_else(|| self.rewritten(request, result)).or(translated) {
             Some(text) => self.relay(request, &text, "result", Span { start: 0, end: text.len() }),
             None => self.relay(request, line, "result", span),
         }
+    }
+
+    fn refuse_size(&self, request: &Request, size: usize) {
+        let answer = Answer::failure(request.method, &too_large(request.server.as_ref(), size));
+        self.deliver(request, |line| answer.write(line, request.id.as_bytes()));
     }
 
     /// The client's revision, if texts of `from` may hold what it does not know.
@@ -278,7 +312,7 @@ impl Session {
 
     /// Notes that the client follows a resource, or no longer does.
     pub(super) fn follow(&self, server: &ServerName, uri: &str, follows: bool) {
-        let Some(backend) = self.registry().and_then(|all| all.backend(server)) else { return };
+        let Some(backend) = self.backend(server) else { return };
         let key = (server.clone(), uri.to_owned());
         let mut state = self.state();
         let changed =
@@ -304,6 +338,10 @@ impl Session {
         notice: &Notice<'_>,
         edits: &[(Span, &[u8])],
     ) {
+        // Nobody waits for one of many clients that does not read; its answers wait, and the news is lost.
+        if !self.hall.is_sole() && out.is_full() {
+            return;
+        }
         let added: usize = edits.iter().map(|(_, with)| with.len()).sum();
         if !fits(notice.params.len() + added) {
             return tracing::warn!(
@@ -388,6 +426,7 @@ impl Caller for Session {
                 self.note_subscription(&request);
                 self.result(&request, reply.line, span, reply.revision);
             }
+            Body::Error(span) if !fits(span.len()) => self.refuse_size(&request, span.len()),
             Body::Error(span) => match self.translated_error(&request, span.of(reply.line), reply.revision) {
                 Some(text) => self.relay(&request, &text, "error", Span { start: 0, end: text.len() }),
                 None => self.relay(&request, reply.line, "error", span),

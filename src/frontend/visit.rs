@@ -1,5 +1,6 @@
 //! Clients that come over HTTP, shown into the hall.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +13,8 @@ use crate::frontend::incoming::places::Places;
 use crate::frontend::modern::scope::Scope;
 use crate::frontend::pending::Back;
 use crate::frontend::{Outlet, Session};
-use crate::wire::{Id, Mailbox, Message, envelope, json};
+use crate::protocol::Revision;
+use crate::wire::{Id, Line, Mailbox, Message, envelope, json};
 
 /// How many bytes may wait for a client that does not read its stream.
 const STREAM_LIMIT: usize = 8 << 20;
@@ -29,15 +31,15 @@ struct Visit {
 struct One(Arc<Scope>);
 
 impl House for Front {
-    fn begin(&self, _client: &Principal) -> Arc<dyn Visitor> {
+    fn begin(&self, client: &Principal) -> Arc<dyn Visitor> {
         let stream = Arc::new(Mailbox::new(STREAM_LIMIT));
-        let session = Session::new(&self.0, Outlet::from(Arc::clone(&stream)));
+        let session = Session::new(&self.0, Outlet::from(Arc::clone(&stream)), client.name.clone());
         Arc::new(Visit { session, stream })
     }
 
     fn serve(&self, message: Bytes, client: &Principal, answers: Arc<Mailbox>) -> Box<dyn Exchange> {
         let scope = Arc::<Scope>::default();
-        let line = one_line(message);
+        let line = message;
         let back = Back { out: Outlet::from(answers), batch: None };
         if let Ok(Message::Request { id: place, method, params }) = envelope::from_client(&line)
             && let Some(id) = Id::new(place.of(&line))
@@ -50,21 +52,30 @@ impl House for Front {
         Box::new(One(scope))
     }
 
-    fn input_schema(&self, tool: &str) -> Option<Bytes> {
-        let catalog = self.0.catalog()?;
-        let definition = &catalog.tool(tool)?.definition;
-        let schema = json::get(definition, "inputSchema")?;
-        Some(definition.slice(schema.start..schema.end))
+    fn definition(&self, tool: &str) -> Option<Bytes> {
+        Some(self.0.catalog()?.tool(tool)?.definition.clone())
     }
 }
 
 impl Visitor for Visit {
     fn take(&self, message: Bytes, answers: Arc<Mailbox>) {
-        self.session.message(one_line(message), Outlet::from(answers));
+        self.session.message(message, Outlet::from(answers));
+    }
+
+    fn take_on_stream(&self, message: Bytes) {
+        self.session.line(Line::Whole(message));
     }
 
     fn stream(&self) -> Arc<Mailbox> {
         Arc::clone(&self.stream)
+    }
+
+    fn revision(&self) -> Option<&'static Revision> {
+        self.session.revision()
+    }
+
+    fn drained(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.session.drained())
     }
 
     fn end(&self) {
@@ -83,16 +94,4 @@ impl Drop for One {
     fn drop(&mut self) {
         self.0.cancel_all("the client closed the connection");
     }
-}
-
-/// A message as one line. A line break in JSON can only stand between its tokens, where a space says the same.
-fn one_line(message: Bytes) -> Bytes {
-    if memchr::memchr2(b'\n', b'\r', &message).is_none() {
-        return message;
-    }
-    let mut line = message.to_vec();
-    for byte in line.iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')) {
-        *byte = b' ';
-    }
-    line.into()
 }

@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::http::reading::settings;
 use super::items::items;
 use super::node::{Kind, Node};
 use super::problems::{Problem, Problems, ScriptError};
 use super::revision::{LEGACY, MODERN, Revisions, is_revision};
-use super::script::{
-    Cache, Completion, Cursor, Eof, Grandchild, Pages, Plan, Reaction, Script, ServerInfo, Signal,
-};
+use super::script::{Cache, Completion, Cursor, Eof, Grandchild, Pages, Plan, Script, ServerInfo, Signal};
+use super::step::Reaction;
 use super::steps::{Moment, reaction};
 
 const TOP_KEYS: &[&str] = &[
     "server",
     "revisions",
     "cache",
+    "http",
     "tools",
     "prompts",
     "resources",
@@ -71,6 +72,7 @@ fn plan(root: &Node, problems: &mut Problems) -> Plan {
             "server" => plan.server = server(node, problems),
             "revisions" => plan.revisions = revisions(node, problems),
             "cache" => plan.cache = cache(node, problems),
+            "http" => plan.http = settings(node, problems),
             "tools" => plan.tools = items(node, "name", Moment::Tool, problems),
             "prompts" => plan.prompts = items(node, "name", Moment::Prompt, problems),
             "resources" => plan.resources = items(node, "uri", Moment::Resource, problems),

@@ -20,6 +20,7 @@ pub(super) struct Listeners {
 #[derive(Clone)]
 pub(super) struct Listener {
     number: u64,
+    session: u64,
     /// The id of the request that opened the stream, as it was written.
     pub(super) id: String,
     filter: Filter,
@@ -70,11 +71,17 @@ pub(super) enum Change<'c> {
 
 impl Listeners {
     /// Opens a stream; gives its number, and what tells of its end.
-    pub(super) fn open(&mut self, id: &str, filter: Filter, out: Output) -> (u64, CancellationToken) {
+    pub(super) fn open(
+        &mut self,
+        session: u64,
+        id: &str,
+        filter: Filter,
+        out: Output,
+    ) -> (u64, CancellationToken) {
         self.next += 1;
         let ended = CancellationToken::new();
         let (number, id) = (self.next, id.to_owned());
-        self.open.push(Listener { number, id, filter, out, ended: ended.clone() });
+        self.open.push(Listener { number, session, id, filter, out, ended: ended.clone() });
         (number, ended)
     }
 
@@ -82,9 +89,11 @@ impl Listeners {
         self.open.retain(|listener| listener.number != number);
     }
 
-    /// Takes all streams, so that they can be ended.
-    pub(super) fn take(&mut self) -> Vec<Listener> {
-        std::mem::take(&mut self.open)
+    /// Takes the streams of a session, or all, so that they can be ended.
+    pub(super) fn take(&mut self, session: Option<u64>) -> Vec<Listener> {
+        self.open
+            .extract_if(.., |listener| session.is_none_or(|session| listener.session == session))
+            .collect()
     }
 
     /// The streams that want to hear of this.

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use super::faces::{Face, listen};
 use super::script::{Script, Signal};
 use super::serve::{Hooks, Outcome, serve};
 use super::template::Scope;
@@ -19,9 +20,21 @@ pub fn run_stdio(script: Script) -> ExitCode {
     ExitCode::from(run(script))
 }
 
+/// Listens at `face` and serves whoever comes; says on stderr where.
+///
+/// Returns the exit code: 1 when the process could not be prepared, else what the script says.
+pub fn run_face(script: Script, face: &Face) -> ExitCode {
+    ExitCode::from(end(prepare_and_run(script, Some(face))))
+}
+
 /// Does the work of [`run_stdio`]; gives the exit code as a number.
 pub(super) fn run(script: Script) -> u8 {
-    match prepare_and_run(script) {
+    end(prepare_and_run(script, None))
+}
+
+/// Ends as the script says; gives the exit code if that is a matter of one.
+fn end(outcome: std::io::Result<Outcome>) -> u8 {
+    match outcome {
         Ok(Outcome::Ended) => 0,
         Ok(Outcome::Exit(code)) => code,
         Ok(Outcome::Crash(signal)) => die_of(signal),
@@ -33,7 +46,7 @@ pub(super) fn run(script: Script) -> u8 {
     }
 }
 
-fn prepare_and_run(script: Script) -> std::io::Result<Outcome> {
+fn prepare_and_run(script: Script, face: Option<&Face>) -> std::io::Result<Outcome> {
     let hooks = Hooks::of_process(1);
     let scope = Scope::new(hooks.environment.clone(), 1);
     let file = |template: &Option<String>| {
@@ -51,8 +64,17 @@ fn prepare_and_run(script: Script) -> std::io::Result<Outcome> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
-        let (reader, writer) = stdio.open()?;
-        Ok(serve(script, reader, writer, Hooks { start, ..hooks }).await)
+        let hooks = Hooks { start, ..hooks };
+        let Some(face) = face else {
+            let (reader, writer) = stdio.open()?;
+            return Ok(serve(script, reader, writer, hooks).await);
+        };
+        let listening = listen(script, face, hooks).await?;
+        {
+            use std::io::Write as _;
+            writeln!(std::io::stderr(), "listening on {}", listening.url)?;
+        }
+        Ok(listening.run().await)
     });
     // A read of a terminal or file may still block a helper thread; nobody waits for it.
     runtime.shutdown_background();

@@ -95,7 +95,7 @@ where
         if role == Role::Only {
             begin(&session).await;
         }
-        listen(&session, reader).await
+        listen(&session, reader, role).await
     };
     tokio::select! {
         outcome = write_all(writer, queue, survive) => outcome,
@@ -113,7 +113,7 @@ pub(super) async fn begin(session: &Arc<Session>) {
     }
 }
 
-async fn listen<R: AsyncRead + Unpin>(session: &Arc<Session>, reader: R) -> Outcome {
+async fn listen<R: AsyncRead + Unpin>(session: &Arc<Session>, reader: R, role: Role) -> Outcome {
     let mut record = record_of(&session.server);
     let mut lines = Some(Lines::of(reader));
     let mut gate = session.gate.subscribe();
@@ -131,7 +131,7 @@ async fn listen<R: AsyncRead + Unpin>(session: &Arc<Session>, reader: R) -> Outc
                         }
                         receive(session, &line).await;
                     }
-                    None => end_of_input(session).await,
+                    None => end_of_input(session, role).await,
                 },
             },
             (Gate::Closed, open) => {
@@ -160,21 +160,23 @@ pub(super) fn record_of(server: &Server) -> Option<std::fs::File> {
     .ok()
 }
 
-async fn end_of_input(session: &Arc<Session>) -> ! {
+async fn end_of_input(session: &Arc<Session>, role: Role) -> ! {
     let server = &session.server;
     match &server.plan.eof {
+        // What `eof` says is about a server that lives for one client.
+        _ if role == Role::OneOfMany => {}
         Eof::Exit => {}
         Eof::Finish => {
             // Nobody comes back for these, and open streams have no end of their own.
             server.state().rounds.clear();
-            server.end_subscriptions().await;
+            server.end_subscriptions(Some(session.number)).await;
             server.tasks.close();
             server.tasks.wait().await;
         }
         Eof::Ignore => tokio::time::sleep(LAST_RESORT).await,
         Eof::React(reaction) => react(session, reaction).await,
     }
-    server.end_subscriptions().await;
+    server.end_subscriptions(Some(session.number)).await;
     session.output.end(Outcome::Ended).await
 }
 

@@ -1,6 +1,6 @@
 //! The server: what all its sessions share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
@@ -16,6 +16,7 @@ use super::rounds::Rounds;
 use super::script::{List, Plan};
 use super::serve::{Hooks, Outcome};
 use super::session::Session;
+use super::tasks::Tasks;
 use super::template::{Environment, Scope};
 
 /// What the sessions and the running calls share.
@@ -48,6 +49,9 @@ pub(super) struct State {
     /// How many endless cursors were made.
     pub(super) cursors: u64,
     pub(super) rounds: Rounds,
+    pub(super) work: Tasks,
+    /// Pages that somebody was sent to.
+    pub(super) visited: HashSet<String>,
     pub(super) listeners: Listeners,
     /// Sessions that may be told something unasked.
     pub(super) sessions: Vec<Weak<Session>>,
@@ -91,6 +95,11 @@ impl Server {
         scope
     }
 
+    /// The path at which a face serves.
+    pub(super) fn path<'s>(&'s self, default: &'s str) -> &'s str {
+        self.plan.http.path.as_deref().unwrap_or(default)
+    }
+
     fn sessions(&self) -> Vec<Arc<Session>> {
         let mut state = self.state();
         state.sessions.retain(|session| session.strong_count() > 0);
@@ -126,9 +135,10 @@ impl Server {
         }
     }
 
-    /// Ends all open streams of `subscriptions/listen` with their result, as a server does that is about to go.
-    pub(super) async fn end_subscriptions(&self) {
-        let listeners = self.state().listeners.take();
+    /// Ends open streams of `subscriptions/listen` with their result, as a server does that is about to go: all, or
+    /// those of one session.
+    pub(super) async fn end_subscriptions(&self, session: Option<u64>) {
+        let listeners = self.state().listeners.take(session);
         for listener in listeners {
             let result = modern::dress(&self.plan, "subscriptions/listen", "{}", Some(&listener.id));
             let line = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, listener.id);

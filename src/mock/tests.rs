@@ -1,12 +1,15 @@
 //! Tests of the mock: the other side is played over in-memory pipes; where the process matters, over a real one.
 
 mod basics;
+mod faces;
 mod fixtures;
+mod http;
 mod modern;
 #[cfg(unix)]
 mod process;
 mod scripts;
 mod steps;
+mod tasks;
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};

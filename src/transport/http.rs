@@ -110,7 +110,9 @@ async fn drive(link: Arc<Link>, mut messages: mpsc::Receiver<Bytes>) {
         };
         match kind {
             Outgoing::Request(request) => {
-                link.tasks.spawn(post::request(Arc::clone(&link), request, text));
+                // Noted before anything else is read, so that a cancellation right behind it finds it.
+                let stop = link.opened(request.id, request.is_modern());
+                link.tasks.spawn(post::request(Arc::clone(&link), request, text, stop));
             }
             // What follows may depend on the server having taken it, so it is waited for.
             Outgoing::Initialized => initialized(&link, text).await,

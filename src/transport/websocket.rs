@@ -336,3 +336,6 @@ impl Peer for SocketPeer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,7 @@ mod case;
 mod cases;
 mod clients;
 mod direct;
+mod oauth;
 mod scenes;
 mod servers;
 mod side;

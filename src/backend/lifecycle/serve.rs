@@ -23,6 +23,8 @@ use crate::wire::{Outbox, json};
 
 /// Several notices of changed lists are one when they come within this time.
 const REFRESH_PAUSE: Duration = Duration::from_millis(300);
+/// The first notice after some quiet is looked at almost at once: somebody may have made what it is about and look for it.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Tools wait so long for the server's other lists, which may be slow or never come.
 const TOOLS_WAIT: Duration = Duration::from_millis(300);
 /// A list that could not be fetched is asked for again after this pause, which doubles up to a minute.
@@ -295,6 +297,8 @@ fn uri_params(uri: &str) -> Vec<u8> {
 #[derive(Default)]
 struct Stale {
     kinds: Vec<ListKind>,
+    /// When they were fetched last.
+    looked: Option<Instant>,
     due: Option<Instant>,
     /// How often in a row something could not be fetched.
     failures: u32,
@@ -312,8 +316,15 @@ impl Stale {
         }
     }
 
+    /// The server has told of changes.
+    fn told(&mut self, kinds: &[ListKind]) {
+        let is_first = self.looked.is_none_or(|looked| looked.elapsed() > 2 * REFRESH_PAUSE);
+        self.add(kinds, if is_first { FIRST_PAUSE } else { REFRESH_PAUSE });
+    }
+
     fn take(&mut self) -> Vec<ListKind> {
         self.due = None;
+        self.looked = Some(Instant::now());
         std::mem::take(&mut self.kinds)
     }
 

@@ -17,7 +17,10 @@ use crate::wire::Mailbox;
 const LIMIT: usize = 1 << 20;
 
 /// The mailbox of a request. Dropping it tells the house that nobody waits for the answers.
-pub(super) struct Inbox(Option<Arc<Mailbox>>);
+pub(super) struct Inbox {
+    mailbox: Arc<Mailbox>,
+    handed_over: bool,
+}
 
 /// How to go on.
 pub(super) enum First {
@@ -30,27 +33,23 @@ pub(super) enum First {
 impl Inbox {
     /// An empty one.
     pub(super) fn new() -> Self {
-        Self(Some(Arc::new(Mailbox::new(LIMIT))))
+        Self { mailbox: Arc::new(Mailbox::new(LIMIT)), handed_over: false }
     }
 
-    /// The mailbox, for the house.
+    /// The mailbox, for the house to fill.
     pub(super) fn mailbox(&self) -> Arc<Mailbox> {
-        self.0.as_ref().map_or_else(|| Arc::new(Mailbox::new(0)), Arc::clone)
+        Arc::clone(&self.mailbox)
     }
 
-    /// The next message.
+    /// The next message. Cancel safe.
     pub(super) async fn next(&mut self) -> Option<Bytes> {
-        match &self.0 {
-            Some(mailbox) => mailbox.next().await,
-            None => None,
-        }
+        self.mailbox.next().await
     }
 
     /// The mailbox, for somebody else to empty.
     pub(super) fn hand_over(mut self) -> Arc<Mailbox> {
-        let mailbox = self.mailbox();
-        self.0 = None;
-        mailbox
+        self.handed_over = true;
+        self.mailbox()
     }
 
     /// Waits for the first message, for a while: a client that has heard nothing at all takes the connection for dead. `answers`
@@ -84,8 +83,8 @@ impl Inbox {
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        if let Some(mailbox) = &self.0 {
-            mailbox.abandon();
+        if !self.handed_over {
+            self.mailbox.abandon();
         }
     }
 }

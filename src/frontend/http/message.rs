@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use http::StatusCode;
 
 use super::reply::Refusal;
@@ -78,8 +79,19 @@ pub(super) fn read(body: &[u8]) -> Result<Posted<'_>, Refusal> {
     }
 }
 
+/// The same message in one line. A body may be broken into lines, and a line that is passed on to a server is a message: whatever
+/// is behind the break would be another one, of the client's making.
+pub(super) fn in_one_line(body: Bytes) -> Bytes {
+    // In checked JSON a break is white space; in anything else it may be part of what is wrong, and is refused as it is.
+    if memchr::memchr2(b'\n', b'\r', &body).is_none() || json::check(&body).is_err() {
+        return body;
+    }
+    let spaced = |byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte };
+    body.iter().map(spaced).collect()
+}
+
 /// A refusal with status 400.
-pub(super) fn bad(code: i32, message: impl Into<String>) -> Refusal {
+pub(super) fn bad(code: i32, message: impl AsRef<str>) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, code, message)
 }
 
@@ -143,6 +155,15 @@ mod tests {
         ] {
             assert_eq!(outgoing(message.as_bytes()), expected, "{message}");
         }
+    }
+
+    #[test]
+    fn a_message_is_one_line() {
+        let line = |text: &'static str| in_one_line(Bytes::from_static(text.as_bytes()));
+        assert_eq!(line("{\r\n  \"a\\n\": 1\n}\n"), r#"{    "a\n": 1 } "#);
+        assert_eq!(line("{\"a\":1}"), r#"{"a":1}"#);
+        let broken = "{\"a\": \"b\nc\"}";
+        assert_eq!(line(broken), broken, "a break in a string is a fault, and stays one");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::wire::{Id, json};
 impl Session {
     pub(super) fn relay_request(
         self: &Arc<Self>,
-        registry: &Registry,
+        registry: &Arc<Registry>,
         id: Id,
         incoming: &Incoming<'_>,
         method: Method,
@@ -32,8 +32,15 @@ impl Session {
             return self.at_once(id, incoming, method, &answer);
         }
         let revision = self.revision().unwrap_or_else(Revision::newest_legacy);
-        match route::way(registry, incoming, method, revision) {
-            Ok(way) => self.forward(id, incoming, method, way),
+        let way = match method {
+            Method::Task(_) => self.hall.task_way(registry, incoming, self.principal()),
+            _ => route::way(registry, incoming, method, revision),
+        };
+        match way {
+            Ok(way) => {
+                let backend = self.own(registry, Arc::clone(&way.backend));
+                self.forward(id, incoming, method, Way { backend, ..way });
+            }
             Err(Miss::Invalid(answer)) => self.at_once(id, incoming, method, &answer),
             Err(Miss::Unknown(answer)) => self.nobody_has(id, incoming, method, &answer),
         }
@@ -56,6 +63,7 @@ impl Session {
             token: client_token,
             server: Some(way.backend.name().clone()),
             rewrites: way.rewrites,
+            task: incoming.places.task || matches!(method, Method::Task(_)),
             limit: way.backend.config().limits.result.unwrap_or(usize::MAX),
             uri: way.uri.filter(|_| subscribes),
             back: incoming.back.clone(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::bridge::cache::CacheHints;
+use crate::bridge::result::CacheHints;
 use crate::bridge::result::push_modern_members;
 use crate::frontend::hall::Hall;
 use crate::frontend::incoming::local::capabilities;
@@ -20,7 +20,7 @@ impl Hall {
         let mut text = format!(
             r#"{{"supportedVersions":[{}],"capabilities":{}"#,
             names.join(","),
-            capabilities(registry, &catalog)
+            capabilities(self, Revision::newest_modern(), registry, &catalog)
         )
         .into_bytes();
         if !catalog.instructions().is_empty() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::bridge::cache::CacheHints;
+use crate::bridge::result::CacheHints;
 use crate::bridge::result::to_modern;
 use crate::frontend::answer::Answer;
 use crate::frontend::hall::Hall;
@@ -66,6 +66,9 @@ impl Hall {
 
 /// How long a first list waits for servers that have never shown what they have.
 pub(in crate::frontend) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The same where many clients share the servers: none of them was waiting when the servers were started.
+pub(in crate::frontend) const SHARED_PATIENCE: Duration = Duration::from_secs(5);
 
 struct Waiting(CancellationToken);
 

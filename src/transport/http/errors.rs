@@ -136,19 +136,25 @@ pub(in crate::transport) fn of_status(
 
 /// A redirect that is not followed.
 pub(super) fn redirect(place: &str, from: &Url, to: &Url) -> Failure {
+    let path = plain_path(to).unwrap_or("/…");
     if from.origin() == to.origin() {
         return Failure::new(
             Code::NetRedirect,
             format!("{place} redirects in a way that no call can follow"),
         )
-        .remedy(format!("If it is right, write the path `{}` in `url`", to.path()));
+        .remedy(format!("If it is right, write the path `{path}` in `url`"));
     }
     let origin = to.origin().ascii_serialization();
     Failure::new(
         Code::NetRedirect,
         format!("{place} redirects to another origin, {origin}, which is not followed"),
     )
-    .remedy(format!("If it is right, write `{origin}{}` as `url`", to.path()))
+    .remedy(format!("If it is right, write `{origin}{path}` as `url`"))
+}
+
+/// The path of an address, if it can hold no secret: some services put keys there.
+fn plain_path(url: &Url) -> Option<&str> {
+    url.path().split('/').all(|segment| segment.len() < 16).then(|| url.path())
 }
 
 /// The beginning of what a server said, on one line; of a JSON-RPC error the message.
@@ -211,6 +217,27 @@ mod tests {
         assert_eq!(excerpt(b" \n"), None);
         let long = excerpt("ä".repeat(500).as_bytes()).unwrap();
         assert_eq!(long.chars().count(), MAX_EXCERPT + 1);
+    }
+
+    #[test]
+    fn a_redirect_tells_no_secret() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let told = |to: &str| redirect("http://a", &url("http://a/mcp"), &url(to)).to_string();
+        assert!(told("https://a/mcp/?key=1").contains("write `https://a/mcp/` as `url`"));
+        let told = told("https://a/s/0123456789abcdef0123/mcp");
+        assert!(told.contains("`https://a/…`") && !told.contains("0123"), "{told}");
+    }
+
+    #[test]
+    fn a_name_that_nobody_knows() {
+        // As the system's resolver puts it; asking it would leave this machine.
+        let error = io::Error::other("failed to lookup address information: Name or service not known");
+        let failure = unreachable(&error, false, "http://x.example");
+        assert_eq!(
+            (failure.code, failure.cause.contains("the name of http://x.example is unknown")),
+            (Code::NetUnreachable, true),
+            "{failure}"
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
 use reqwest::Response;
+use tokio_util::sync::CancellationToken;
 
 use super::client::{self, content_type};
 use super::errors::Refusal;
@@ -42,10 +43,9 @@ impl From<Refusal> for Lost {
     }
 }
 
-/// Sends a request and hands on what comes back, until it is answered, cancelled or lost.
-pub(super) async fn request(link: Arc<Link>, request: Request, text: Bytes) {
+/// Sends a request and hands on what comes back, until it is answered, lost, or told to stop.
+pub(super) async fn request(link: Arc<Link>, request: Request, text: Bytes, stop: CancellationToken) {
     let id = request.id;
-    let stop = link.opened(id, request.is_modern());
     let life = async {
         if let Err(lost) = exchange(&link, &request, text).await {
             link.fail(id, lost.failure, lost.fate).await;

@@ -6,4 +6,3 @@ mod faults;
 mod legacy;
 mod modern;
 mod network;
-mod support;

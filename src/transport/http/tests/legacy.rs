@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::support::*;
 use crate::failure::Code;
+use crate::transport::test_support::*;
 
 /// A server that gives out a session and answers everything with `{}`.
 fn plain(seen: &Seen) -> Reply {

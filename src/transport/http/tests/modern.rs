@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-use super::support::*;
+use crate::transport::test_support::*;
 
 #[tokio::test]
 async fn requests_carry_their_headers_and_no_session() {
@@ -56,6 +56,17 @@ async fn a_cancellation_closes_the_stream_and_is_not_sent() {
     gone(&writer).await;
     assert_eq!(server.seen().len(), 1);
     assert!(talk.is_silent());
+    talk.end().await;
+}
+
+#[tokio::test]
+async fn a_cancellation_right_behind_its_request_finds_it() {
+    let server = Server::start(|seen| json(result(seen.message().1, "{}"))).await;
+    let mut talk = Setup::new(server.url()).connect().await;
+    talk.ask_modern(1, "tools/call", r#""name":"q","#).await;
+    talk.cancel(1).await;
+    talk.ask_modern(2, "tools/list", "").await;
+    assert_eq!(talk.hear().await, format!("2: {}", result(2, "{}")), "nothing comes of the first");
     talk.end().await;
 }
 

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,13 +19,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 use crate::config::{RemoteKind, RemoteLaunch, Secret};
 use crate::failure::Failure;
 use crate::supervisor::Ending;
 use crate::transport::{
     AuthProvider, Connection, HeaderParams, Inbound, NoAuth, Opening, Over, Patience, Peer, Traffic,
-    Transport, remote,
+    Transport, remote, tls,
 };
 
 /// Long enough for anything here, even on a machine that is busy with other things.
@@ -32,40 +34,41 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// What the server was asked.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(in crate::transport) struct Seen {
     pub method: String,
     pub path: String,
+    pub version: http::Version,
     pub headers: http::HeaderMap,
     pub body: String,
 }
 
 impl Seen {
     /// A header, or nothing.
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(in crate::transport) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     /// The `method` and the `id` of the message.
-    pub(super) fn message(&self) -> (String, u64) {
+    pub(in crate::transport) fn message(&self) -> (String, u64) {
         let value: serde_json::Value = serde_json::from_str(&self.body).unwrap_or_default();
         (value["method"].as_str().unwrap_or_default().to_owned(), value["id"].as_u64().unwrap_or_default())
     }
 }
 
-pub(super) type Reply = http::Response<BoxBody<Bytes, io::Error>>;
+pub(in crate::transport) type Reply = http::Response<BoxBody<Bytes, io::Error>>;
 
 /// A body that is written while it is read. Dropping the sender ends it; an error breaks the connection.
-pub(super) type Writer = mpsc::UnboundedSender<io::Result<Bytes>>;
+pub(in crate::transport) type Writer = mpsc::UnboundedSender<io::Result<Bytes>>;
 
 /// An answer with this body.
-pub(super) fn reply(status: u16, kind: &str, body: impl Into<Bytes>) -> Reply {
+pub(in crate::transport) fn reply(status: u16, kind: &str, body: impl Into<Bytes>) -> Reply {
     let (response, writer) = streamed(status, kind);
     writer.send(Ok(body.into())).unwrap();
     response
 }
 
 /// An answer whose body comes bit by bit.
-pub(super) fn streamed(status: u16, kind: &str) -> (Reply, Writer) {
+pub(in crate::transport) fn streamed(status: u16, kind: &str) -> (Reply, Writer) {
     let (writer, mut pieces) = mpsc::unbounded_channel::<io::Result<Bytes>>();
     let pieces = stream::poll_fn(move |context| {
         pieces.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
@@ -78,41 +81,41 @@ pub(super) fn streamed(status: u16, kind: &str) -> (Reply, Writer) {
     (response.body(body).unwrap(), writer)
 }
 
-pub(super) fn json(body: impl Into<Bytes>) -> Reply {
+pub(in crate::transport) fn json(body: impl Into<Bytes>) -> Reply {
     reply(200, "application/json", body)
 }
 
-pub(super) fn events(body: impl Into<Bytes>) -> Reply {
+pub(in crate::transport) fn events(body: impl Into<Bytes>) -> Reply {
     reply(200, "text/event-stream", body)
 }
 
-pub(super) fn accepted() -> Reply {
+pub(in crate::transport) fn accepted() -> Reply {
     reply(202, "", "")
 }
 
-pub(super) fn with(mut reply: Reply, header: &'static str, value: &str) -> Reply {
+pub(in crate::transport) fn with(mut reply: Reply, header: &'static str, value: &str) -> Reply {
     reply.headers_mut().insert(header, value.parse().unwrap());
     reply
 }
 
 /// What a legacy server says to `initialize`.
-pub(super) fn initialized(id: u64) -> String {
+pub(in crate::transport) fn initialized(id: u64) -> String {
     format!(
         r#"{{"jsonrpc":"2.0","id":{id},"result":{{"protocolVersion":"2025-06-18","capabilities":{{}},"serverInfo":{{"name":"s","version":"1"}}}}}}"#
     )
 }
 
-pub(super) fn result(id: u64, result: &str) -> String {
+pub(in crate::transport) fn result(id: u64, result: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)
 }
 
 /// An event with this data.
-pub(super) fn event(data: &str) -> String {
+pub(in crate::transport) fn event(data: &str) -> String {
     format!("data: {data}\n\n")
 }
 
 /// A server that does what a test says.
-pub(super) struct Server {
+pub(in crate::transport) struct Server {
     pub address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     accepting: JoinHandle<()>,
@@ -125,7 +128,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    pub(super) async fn start(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+    pub(in crate::transport) async fn start(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -140,23 +143,23 @@ impl Server {
         Self { address, seen, accepting }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(in crate::transport) fn url(&self) -> String {
         format!("http://{}/mcp", self.address)
     }
 
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(in crate::transport) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
     /// Waits until what was seen satisfies a condition.
-    pub(super) async fn until(&self, condition: impl Fn(&[Seen]) -> bool) -> Vec<Seen> {
+    pub(in crate::transport) async fn until(&self, condition: impl Fn(&[Seen]) -> bool) -> Vec<Seen> {
         until(|| condition(&self.seen.lock().unwrap())).await;
         self.seen()
     }
 }
 
 /// Waits for a condition.
-pub(super) async fn until(condition: impl Fn() -> bool) {
+pub(in crate::transport) async fn until(condition: impl Fn() -> bool) {
     let waiting = async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -166,7 +169,7 @@ pub(super) async fn until(condition: impl Fn() -> bool) {
 }
 
 /// Serves one connection.
-pub(super) async fn serve<S>(
+pub(in crate::transport) async fn serve<S>(
     stream: S,
     script: Arc<impl Fn(&Seen) -> Reply + Send + Sync + 'static>,
     record: Arc<Mutex<Vec<Seen>>>,
@@ -181,6 +184,7 @@ pub(super) async fn serve<S>(
             let seen = Seen {
                 method: head.method.to_string(),
                 path: head.uri.to_string(),
+                version: head.version,
                 headers: head.headers,
                 body: String::from_utf8(body.to_vec()).unwrap(),
             };
@@ -193,7 +197,7 @@ pub(super) async fn serve<S>(
 }
 
 /// How our side is set up.
-pub(super) struct Setup {
+pub(in crate::transport) struct Setup {
     pub launch: RemoteLaunch,
     pub auth: Arc<dyn AuthProvider>,
     pub patience: Patience,
@@ -202,7 +206,7 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    pub(super) fn new(url: impl Into<String>) -> Self {
+    pub(in crate::transport) fn new(url: impl Into<String>) -> Self {
         Self {
             launch: RemoteLaunch { url: url.into(), kind: RemoteKind::Auto, headers: Vec::new(), ca: None },
             auth: Arc::new(NoAuth),
@@ -212,34 +216,37 @@ impl Setup {
         }
     }
 
-    pub(super) fn kind(mut self, kind: RemoteKind) -> Self {
+    pub(in crate::transport) fn kind(mut self, kind: RemoteKind) -> Self {
         self.launch.kind = kind;
         self
     }
 
-    pub(super) fn header(mut self, name: &str, value: &str) -> Self {
+    pub(in crate::transport) fn header(mut self, name: &str, value: &str) -> Self {
         self.launch.headers.push((name.to_owned(), Secret::new(value)));
         self
     }
 
-    pub(super) fn transport(&self) -> Result<Arc<dyn Transport>, Failure> {
+    pub(in crate::transport) fn transport(&self) -> Result<Arc<dyn Transport>, Failure> {
         remote(&self.launch, Arc::clone(&self.auth), self.patience)
     }
 
-    pub(super) async fn connect(&self) -> Talk {
+    pub(in crate::transport) async fn connect(&self) -> Talk {
         Talk::over(&*self.transport().unwrap(), self).await.unwrap()
     }
 }
 
 /// Our side of a connection.
-pub(super) struct Talk {
+pub(in crate::transport) struct Talk {
     pub outgoing: mpsc::Sender<Bytes>,
     incoming: mpsc::Receiver<Inbound>,
     pub peer: Box<dyn Peer>,
 }
 
 impl Talk {
-    pub(super) async fn over(transport: &dyn Transport, setup: &Setup) -> Result<Self, Failure> {
+    pub(in crate::transport) async fn over(
+        transport: &dyn Transport,
+        setup: &Setup,
+    ) -> Result<Self, Failure> {
         let opening = Opening {
             server: "s".into(),
             generation: 1,
@@ -251,23 +258,23 @@ impl Talk {
         Ok(Self { outgoing, incoming, peer })
     }
 
-    pub(super) async fn say(&self, text: impl Into<Bytes>) {
+    pub(in crate::transport) async fn say(&self, text: impl Into<Bytes>) {
         self.outgoing.send(text.into()).await.unwrap();
     }
 
     /// Sends a legacy request.
-    pub(super) async fn ask(&self, id: u64, method: &str) {
+    pub(in crate::transport) async fn ask(&self, id: u64, method: &str) {
         self.say(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{}}}}"#)).await;
     }
 
     /// Sends a modern request.
-    pub(super) async fn ask_modern(&self, id: u64, method: &str, params: &str) {
+    pub(in crate::transport) async fn ask_modern(&self, id: u64, method: &str, params: &str) {
         let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
         self.say(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{{params}{meta}}}}}"#))
             .await;
     }
 
-    pub(super) async fn cancel(&self, id: u64) {
+    pub(in crate::transport) async fn cancel(&self, id: u64) {
         self.say(format!(
             r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#
         ))
@@ -275,14 +282,14 @@ impl Talk {
     }
 
     /// The legacy handshake.
-    pub(super) async fn shake_hands(&mut self) {
+    pub(in crate::transport) async fn shake_hands(&mut self) {
         self.ask(1, "initialize").await;
         assert_eq!(self.hear().await, format!("1: {}", initialized(1)));
         self.say(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
     }
 
     /// What comes next, as one line: `ABOUT: TEXT`, `ID failed, FATE: FAILURE`, `ABOUT: too long, LENGTH`.
-    pub(super) async fn hear(&mut self) -> String {
+    pub(in crate::transport) async fn hear(&mut self) -> String {
         let about = |about: Option<u64>| about.map_or("-".to_owned(), |id| id.to_string());
         match tokio::time::timeout(DEADLINE, self.incoming.recv())
             .await
@@ -298,7 +305,7 @@ impl Talk {
     }
 
     /// Expects a failure with these parts in its line.
-    pub(super) async fn hear_failure(&mut self, parts: &[&str]) -> String {
+    pub(in crate::transport) async fn hear_failure(&mut self, parts: &[&str]) -> String {
         let heard = self.hear().await;
         for part in parts {
             assert!(heard.contains(part), "{heard:?} contains {part:?}");
@@ -307,27 +314,89 @@ impl Talk {
     }
 
     /// How the connection is over.
-    pub(super) async fn over_as(&mut self) -> Failure {
+    pub(in crate::transport) async fn over_as(&mut self) -> Failure {
         match tokio::time::timeout(DEADLINE, self.peer.over()).await.expect("it is over") {
             Over::Lost(failure) => failure,
             Over::Exited(exit) => panic!("{exit:?}"),
         }
     }
 
-    pub(super) async fn end(self) {
+    pub(in crate::transport) async fn end(self) {
         drop(self.outgoing);
         tokio::time::timeout(DEADLINE, self.peer.end(Ending::SHUTDOWN)).await.expect("it ends");
     }
 
     /// Whether nothing has come by now.
-    pub(super) fn is_silent(&mut self) -> bool {
+    pub(in crate::transport) fn is_silent(&mut self) -> bool {
         self.incoming.try_recv().is_err()
     }
 }
 
 /// Waits until the other side of a body has gone.
-pub(super) async fn gone(writer: &Writer) {
+pub(in crate::transport) async fn gone(writer: &Writer) {
     let mut closed = std::pin::pin!(writer.closed());
     let waiting = poll_fn(|context| closed.as_mut().poll(context));
     tokio::time::timeout(DEADLINE, waiting).await.expect("the stream is closed");
+}
+
+/// A server behind TLS, with a certificate for `localhost` that nobody else knows.
+pub(in crate::transport) struct TlsServer {
+    pub address: SocketAddr,
+    /// The certificate that is to be trusted.
+    pub ca: PathBuf,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    accepting: JoinHandle<()>,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for TlsServer {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl TlsServer {
+    /// Starts a server that speaks this protocol (`h2`, `http/1.1`).
+    pub(in crate::transport) async fn start(
+        protocol: &str,
+        script: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let (acceptor, folder, ca) = certificate(protocol);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let (script, record) = (Arc::new(script), Arc::clone(&seen));
+        let accepting = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, script, record) = (acceptor.clone(), Arc::clone(&script), Arc::clone(&record));
+                tokio::spawn(async move {
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        serve(stream, script, record).await;
+                    }
+                });
+            }
+        });
+        Self { address, ca, seen, accepting, _folder: folder }
+    }
+
+    pub(in crate::transport) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+/// A certificate for `localhost`, ready to be shown, and the file to trust it by.
+pub(in crate::transport) fn certificate(protocol: &str) -> (TlsAcceptor, tempfile::TempDir, PathBuf) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, made.cert.pem()).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let mut config = rustls::ServerConfig::builder_with_provider(tls::ready())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+    (TlsAcceptor::from(Arc::new(config)), folder, ca)
 }

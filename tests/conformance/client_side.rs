@@ -1,0 +1,138 @@
+//! Switchboard as a client: the suite plays the server, and judges what it is sent. Behind stdio stands a client of an
+//! official SDK, so that Switchboard has something to relay. The measure is that client speaking to the suite directly.
+
+use std::process::Command;
+use std::sync::OnceLock;
+
+use serde_json::json;
+
+use crate::differences::{Difference, assert_equal};
+use crate::process::program;
+use crate::suite::{Leg, Report, Revision, judge_client, judge_client_in, required};
+use crate::support::real;
+use crate::workshop::Workshop;
+
+/// Whether Switchboard stands between the client and the suite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Direct,
+    Through,
+}
+
+/// The command that plays the client, of the SDK that speaks a revision.
+fn client(workshop: &Workshop, spoken: Revision, way: Way) -> Command {
+    let (set, module) = match spoken {
+        Revision::Legacy => ("sdk-1-new", "sdk-1.mjs"),
+        Revision::Modern => ("client-2", "client-2.mjs"),
+    };
+    let mut command = Command::new(real::node());
+    command.arg(workshop.scripts("clients", set).join("client.mjs")).env("FIXTURE_CLIENT", module);
+    if way == Way::Through {
+        let through = json!({ "program": program(), "home": workshop.folder("homes") });
+        command.env("FIXTURE_THROUGH", through.to_string());
+    }
+    command
+}
+
+/// The suite's verdict on a client of the revision's own SDK.
+fn judge(revision: Revision, way: Way) -> Report {
+    let workshop = Workshop::new();
+    judge_client(&client(&workshop, revision, way), revision, &workshop.folder("results"))
+}
+
+/// What is bridged where the client speaks another revision than the server. How Switchboard logs in does not depend on
+/// who stands behind it.
+const BRIDGED: [(Revision, &[&str]); 2] = [
+    (Revision::Legacy, &["initialize", "tools_call", "elicitation-sep1034-client-defaults", "sse-retry"]),
+    (
+        Revision::Modern,
+        &[
+            "tools_call",
+            "request-metadata",
+            "sep-2322-client-request-state",
+            "http-standard-headers",
+            "http-custom-headers",
+            "http-invalid-tool-headers",
+            "json-schema-ref-no-deref",
+        ],
+    ),
+];
+
+/// The suite's verdict on Switchboard, relaying for a client that speaks another revision.
+fn bridged(revision: Revision, spoken: Revision) -> Report {
+    let workshop = Workshop::new();
+    let client = client(&workshop, spoken, Way::Through);
+    let mut report = Report::default();
+    for scenario in bridged_scenarios(revision) {
+        report.extend(judge_client_in(scenario, &client, revision, &workshop.folder("results")));
+    }
+    report
+}
+
+fn bridged_scenarios(revision: Revision) -> &'static [&'static str] {
+    BRIDGED.iter().find(|(of, _)| *of == revision).unwrap().1
+}
+
+/// The suite's verdict on the SDK's client itself, found once.
+fn direct(revision: Revision) -> &'static Report {
+    static LEGACY: OnceLock<Report> = OnceLock::new();
+    static MODERN: OnceLock<Report> = OnceLock::new();
+    let cell = match revision {
+        Revision::Legacy => &LEGACY,
+        Revision::Modern => &MODERN,
+    };
+    cell.get_or_init(|| judge(revision, Way::Direct))
+}
+
+fn direct_passes(revision: Revision) {
+    if real::skipped() {
+        return;
+    }
+    let complaints = direct(revision).complaints(&required(Leg::Client, revision));
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+fn equal_to_direct(revision: Revision, allowed: &[Difference]) {
+    if real::skipped() {
+        return;
+    }
+    assert_equal(direct(revision), &judge(revision, Way::Through), allowed);
+}
+
+fn bridged_is_equal(revision: Revision, spoken: Revision, allowed: &[Difference]) {
+    if real::skipped() {
+        return;
+    }
+    let direct = direct(revision).only(bridged_scenarios(revision));
+    assert_equal(&direct, &bridged(revision, spoken), allowed);
+}
+
+#[test]
+fn the_legacy_client_passes() {
+    direct_passes(Revision::Legacy);
+}
+
+#[test]
+fn the_modern_client_passes() {
+    direct_passes(Revision::Modern);
+}
+
+#[test]
+fn a_legacy_client_of_legacy_servers_is_equal() {
+    equal_to_direct(Revision::Legacy, &[]);
+}
+
+#[test]
+fn a_modern_client_of_modern_servers_is_equal() {
+    equal_to_direct(Revision::Modern, &[]);
+}
+
+#[test]
+fn a_modern_client_of_legacy_servers_is_equal() {
+    bridged_is_equal(Revision::Legacy, Revision::Modern, &[]);
+}
+
+#[test]
+fn a_legacy_client_of_modern_servers_is_equal() {
+    bridged_is_equal(Revision::Modern, Revision::Legacy, &[]);
+}
