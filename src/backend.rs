@@ -20,7 +20,7 @@ mod reader;
 mod state;
 mod way;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -91,7 +91,8 @@ const NOISE_KEPT: usize = 5;
 #[derive(Clone, Default)]
 struct Wanted {
     level: Option<Level>,
-    subscriptions: BTreeSet<String>,
+    /// How many clients follow which resource.
+    subscriptions: BTreeMap<String, usize>,
 }
 
 /// What happened since we run.
@@ -271,17 +272,29 @@ impl Backend {
         }
     }
 
-    /// The server has accepted a subscription to its resource `uri`: later generations will be asked for it too.
+    /// A client follows a resource: each new generation of the server is asked for news of it. To be called once for each client,
+    /// and [`unsubscribed`](Self::unsubscribed) as often.
     pub fn subscribed(&self, uri: String) {
-        lock(&self.wanted).subscriptions.insert(uri);
+        *lock(&self.wanted).subscriptions.entry(uri).or_default() += 1;
     }
 
-    /// The client is no longer interested in the resource.
+    /// A client no longer follows the resource.
     pub fn unsubscribed(&self, uri: &str) {
-        lock(&self.wanted).subscriptions.remove(uri);
+        let mut wanted = lock(&self.wanted);
+        if let Some(followers) = wanted.subscriptions.get_mut(uri) {
+            *followers -= 1;
+            if *followers == 0 {
+                wanted.subscriptions.remove(uri);
+            }
+        }
     }
 
-    /// Whether the client follows any resource of this server.
+    /// Whether any client follows the resource.
+    pub fn is_followed(&self, uri: &str) -> bool {
+        lock(&self.wanted).subscriptions.contains_key(uri)
+    }
+
+    /// Whether any client follows any resource of this server.
     pub fn has_subscriptions(&self) -> bool {
         !lock(&self.wanted).subscriptions.is_empty()
     }

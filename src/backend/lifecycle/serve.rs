@@ -151,7 +151,7 @@ impl Lifecycle {
         if let Some(level) = wanted.level.filter(|_| greeting.logging) {
             backend.link.tell("logging/setLevel", &handshake::level_params(level));
         }
-        for uri in &wanted.subscriptions {
+        for uri in wanted.subscriptions.keys() {
             let mut params = br#"{"uri":"#.to_vec();
             json::push_string(&mut params, uri);
             params.push(b'}');
