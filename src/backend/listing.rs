@@ -9,6 +9,7 @@ use crate::backend::{Backend, handshake::Greeting};
 use crate::catalog::Offering;
 use crate::failure::{Code, Failure};
 use crate::protocol::{ListKind, Method, codes};
+use crate::transport::header_params;
 use crate::wire::{Body, json};
 
 /// How long one page may take.
@@ -29,11 +30,15 @@ pub(super) struct Listed {
 }
 
 /// Fetches those of `kinds` that the server declares; the other lists stay as they are `known`.
+///
+/// With `mirrors`, arguments of tools travel in headers too: a tool that says so in a way that cannot be done is left out
+/// (MCP 2026-07-28, "Streamable HTTP", Schema Extension).
 pub(super) async fn fetch(
     backend: &Backend,
     greeting: &Greeting,
     kinds: &[ListKind],
     known: Option<&Offering>,
+    mirrors: bool,
 ) -> Listed {
     let mut offering = known.cloned().unwrap_or_default();
     offering.initialize = greeting.result.clone();
@@ -44,7 +49,12 @@ pub(super) async fn fetch(
             continue;
         }
         match list(backend, kind).await {
-            Ok(items) => *offering.list_mut(kind) = items,
+            Ok(mut items) => {
+                if mirrors && kind == ListKind::Tools {
+                    items.retain(|tool| can_be_called(backend, tool));
+                }
+                *offering.list_mut(kind) = items;
+            }
             Err(failure) => {
                 tracing::warn!(server = %backend.name(), %failure, "a list could not be fetched");
                 failed.push(kind);
@@ -52,6 +62,15 @@ pub(super) async fn fetch(
         }
     }
     Listed { offering, asked: kinds.to_vec(), failed }
+}
+
+/// Whether the headers that a tool demands can be sent.
+fn can_be_called(backend: &Backend, tool: &[u8]) -> bool {
+    let Some(reason) = header_params::invalid(tool) else { return true };
+    let name = json::get(tool, "name").and_then(|name| json::string(name.of(tool)));
+    let name = name.unwrap_or_default();
+    tracing::warn!(server = %backend.name(), tool = %name, reason, "a tool is left out: it cannot be called over HTTP");
+    false
 }
 
 /// Fetches all pages of one list.
