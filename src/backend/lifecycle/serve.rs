@@ -141,7 +141,6 @@ impl Lifecycle {
                     lacking.extend(failed);
                     self.offering = Some(offering.clone());
                     if asked_for_tools {
-                        self.header_params.learn(&offering.tools);
                         for (call, past) in std::mem::take(&mut *lock(&backend.after_listing)) {
                             backend.submit(call, past);
                         }
