@@ -356,6 +356,11 @@ impl Backend {
         }
     }
 
+    /// Whether any client follows the resource.
+    pub fn is_followed(&self, uri: &str) -> bool {
+        lock(&self.wanted).subscriptions.contains_key(uri)
+    }
+
     /// Whether a client follows any resource of this server.
     pub fn has_subscriptions(&self) -> bool {
         !lock(&self.wanted).subscriptions.is_empty()

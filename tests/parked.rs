@@ -328,65 +328,72 @@ fn a_state_belongs_to_whom_it_was_given() {
 /// answers; nothing is kept of them.
 #[test]
 fn a_thousand_calls_that_nobody_comes_back_to_leave_nothing() {
+    forget_a_thousand(false);
+}
+
+/// The same over HTTP.
+#[test]
+fn a_thousand_calls_over_http_that_nobody_comes_back_to_leave_nothing() {
+    forget_a_thousand(true);
+}
+
+fn forget_a_thousand(http: bool) {
     const SERVERS: usize = 20;
-    for http in [false, true] {
-        let setup = (0..SERVERS).fold(Setup::new(), |setup, at| {
-            setup.script(&format!("s{at}"), &older()).keys("timeouts: { question: 300ms, idle_stop: 1s }")
-        });
-        let house = House::over(http, setup);
-        let peer = house.peer(MODERN);
-        for at in 0..SERVERS {
-            peer.list_with("tools/list", &format!("s{at}__form"));
-        }
-        let wave = |each: usize, wave: &str| {
-            let call = |turn: usize, at: usize| json!({ "name": format!("s{at}__form"), "arguments": { "nonce": format!("{wave}-{turn}-{at}") } });
-            let all: Vec<Value> =
-                (0..each).flat_map(|turn| (0..SERVERS).map(move |at| call(turn, at))).collect();
-            let ids: Vec<String> = all.iter().map(|params| peer.ask("tools/call", params.clone())).collect();
-            let states: HashSet<String> = (ids.iter().zip(&all))
-                .map(|(id, params)| {
-                    let round = Round::expect(&peer.answer(id));
-                    let nonce = params["arguments"]["nonce"].as_str().unwrap();
-                    assert!(round.questions[0].params["message"].as_str().unwrap().contains(nonce));
-                    round.state.unwrap().to_string()
-                })
-                .collect();
-            assert_eq!(states.len(), ids.len());
-            for at in 0..SERVERS {
-                let name = format!("s{at}");
-                let is_asked = |line: &Value| {
-                    line["params"]["arguments"]["nonce"].as_str().is_some_and(|nonce| nonce.starts_with(wave))
-                };
-                let calls = house.await_received(&name, each, is_asked);
-                let cancelled = |line: &Value| {
-                    is_cancel(line) && calls.iter().any(|call| call["id"] == line["params"]["requestId"])
-                };
-                house.await_received(&name, each, cancelled);
-            }
-        };
-        wave(5, "warm");
-        let (files, memory) = (peer::open_files(house.pid()), peer::resident_kib(house.pid()));
-        wave(50, "full");
-        let until = Instant::now() + DEADLINE;
-        while peer::open_files(house.pid()) > files && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        assert!(
-            peer::open_files(house.pid()) <= files,
-            "{} open files, {files} before",
-            peer::open_files(house.pid())
-        );
-        let grown = peer::resident_kib(house.pid()).saturating_sub(memory);
-        assert!(grown < 8 << 10, "{grown} KiB more than before");
-        // A server with a call open is not stopped for idleness.
-        let until = Instant::now() + DEADLINE;
-        while !(0..SERVERS).all(|at| peer.status(&format!("s{at}")).contains(": idle")) {
-            assert!(Instant::now() < until, "{}", peer.tool("switchboard__status", json!({})).text());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        drop(peer);
-        house.close();
+    let setup = (0..SERVERS).fold(Setup::new(), |setup, at| {
+        setup.script(&format!("s{at}"), &older()).keys("timeouts: { question: 300ms, idle_stop: 1s }")
+    });
+    let house = House::over(http, setup);
+    let peer = house.peer(MODERN);
+    for at in 0..SERVERS {
+        peer.list_with("tools/list", &format!("s{at}__form"));
     }
+    let wave = |each: usize, wave: &str| {
+        let call = |turn: usize, at: usize| json!({ "name": format!("s{at}__form"), "arguments": { "nonce": format!("{wave}-{turn}-{at}") } });
+        let all: Vec<Value> = (0..each).flat_map(|turn| (0..SERVERS).map(move |at| call(turn, at))).collect();
+        let ids: Vec<String> = all.iter().map(|params| peer.ask("tools/call", params.clone())).collect();
+        let states: HashSet<String> = (ids.iter().zip(&all))
+            .map(|(id, params)| {
+                let round = Round::expect(&peer.answer(id));
+                let nonce = params["arguments"]["nonce"].as_str().unwrap();
+                assert!(round.questions[0].params["message"].as_str().unwrap().contains(nonce));
+                round.state.unwrap().to_string()
+            })
+            .collect();
+        assert_eq!(states.len(), ids.len());
+        for at in 0..SERVERS {
+            let name = format!("s{at}");
+            let is_asked = |line: &Value| {
+                line["params"]["arguments"]["nonce"].as_str().is_some_and(|nonce| nonce.starts_with(wave))
+            };
+            let calls = house.await_received(&name, each, is_asked);
+            let cancelled = |line: &Value| {
+                is_cancel(line) && calls.iter().any(|call| call["id"] == line["params"]["requestId"])
+            };
+            house.await_received(&name, each, cancelled);
+        }
+    };
+    wave(25, "first");
+    let (files, memory) = (peer::open_files(house.pid()), peer::resident_kib(house.pid()));
+    wave(25, "second");
+    let until = Instant::now() + DEADLINE;
+    while peer::open_files(house.pid()) > files && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(
+        peer::open_files(house.pid()) <= files,
+        "{} open files, {files} before",
+        peer::open_files(house.pid())
+    );
+    let grown = peer::resident_kib(house.pid()).saturating_sub(memory);
+    assert!(grown < 8 << 10, "{grown} KiB more than before");
+    // A server with a call open is not stopped for idleness.
+    let until = Instant::now() + DEADLINE;
+    while !(0..SERVERS).all(|at| peer.status(&format!("s{at}")).contains(": idle")) {
+        assert!(Instant::now() < until, "{}", peer.tool("switchboard__status", json!({})).text());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    drop(peer);
+    house.close();
 }
 
 /// Checks 50 and 51: cancelling the retry cancels the call, however many rounds it had; the state is used up.

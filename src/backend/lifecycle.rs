@@ -71,6 +71,10 @@ impl Lifecycle {
     ) -> Self {
         let policy = RestartPolicy::new(RestartLimits::default());
         let header_params = Arc::new(HeaderParams::default());
+        // Calls may come before the server has shown its tools again.
+        if let Some(offering) = &offering {
+            header_params.learn(&offering.tools);
+        }
         Self {
             backend,
             way,

@@ -15,6 +15,7 @@ use crate::call::{Ask, AskKey, Caller, CallerId, Introduction, NotAsked, Notice,
 use crate::catalog::Catalog;
 use crate::failure::{Code, Failure};
 use crate::frontend::answer::Answer;
+use crate::frontend::modern::listen::unfollow;
 use crate::frontend::modern::scope::Scope;
 use crate::frontend::pending::{Question, Request, Requests};
 use crate::frontend::private::Private;
@@ -177,7 +178,7 @@ impl Session {
         }
         for (server, uri) in followed {
             if let Some(backend) = self.backend(&server) {
-                backend.unsubscribed(&uri);
+                unfollow(&backend, &uri);
             }
         }
         self.private.end();
@@ -325,8 +326,13 @@ impl Session {
         }
     }
 
-    fn follows_any(&self, server: &ServerName) -> bool {
-        self.state().subscriptions.iter().any(|(of, _)| of == server)
+    /// Whether news of this resource is for the client. What has changed may be a part of what it follows, under whatever URI;
+    /// where others follow something at the same server, only a longer spelling of its own tells.
+    fn follows(&self, server: &ServerName, uri: &str) -> bool {
+        let is_alone = self.hall.is_sole() || self.private.find(server).is_some();
+        let state = self.state();
+        let mut at_server = state.subscriptions.iter().filter(|(of, _)| of == server);
+        at_server.any(|(_, followed)| is_alone || uri.starts_with(followed.as_str()))
     }
 
     /// Writes a notification whose parameters are `text` with some parts replaced. One that clients could not read is
@@ -501,13 +507,13 @@ impl Session {
     /// A resource of the server has changed: told to a client that follows something there. What changed may be a part
     /// of what it follows, so it is the client that compares.
     pub(super) fn updated(&self, server: &ServerName, notice: &Notice<'_>) {
-        if !self.follows_any(server) {
-            return;
-        }
         let Some(registry) = self.registry() else { return };
         let params = notice.params.of(notice.line);
         let Some(span) = json::get(params, "uri") else { return };
         let Some(uri) = json::string(span.of(params)) else { return };
+        if !self.follows(server, &uri) {
+            return;
+        }
         let catalog = registry.catalog();
         match catalog.expose_uri(server, &uri) {
             exposed if exposed == uri => {

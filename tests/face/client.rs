@@ -174,7 +174,12 @@ impl Client {
 
     /// Reads a whole answer.
     pub(crate) async fn answer(&mut self) -> Answer {
-        let mut answer = self.answer_head().await;
+        let head = self.answer_head().await;
+        self.rest(head).await
+    }
+
+    /// Reads the body behind a head.
+    pub(crate) async fn rest(&mut self, mut answer: Answer) -> Answer {
         if answer.header("transfer-encoding") == Some("chunked") {
             while let Some(chunk) = self.chunk().await {
                 answer.body.push_str(&chunk);

@@ -48,6 +48,9 @@ pub fn speaking(revisions: &str, fixture: &str) -> String {
 /// A list of the legacy revisions, for [`speaking`].
 pub const EVERY_LEGACY: &str = "[ 2024-11-05, 2025-03-26, 2025-06-18, 2025-11-25 ]";
 
+/// A list of all revisions, for [`speaking`].
+pub const EVERY: &str = "[ 2024-11-05, 2025-03-26, 2025-06-18, 2025-11-25, 2026-07-28 ]";
+
 /// The prefix of what belongs to a hop.
 pub const HOP: &str = "io.modelcontextprotocol/";
 

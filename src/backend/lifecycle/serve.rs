@@ -229,7 +229,13 @@ impl Lifecycle {
     fn list(&self, greeting: &Arc<Greeting>, kinds: Vec<ListKind>) -> Listing {
         let (backend, greeting, known) =
             (Arc::clone(&self.backend), Arc::clone(greeting), self.offering.clone());
-        Box::pin(async move { listing::fetch(&backend, &greeting, &kinds, known.as_ref()).await })
+        let mirrors = self.way.has_streams() && greeting.revision.is_modern();
+        let header_params = Arc::clone(&self.header_params);
+        Box::pin(async move {
+            let listed = listing::fetch(&backend, &greeting, &kinds, known.as_ref(), mirrors).await;
+            header_params.learn(&listed.offering.tools);
+            listed
+        })
     }
 
     fn expire_calls(&self, now: Instant) {

@@ -8,13 +8,14 @@ use http::{HeaderValue, Method, StatusCode};
 use reqwest::Response;
 use tokio_util::sync::CancellationToken;
 
+use super::body::{self, Unread};
 use super::client::{self, content_type};
 use super::errors::Refusal;
+use super::event_stream;
 use super::headers::{self, EVENT_STREAM, Session};
 use super::link::{Link, Way, session_id};
 use super::message::{self, Answer, Request};
 use super::streams::{Cursor, Events};
-use super::{body, event_stream};
 use crate::failure::{Code, Failure};
 use crate::transport::Fate;
 use crate::wire::{Event, Line};
@@ -99,7 +100,14 @@ async fn whole(link: &Link, request: &Request, opener: &Opener, response: Respon
     let kind = content_type(&response);
     let status = response.status();
     let limit = link.opening.max_message;
-    let text = body::read(response, limit, &link.client.patience, place).await.map_err(Lost::unknown)?;
+    let text = match body::read(response, limit, &link.client.patience, place).await {
+        Ok(text) => text,
+        Err(Unread::TooLarge(length)) => {
+            link.hand_on_ends([Bytes::new(), Bytes::new()], length, Some(request.id)).await;
+            return Ok(());
+        }
+        Err(Unread::Broken(failure)) => return Err(Lost::unknown(failure)),
+    };
     let wrong = |code, cause: String| Err(Lost::unknown(Failure::new(code, cause)));
     match message::look(&text, request.id) {
         Answer::Ours => answer(link, request, opener, text).await,
