@@ -114,7 +114,7 @@ impl Lifecycle {
                         self.forget_era();
                         return RunEnd::Rests;
                     }
-                    stale.add(&orders.refresh, REFRESH_PAUSE);
+                    stale.told(&orders.refresh);
                     if let Some(id) = orders.acknowledged {
                         listening.acknowledged(&backend, id);
                     }
