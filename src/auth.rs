@@ -18,6 +18,7 @@ mod challenge;
 mod discovery;
 mod flow;
 mod guard;
+mod held;
 mod http_client;
 mod login;
 mod pkce;
@@ -130,13 +131,17 @@ fn secret_of(config: &ServerConfig, login: &Login) -> Option<Secret> {
 /// A command about a server's login, as one can paste it into a shell.
 fn command(what: &str, server: &ServerName) -> String {
     let name = server.as_str();
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-    let quoted = match !name.is_empty() && !name.starts_with('-') && name.chars().all(plain) {
-        true => name.to_owned(),
-        false if name.starts_with('-') => format!("-- '{}'", name.replace('\'', r"'\''")),
-        false => format!("'{}'", name.replace('\'', r"'\''")),
-    };
-    format!("switchboard auth {what} {quoted}")
+    let before = if name.starts_with('-') { "-- " } else { "" };
+    format!("switchboard auth {what} {before}{}", quoted(name))
+}
+
+/// A word for a shell. Names of permissions come from strangers, and people paste what we print.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "._:/-".contains(letter);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
 }
 
 /// "Run `switchboard auth login NAME`", with the first word as it is given.
@@ -158,7 +163,7 @@ impl Target {
 }
 
 #[cfg(test)]
-mod door_tests {
+mod door {
     use super::*;
     use crate::config::RemoteLaunch;
 
@@ -168,7 +173,7 @@ mod door_tests {
             ("files", "switchboard auth login files"),
             ("my server", "switchboard auth login 'my server'"),
             ("it's; rm", r"switchboard auth login 'it'\''s; rm'"),
-            ("-x", "switchboard auth login -- '-x'"),
+            ("-x", "switchboard auth login -- -x"),
         ] {
             assert_eq!(command("login", &name.into()), expected);
         }

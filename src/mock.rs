@@ -37,11 +37,15 @@ mod script;
 mod serve;
 mod server;
 mod session;
+mod step;
 mod steps;
+mod tasks;
 mod template;
 #[cfg(test)]
 mod tests;
 mod websocket;
+mod work;
+mod working;
 
 pub use faces::{Face, Listening, listen};
 pub use node::Place;

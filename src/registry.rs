@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::auth::{self, AuthStore};
-use crate::backend::{Backend, Extent, Lifecycle, Observer, State, Way};
+use crate::backend::{Backend, Extent, Lifecycle, Observer, State, Verdicts, Way};
 use crate::call::{Audience, Introduction};
 use crate::catalog::{Catalog, Offering, Options, Overrides, Rules, Source, Store, Stored};
 use crate::config::{Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
@@ -49,6 +49,7 @@ pub struct Registry {
     tasks: TaskTracker,
     supervisor: Supervisor,
     logins: AuthStore,
+    verdicts: Verdicts,
     ways: Ways,
     starts: Arc<Semaphore>,
     /// What the client can do, from the moment it has said so.
@@ -125,6 +126,7 @@ impl Registry {
             tasks: TaskTracker::new(),
             supervisor,
             logins: state.as_deref().map_or_else(AuthStore::nowhere, AuthStore::new),
+            verdicts: state.as_deref().map_or_else(Verdicts::default, Verdicts::open),
             ways,
             starts: Arc::new(Semaphore::new(PARALLEL_STARTS)),
             profile: OnceLock::new(),
@@ -155,6 +157,7 @@ impl Registry {
             let lifecycle = Lifecycle::new(
                 Arc::clone(backend),
                 self.way(backend.config()),
+                self.verdicts.clone(),
                 Arc::clone(&self.starts),
                 Arc::new(Watcher(Arc::downgrade(self))),
                 self.shutdown.subscribe(),

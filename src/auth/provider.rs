@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 
-use super::renewal::{Renewal, Standing};
+use super::held::Standing;
+use super::renewal::Renewal;
 use super::store::AuthStore;
 use super::{Target, challenge, has_authorization, login_remedy};
 use crate::config::{AuthConfig, ServerConfig};
@@ -60,11 +61,11 @@ impl AuthProvider for Oauth {
             if !self.renewal.is_for(url) {
                 return Ok(Headers::new());
             }
-            let header = match self.renewal.standing()? {
+            let header = match self.renewal.held().standing()? {
                 Standing::Nothing => None,
                 Standing::Good(header) => Some(header),
                 Standing::Stale(rest) => match (self.renewal.freshen().await, rest) {
-                    (Ok(()), _) => self.renewal.header(),
+                    (Ok(()), _) => self.renewal.held().header(),
                     (Err(failure), None) => return Err(failure),
                     (Err(failure), Some(_)) if failure.code == Code::AuthNeedsLogin => return Err(failure),
                     (Err(failure), Some(header)) => {
@@ -85,9 +86,9 @@ impl AuthProvider for Oauth {
                 return Err(refused(renewal.server(), challenge));
             }
             // Somebody else may have logged in, or renewed the login, since the request was made.
-            let current = match renewal.standing()? {
+            let current = match renewal.held().standing()? {
                 Standing::Good(header) => Some(header),
-                _ => renewal.header(),
+                _ => renewal.held().header(),
             };
             if current.is_some() && current != challenge.sent {
                 return Ok(());

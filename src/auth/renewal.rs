@@ -1,11 +1,9 @@
 //! Keeps one server's login fresh: one renewal at a time, in all processes together.
 //!
-//! What we know of the login is a copy of its file. The copy is read again whenever the file has changed, so a login in a
-//! terminal, a logout, and a renewal by another process are all noticed with the next request. A renewal is a task of its
-//! own: an authorization server that hands out a new refresh token takes the old one back, so the answer must be kept even
-//! if nobody waits for it any more.
+//! A renewal is a task of its own: an authorization server that hands out a new refresh token takes the old one back, so the
+//! answer must be kept even if nobody waits for it any more.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -13,13 +11,14 @@ use reqwest::Url;
 use tokio::time::Instant;
 
 use super::discovery::discover;
+use super::held::{Held, Standing};
 use super::http_client::HttpClient;
 use super::provider::needs_login;
-use super::record::{Asked, Client, ClientOrigin, Grant, Login, Record, Tokens, now, union};
+use super::record::{Asked, Client, ClientOrigin, Grant, Login, Record, Tokens, union};
 use super::registration::method;
-use super::store::{AuthStore, Lock, Shelf, Stamp};
-use super::token::{Asker, Refusal};
-use super::{Target, command, secret_of};
+use super::store::{AuthStore, Lock};
+use super::token::{Asker, Refusal, brief};
+use super::{Target, command, quoted, secret_of};
 use crate::config::{AuthConfig, ClientCredentialsConfig, ServerConfig};
 use crate::failure::{Code, Failure};
 use crate::names::ServerName;
@@ -32,37 +31,19 @@ const DEMANDS_IN: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Renewal {
     target: Target,
-    config: ServerConfig,
-    shelf: Shelf,
     http: HttpClient,
-    memory: Mutex<Memory>,
+    held: Held,
     /// Held by whoever renews in this process.
-    turn: tokio::sync::Mutex<()>,
+    turn: tokio::sync::Mutex<Turn>,
 }
 
+/// What those who renew one after the other tell each other.
 #[derive(Debug, Default)]
-struct Memory {
-    record: Record,
-    /// Of the file that the record was read from; `None` before the first look.
-    stamp: Option<Stamp>,
-    header: Option<HeaderValue>,
+struct Turn {
     /// When the server last made us get new tokens.
     demands: Vec<Instant>,
     /// How the last renewal failed. Whoever waited for it does not try again.
     failed: Option<(Instant, Failure)>,
-}
-
-/// How the login stands.
-#[derive(Debug)]
-pub(super) enum Standing {
-    /// There is none.
-    Nothing,
-    /// This header proves who we are.
-    Good(HeaderValue),
-    /// It should be renewed; until then this header may do.
-    Stale(Option<HeaderValue>),
-    /// It has ended, and only a person can begin another one.
-    Over,
 }
 
 /// Why new tokens are wanted.
@@ -82,13 +63,16 @@ impl Renewal {
             AuthConfig::None => None,
         };
         Arc::new(Self {
-            shelf: store.shelf(&target.server, target.shelf_key()),
+            held: Held::new(config, store.shelf(&target.server, target.shelf_key())),
             http: super::http_client(&target, issuer),
             target,
-            config: config.clone(),
-            memory: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
         })
+    }
+
+    /// The login as we know it.
+    pub(super) fn held(&self) -> &Held {
+        &self.held
     }
 
     pub(super) fn server(&self) -> &ServerName {
@@ -109,35 +93,6 @@ impl Renewal {
         Url::parse(&url).is_ok_and(|url| url.origin() == self.target.url.origin())
     }
 
-    /// How the login stands now.
-    ///
-    /// # Errors
-    /// It cannot be read.
-    pub(super) fn standing(&self) -> Result<Standing, Failure> {
-        let memory = self.look()?;
-        let Some(login) = &memory.record.login else { return Ok(Standing::Nothing) };
-        let header = memory.header.clone();
-        Ok(match (&login.tokens, login.grant) {
-            (None, Grant::ClientCredentials) => Standing::Stale(None),
-            (None, Grant::AuthorizationCode) => Standing::Over,
-            (Some(tokens), grant) => {
-                let (stale, over) = (tokens.is_stale(now()), tokens.is_over(now()));
-                let renewable = tokens.refresh.is_some() || grant == Grant::ClientCredentials;
-                match (header, renewable) {
-                    (Some(header), _) if !stale => Standing::Good(header),
-                    (Some(header), false) if !over => Standing::Good(header),
-                    (header, true) => Standing::Stale(header.filter(|_| !over)),
-                    (_, false) => Standing::Over,
-                }
-            }
-        })
-    }
-
-    /// The header of the login as it was last read.
-    pub(super) fn header(&self) -> Option<HeaderValue> {
-        self.memory().header.clone()
-    }
-
     /// The server wants credentials, or other ones than this header.
     ///
     /// # Errors
@@ -147,7 +102,7 @@ impl Renewal {
         sent: Option<&HeaderValue>,
         asked: Asked,
     ) -> Result<(), Failure> {
-        let renewable = match (&self.config.auth, &self.memory().record.login) {
+        let renewable = match (self.auth(), self.held.login()) {
             (AuthConfig::ClientCredentials(_), _) => true,
             (_, Some(Login { tokens: Some(tokens), .. })) => tokens.refresh.is_some(),
             _ => false,
@@ -157,7 +112,7 @@ impl Renewal {
                 Some(_) => "the server no longer accepts the login",
                 None => "the server wants you to log in",
             };
-            self.note(asked).await?;
+            self.held.note(asked).await?;
             return Err(self.needs_login(cause));
         }
         self.renew(Some(Wanted { instead_of: sent.cloned(), asked })).await
@@ -172,15 +127,14 @@ impl Renewal {
         sent: Option<&HeaderValue>,
         asked: Asked,
     ) -> Result<(), Failure> {
-        let scopes = asked.scopes.join(" ");
-        let before =
-            self.memory().record.login.as_ref().map(|login| login.requested.clone()).unwrap_or_default();
+        let scopes = brief(&asked.scopes.join(" "));
+        let before = self.held.login().map(|login| login.requested).unwrap_or_default();
         if asked.scopes.is_empty() || union(&before, &asked.scopes).len() == before.len() {
             let cause =
                 format!("the server refused for want of the scopes `{scopes}`, which were asked for already");
             return Err(Failure::new(Code::AuthRefused, cause).of(self.server()));
         }
-        match &self.config.auth {
+        match self.auth() {
             AuthConfig::ClientCredentials(own) if own.scopes.is_empty() => {
                 return self.renew(Some(Wanted { instead_of: sent.cloned(), asked })).await;
             }
@@ -191,14 +145,14 @@ impl Renewal {
             }
             _ => {}
         }
-        let configured = matches!(&self.config.auth, AuthConfig::Oauth(oauth) if !oauth.scopes.is_empty());
-        self.note(asked.clone()).await?;
+        let configured = matches!(self.auth(), AuthConfig::Oauth(oauth) if !oauth.scopes.is_empty());
+        self.held.note(asked.clone()).await?;
         let failure = self.needs_login(&format!("the server wants further permission (`{scopes}`)"));
         if !configured {
             return Err(failure);
         }
         // The config says which scopes to ask for, so the command has to say more.
-        let more: String = asked.scopes.iter().map(|scope| format!(" --scope '{scope}'")).collect();
+        let more: String = asked.scopes.iter().map(|scope| format!(" --scope {}", quoted(scope))).collect();
         Err(failure.remedy(format!("Run `{}{more}`", command("login", self.server()))))
     }
 
@@ -219,13 +173,17 @@ impl Renewal {
         })
     }
 
+    fn auth(&self) -> &AuthConfig {
+        &self.held.config().auth
+    }
+
     pub(super) fn needs_login(&self, cause: &str) -> Failure {
         needs_login(self.server(), cause)
     }
 
     async fn renew_in_turn(&self, wanted: Option<Wanted>, asked_at: Instant) -> Result<(), Failure> {
-        let _turn = self.turn.lock().await;
-        if let Some((at, failure)) = &self.memory().failed
+        let mut turn = self.turn.lock().await;
+        if let Some((at, failure)) = &turn.failed
             && *at >= asked_at
         {
             return Err(failure.clone());
@@ -233,31 +191,29 @@ impl Renewal {
         if self.is_done(wanted.as_ref())? {
             return Ok(());
         }
-        let lock = self.shelf.lock().await?;
+        let lock = self.held.lock().await?;
         // While we waited, the other process has done it.
         if self.is_done(wanted.as_ref())? {
             return Ok(());
         }
-        let renewed = self.get_tokens(&lock, wanted).await;
-        if let Err(failure) = &renewed {
-            self.memory().failed = Some((Instant::now(), failure.clone()));
-        }
+        let allowed = if wanted.is_some() { self.count_demand(&mut turn) } else { Ok(()) };
+        let renewed = match allowed {
+            Ok(()) => self.get_tokens(&lock, wanted).await,
+            Err(failure) => Err(failure),
+        };
+        turn.failed = renewed.as_ref().err().map(|failure| (Instant::now(), failure.clone()));
         renewed
     }
 
     /// Whether the login is as it is wanted. Only the clock is asked where nothing else is said.
     fn is_done(&self, wanted: Option<&Wanted>) -> Result<bool, Failure> {
-        let standing = self.standing()?;
+        let standing = self.held.standing()?;
         let Standing::Good(header) = standing else { return Ok(false) };
         Ok(wanted.is_none_or(|wanted| wanted.instead_of.as_ref() != Some(&header)))
     }
 
     async fn get_tokens(&self, lock: &Lock, wanted: Option<Wanted>) -> Result<(), Failure> {
-        if wanted.is_some() {
-            self.demand()?;
-        }
-        let record = self.memory().record.clone();
-        let login = match (&self.config.auth, record.login) {
+        let login = match (self.auth(), self.held.login()) {
             (AuthConfig::ClientCredentials(own), login) => {
                 let asked = wanted.map(|wanted| wanted.asked).unwrap_or_default();
                 self.by_client_credentials(own, login, asked).await?
@@ -266,14 +222,14 @@ impl Renewal {
             (_, None) => return Err(self.needs_login("the server wants you to log in")),
         };
         tracing::info!(server = %self.server(), "the login was renewed");
-        self.keep(lock, Record { asked: None, login: Some(login) });
+        self.held.keep(lock, Record { asked: None, login: Some(login) });
         Ok(())
     }
 
     async fn by_refresh(&self, lock: &Lock, login: Login) -> Result<Login, Failure> {
         let refresh = login.tokens.as_ref().and_then(|tokens| tokens.refresh.clone());
         let Some(refresh) = refresh else { return Err(self.needs_login("the login has ended")) };
-        let secret = secret_of(&self.config, &login);
+        let secret = secret_of(self.held.config(), &login);
         let asker = Asker { http: &self.http, target: &self.target, secret: secret.as_ref() };
         let granted = login.tokens.as_ref().map(|tokens| tokens.scopes.clone()).unwrap_or_default();
         let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose())];
@@ -292,7 +248,7 @@ impl Renewal {
                 let is_known = matches!(refusal, Refusal::Over(_));
                 let login = is_known.then_some(Login { tokens: None, ..login });
                 let asked = (!is_known).then(Asked::default);
-                self.keep(lock, Record { asked, login });
+                self.held.keep(lock, Record { asked, login });
                 let why = refusal.into_failure().cause;
                 Err(self.needs_login(&format!("the login has ended: {why}")))
             }
@@ -350,74 +306,17 @@ impl Renewal {
         })
     }
 
-    /// Keeps what the server asked for, so that the next login asks for it.
-    async fn note(&self, asked: Asked) -> Result<(), Failure> {
-        if self.memory().record.asked.as_ref() == Some(&asked) {
-            return Ok(());
-        }
-        let lock = self.shelf.lock().await?;
-        let mut record = self.shelf.load()?;
-        record.asked = Some(asked);
-        self.keep(&lock, record);
-        Ok(())
-    }
-
-    /// Writes a record and remembers it. If it cannot be written, it is good for this process all the same.
-    fn keep(&self, lock: &Lock, record: Record) {
-        if let Err(failure) = self.shelf.save(lock, &record) {
-            tracing::warn!(%failure, "the login cannot be kept");
-        }
-        let record = self.fitting(record);
-        let mut memory = self.memory();
-        memory.stamp = Some(self.shelf.stamp());
-        memory.accept(record);
-    }
-
     /// At most so many new tokens because the server was not content with those it got.
-    fn demand(&self) -> Result<(), Failure> {
-        let mut memory = self.memory();
-        memory.demands.retain(|at| at.elapsed() < DEMANDS_IN);
-        if memory.demands.len() < DEMANDS {
-            memory.demands.push(Instant::now());
+    fn count_demand(&self, turn: &mut Turn) -> Result<(), Failure> {
+        turn.demands.retain(|at| at.elapsed() < DEMANDS_IN);
+        if turn.demands.len() < DEMANDS {
+            turn.demands.push(Instant::now());
             return Ok(());
         }
         let cause = "the server is not content even with new credentials";
-        Err(match self.config.auth {
+        Err(match self.auth() {
             AuthConfig::ClientCredentials(_) => Failure::new(Code::AuthRefused, cause).of(self.server()),
             _ => self.needs_login(cause),
         })
-    }
-
-    /// What we know, after a look at whether the file has changed.
-    fn look(&self) -> Result<MutexGuard<'_, Memory>, Failure> {
-        let mut memory = self.memory();
-        let stamp = self.shelf.stamp();
-        if memory.stamp.as_ref() != Some(&stamp) {
-            let record = self.shelf.load()?;
-            memory.stamp = Some(stamp);
-            memory.accept(self.fitting(record));
-        }
-        Ok(memory)
-    }
-
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A login that the config no longer wants, for example because its client is another one, is none.
-    fn fitting(&self, mut record: Record) -> Record {
-        record.login = record.login.filter(|login| super::status::fits(&self.config, login));
-        record
-    }
-}
-
-impl Memory {
-    fn accept(&mut self, record: Record) {
-        self.header = record.login.as_ref().and_then(|login| login.tokens.as_ref()).and_then(|tokens| {
-            let mut header = HeaderValue::from_str(&format!("Bearer {}", tokens.access.expose())).ok()?;
-            header.set_sensitive(true);
-            Some(header)
-        });
-        self.record = record;
     }
 }

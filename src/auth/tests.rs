@@ -389,6 +389,12 @@ async fn more_permission_takes_one_more_login() {
     world.change_record(|record| record.login.as_mut().unwrap().requested.push("admin".into())).await;
     let refused = world.call(&*provider, "admin").await.unwrap_err();
     assert_eq!(refused.code, Code::AuthRefused);
+    // Where the config names the scopes, the command names the further one, so that no shell takes it for more.
+    let mine = || oauth(|config| config.scopes = vec!["read".into()]);
+    world.log_in(mine()).await.unwrap();
+    let refused = world.call(&*world.provider(mine()), "x';id;'").await.unwrap_err();
+    let remedy = r"Run `switchboard auth login files --scope 'x'\'';id;'\'''`";
+    assert_eq!(refused.remedy.as_deref(), Some(remedy));
     // A person can ask for more beforehand.
     world.log_in_for(any(), &["extra"]).await.unwrap();
     assert!(world.record().login.unwrap().requested.contains(&"extra".to_owned()));

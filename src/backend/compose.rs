@@ -29,29 +29,42 @@ impl Digits {
     }
 }
 
-/// Writes a call as a request with our id. The id is the progress token too: both are unique in a generation.
-pub(super) fn request(line: &mut LineWriter<'_>, id: u64, call: &Call) {
+/// Writes a call as a request with our id. The id is the progress token too: both are unique in a generation. `words`
+/// are its parameters where they differ from those that came in.
+pub(super) fn request(line: &mut LineWriter<'_>, id: u64, call: &Call, words: Option<&Bytes>) {
     let id = Digits::of(id);
     line.copy(br#"{"jsonrpc":"2.0","id":"#);
     line.copy(id.as_bytes());
     line.copy(br#","method":""#);
     line.copy(call.method.name().as_bytes());
-    match call.params {
-        Some(params) => {
+    match (words, call.params) {
+        (Some(words), _) => {
+            line.copy(br#"","params":"#);
+            line.part(words, 0, words.len());
+            line.copy(b"}");
+        }
+        (None, Some(params)) => {
             line.copy(br#"","params":"#);
             edited_params(line, call, params, id.as_bytes());
             line.copy(b"}");
         }
-        None => line.copy(br#""}"#),
+        (None, None) => line.copy(br#""}"#),
     }
 }
 
-fn edited_params(line: &mut LineWriter<'_>, call: &Call, params: Span, token: &[u8]) {
-    let token_span = match call.token {
+/// Writes the parameters with the server's name for what is called and our token for progress.
+pub(super) fn edited_params(line: &mut LineWriter<'_>, call: &Call, params: Span, token: &[u8]) {
+    edited(line, call, params, Some(token));
+}
+
+/// The same; without a token, the client's own stays where it is.
+pub(super) fn edited(line: &mut LineWriter<'_>, call: &Call, params: Span, token: Option<&[u8]>) {
+    let token_span = token.and(match call.token {
         TokenPlace::None => None,
         TokenPlace::Client(span) => Some(span),
         TokenPlace::Own { at, .. } => Some(Span { start: at, end: at }),
-    };
+    });
+    let token = token.unwrap_or_default();
     let target = call.target.as_ref().map(|(span, text)| (*span, text));
     let mut from = params.start;
     let mut put = |line: &mut LineWriter<'_>, span: Span, with: &dyn Fn(&mut LineWriter<'_>)| {

@@ -1,9 +1,11 @@
 //! The one task that reaches a server, watches it and lets go of it, over and over.
 //!
-//! Each turn of [`Lifecycle::run`] is one generation: start and handshake here, the connection and its tasks in [`run`],
-//! what happens while the server is well in [`serve`], its end in [`finish`].
+//! Each turn of [`Lifecycle::run`] is one generation: the connection and its tasks in [`run`], the first words in
+//! [`greet`], what happens while the server is well in [`serve`], its end in [`finish`].
 
 mod finish;
+mod greet;
+mod listen;
 mod run;
 mod serve;
 
@@ -11,16 +13,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
-use crate::backend::handshake::{self, Greeting};
-use crate::backend::{Backend, Observer, State, Way, show_duration};
+use crate::backend::{Backend, Observer, State, Verdicts, Way};
 use crate::catalog::Offering;
 use crate::failure::{Code, Failure};
 use crate::supervisor::{Cause, Decision, Ending, RestartLimits, RestartPolicy};
-use crate::transport::{HeaderParams, Over};
+use crate::transport::HeaderParams;
 
-use run::{Broken, Run};
+use greet::{Greeted, Plan};
 
 /// A server that takes longer to start no longer counts among those that may start at once.
 const SLOW_START: Duration = Duration::from_secs(3);
@@ -34,6 +35,10 @@ pub struct Lifecycle {
     way: Way,
     /// Which arguments of the server's tools its transport must repeat in headers.
     header_params: Arc<HeaderParams>,
+    /// Which era servers turned out to speak.
+    verdicts: Verdicts,
+    /// The server ended over the first words, in the era of the clients behind us; it may speak the other one.
+    tries_other_era: bool,
     /// How many servers may start at once.
     starts: Arc<Semaphore>,
     observer: Arc<dyn Observer>,
@@ -58,6 +63,7 @@ impl Lifecycle {
     pub fn new(
         backend: Arc<Backend>,
         way: Way,
+        verdicts: Verdicts,
         starts: Arc<Semaphore>,
         observer: Arc<dyn Observer>,
         shutdown: Shutdown,
@@ -65,7 +71,18 @@ impl Lifecycle {
     ) -> Self {
         let policy = RestartPolicy::new(RestartLimits::default());
         let header_params = Arc::new(HeaderParams::default());
-        Self { backend, way, header_params, starts, observer, policy, shutdown, offering }
+        Self {
+            backend,
+            way,
+            header_params,
+            verdicts,
+            tries_other_era: false,
+            starts,
+            observer,
+            policy,
+            shutdown,
+            offering,
+        }
     }
 
     /// Lives until shutdown.
@@ -98,6 +115,7 @@ impl Lifecycle {
         }
         let failure = Failure::new(Code::CallShutdown, "Switchboard is ending").of(self.backend.name());
         self.backend.fail_all(self.backend.link.take_waiting(), &failure);
+        self.backend.rounds.fail_all(&failure);
         self.set_state(State::Ended);
     }
 
@@ -186,18 +204,33 @@ impl Lifecycle {
             permit = Arc::clone(&self.starts).acquire_owned() => permit.ok(),
             _ = shutdown_ordered(&mut self.shutdown) => return RunEnd::Shutdown,
         };
-        self.policy.started(std::time::Instant::now());
-        self.backend.tally(|tallies| tallies.starts += 1);
-        self.set_state(State::Starting { since: Instant::now() });
-        let mut run = match self.reach().await {
-            Ok(run) => run,
-            Err(failure) => return self.never_greeted(RunEnd::Fell(failure)),
-        };
-        let end = match self.greet_holding(permit, &mut run).await {
-            Ok(greeting) => self.serve(&mut run, greeting).await,
-            Err(end) => self.never_greeted(end),
-        };
-        self.finish(run, end).await
+        let mut permit = Permit(permit, Instant::now() + SLOW_START);
+        let mut plan = Plan::of(self);
+        loop {
+            self.policy.started(std::time::Instant::now());
+            self.backend.tally(|tallies| tallies.starts += 1);
+            self.set_state(State::Starting { since: Instant::now() });
+            let mut run = match self.reach().await {
+                Ok(run) => run,
+                Err(failure) => return self.never_greeted(RunEnd::Fell(failure)),
+            };
+            let greeted = permit.holding(self.greet(&mut run, plan)).await;
+            let end = match greeted {
+                Greeted::Well(greeting) => {
+                    drop(permit);
+                    self.serve(&mut run, greeting).await
+                }
+                Greeted::Again(other, end) => {
+                    // It ended over a question, or is told to: that says nothing of how well it is.
+                    self.policy.forgiven();
+                    self.finish(run, end).await;
+                    plan = other;
+                    continue;
+                }
+                Greeted::Not(end) => self.never_greeted(end),
+            };
+            return self.finish(run, end).await;
+        }
     }
 
     /// A server that did not come up is tried again, but nobody is left waiting for that: its callers learn the cause
@@ -207,49 +240,6 @@ impl Lifecycle {
             self.backend.fail_all(self.backend.link.take_waiting(), failure);
         }
         end
-    }
-
-    /// Greets the server and holds the permit as long as starting may cost the machine something: servers that hang
-    /// in their start must not keep all others from theirs.
-    async fn greet_holding(
-        &mut self,
-        permit: Option<OwnedSemaphorePermit>,
-        run: &mut Run,
-    ) -> Result<Greeting, RunEnd> {
-        let greeting = self.greet(run);
-        tokio::pin!(greeting);
-        if let Ok(greeting) = timeout(SLOW_START, &mut greeting).await {
-            return greeting;
-        }
-        drop(permit);
-        greeting.await
-    }
-
-    async fn greet(&mut self, run: &mut Run) -> Result<Greeting, RunEnd> {
-        let patience = self.backend.config().timeouts.start;
-        let backend = Arc::clone(&self.backend);
-        let params = handshake::params(&backend.audience.introduction(), &backend.config().protocol);
-        let answer = backend.ask_server("initialize", Some(&params), patience);
-        tokio::pin!(answer);
-        let sign = tokio::select! {
-            answer = &mut answer => Err(match answer {
-                Ok((line, body)) => return handshake::greeting(&line, body).map_err(|failure| {
-                    RunEnd::Fell(self.with_last_words(failure.of(backend.name())))
-                }),
-                Err(failure) if failure.code == Code::CallTimeout => Failure::new(
-                    Code::HandshakeTimeout,
-                    format!("it did not answer `initialize` within {}", show_duration(patience)),
-                ).remedy("Raise `timeouts.start`, or run `switchboard check` to see where it hangs"),
-                Err(failure) => failure,
-            }),
-            sign = run.breaks() => Ok(sign),
-            _ = shutdown_ordered(&mut self.shutdown) => return Err(RunEnd::Shutdown),
-        };
-        let failure = match sign {
-            Ok(sign) => early(run.broken(sign).await),
-            Err(failure) => failure,
-        };
-        Err(RunEnd::Fell(self.with_last_words(failure.of(backend.name()))))
     }
 
     /// Adds what the server said on stderr, or wrongly on stdout, to the cause.
@@ -266,13 +256,20 @@ impl Lifecycle {
     }
 }
 
-/// What the end of a connection means before the handshake is done.
-fn early(broken: Broken) -> Failure {
-    match broken {
-        Broken::Over(Over::Exited(exit)) => {
-            Failure::new(Code::ProcessExitedEarly, format!("it {exit} before it finished its handshake"))
+/// The right to start, held only as long as starting may cost the machine something: servers that hang in their start must
+/// not keep all others from theirs.
+struct Permit(Option<OwnedSemaphorePermit>, Instant);
+
+impl Permit {
+    async fn holding<T>(&mut self, start: impl Future<Output = T>) -> T {
+        tokio::pin!(start);
+        if self.0.is_some() {
+            tokio::select! {
+                done = &mut start => return done,
+                () = sleep_until(self.1) => self.0 = None,
+            }
         }
-        Broken::Over(Over::Lost(failure)) | Broken::Mute(failure) => failure,
+        start.await
     }
 }
 

@@ -6,7 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::backend::{Backend, handshake::Greeting};
+use crate::bridge::mirror;
+use crate::bridge::result::check_final;
 use crate::catalog::Offering;
+use crate::config::{Launch, RemoteKind};
 use crate::failure::{Code, Failure};
 use crate::protocol::{ListKind, Method, codes};
 use crate::wire::{Body, json};
@@ -39,12 +42,17 @@ pub(super) async fn fetch(
     offering.initialize = greeting.result.clone();
     let mut failed = Vec::new();
     for &kind in kinds {
-        if !declares(greeting, kind) {
+        if !greeting.has(kind) {
             offering.list_mut(kind).clear();
             continue;
         }
-        match list(backend, kind).await {
-            Ok(items) => *offering.list_mut(kind) = items,
+        match list(backend, greeting, kind).await {
+            Ok(mut items) => {
+                if kind == ListKind::Tools && marks_count(backend, greeting) {
+                    items.retain(|tool| has_usable_marks(backend, tool));
+                }
+                *offering.list_mut(kind) = items;
+            }
             Err(failure) => {
                 tracing::warn!(server = %backend.name(), %failure, "a list could not be fetched");
                 failed.push(kind);
@@ -54,16 +62,8 @@ pub(super) async fn fetch(
     Listed { offering, asked: kinds.to_vec(), failed }
 }
 
-fn declares(greeting: &Greeting, kind: ListKind) -> bool {
-    match kind {
-        ListKind::Tools => greeting.tools,
-        ListKind::Prompts => greeting.prompts,
-        ListKind::Resources | ListKind::Templates => greeting.resources,
-    }
-}
-
 /// Fetches all pages of one list.
-async fn list(backend: &Backend, kind: ListKind) -> Result<Vec<Bytes>, Failure> {
+async fn list(backend: &Backend, greeting: &Greeting, kind: ListKind) -> Result<Vec<Bytes>, Failure> {
     let method = Method::List(kind).name();
     let mut items = Vec::new();
     let mut seen = HashSet::new();
@@ -83,6 +83,10 @@ async fn list(backend: &Backend, kind: ListKind) -> Result<Vec<Bytes>, Failure> 
             }
         };
         let result = span.of(&line);
+        if greeting.revision.is_modern() && check_final(result).is_err() {
+            let cause = format!("it answered `{method}` with something that is no list");
+            return Err(Failure::new(Code::CallMalformed, cause).of(backend.name()));
+        }
         if let Some(list) = json::get(result, kind.key()) {
             let list = list.of(result);
             // Copied, so that a small item does not keep a large read buffer alive.
@@ -106,6 +110,23 @@ async fn list(backend: &Backend, kind: ListKind) -> Result<Vec<Bytes>, Failure> 
     }
     tracing::warn!(server = %backend.name(), method, "more than {MAX_PAGES} pages; the rest is cut off");
     Ok(items)
+}
+
+/// Whether arguments of tools stand in headers too on the way to this server.
+fn marks_count(backend: &Backend, greeting: &Greeting) -> bool {
+    let is_http = match &backend.config().launch {
+        Launch::Remote(remote) => matches!(remote.kind, RemoteKind::Auto | RemoteKind::Http),
+        Launch::Stdio(_) => false,
+    };
+    is_http && greeting.revision.is_modern()
+}
+
+/// A tool whose marks for headers break the rules must not be used (MCP 2026-07-28, "Streamable HTTP", Custom Headers).
+fn has_usable_marks(backend: &Backend, tool: &[u8]) -> bool {
+    let Some(why) = mirror::invalid(tool) else { return true };
+    let name = json::get(tool, "name").and_then(|span| json::string(span.of(tool))).unwrap_or_default();
+    tracing::warn!(server = %backend.name(), tool = %name, why, "a tool was left out: its `x-mcp-header` marks are invalid");
+    false
 }
 
 fn is_method_not_found(error: &[u8]) -> bool {

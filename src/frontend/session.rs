@@ -15,7 +15,6 @@ use crate::call::{Ask, AskKey, Caller, CallerId, Introduction, NotAsked, Notice,
 use crate::catalog::Catalog;
 use crate::failure::{Code, Failure};
 use crate::frontend::answer::Answer;
-use crate::frontend::modern::listen::unfollow;
 use crate::frontend::modern::scope::Scope;
 use crate::frontend::pending::{Question, Request, Requests};
 use crate::frontend::private::Private;
@@ -31,8 +30,8 @@ const CROWDED: usize = 1 << 20;
 /// One client of ours that began with `initialize`, or may still do so.
 pub struct Session {
     id: CallerId,
-    /// Who the client is, if a token told.
-    pub(super) principal: Option<Arc<str>>,
+    /// Who the client is by its token, over HTTP.
+    principal: Option<Arc<str>>,
     pub(super) hall: Arc<Hall>,
     /// Where everything goes that belongs to no request of the client.
     pub(super) out: Outlet,
@@ -73,12 +72,7 @@ pub(super) struct Greeted {
 
 impl Session {
     /// A session in a hall; what belongs to no request goes to `out`.
-    pub fn new(hall: &Arc<Hall>, out: Outlet) -> Arc<Self> {
-        Self::of(None, hall, out)
-    }
-
-    /// The same for somebody who has shown a token of this name.
-    pub(super) fn of(principal: Option<Arc<str>>, hall: &Arc<Hall>, out: Outlet) -> Arc<Self> {
+    pub fn new(hall: &Arc<Hall>, out: Outlet, principal: Option<Arc<str>>) -> Arc<Self> {
         let session = Arc::new(Self {
             id: CallerId::fresh(),
             principal,
@@ -116,6 +110,10 @@ impl Session {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn principal(&self) -> Option<&str> {
+        self.principal.as_deref()
     }
 
     pub(super) fn caller_id(&self) -> CallerId {
@@ -179,7 +177,7 @@ impl Session {
         }
         for (server, uri) in followed {
             if let Some(backend) = self.backend(&server) {
-                unfollow(&backend, &uri);
+                backend.unsubscribed(&uri);
             }
         }
         self.private.end();
@@ -264,13 +262,19 @@ impl Session {
         let result = translated.as_deref().unwrap_or_else(|| span.of(line));
         let size = result.len();
         if size > request.limit.min(MAX_MESSAGE - ENVELOPE) {
-            let answer = Answer::failure(request.method, &too_large(request.server.as_ref(), size));
-            return self.deliver(request, |line| answer.write(line, request.id.as_bytes()));
+            return self.refuse_size(request, size);
         }
-        match self.rewritten(request, result).or(translated) {
+        let task = request.server.as_ref().filter(|_| request.task);
+        let task = task.and_then(|server| self.hall.with_our_task(server, self.principal(), result));
+        match task.or_else(|| self.rewritten(request, result)).or(translated) {
             Some(text) => self.relay(request, &text, "result", Span { start: 0, end: text.len() }),
             None => self.relay(request, line, "result", span),
         }
+    }
+
+    fn refuse_size(&self, request: &Request, size: usize) {
+        let answer = Answer::failure(request.method, &too_large(request.server.as_ref(), size));
+        self.deliver(request, |line| answer.write(line, request.id.as_bytes()));
     }
 
     /// The client's revision, if texts of `from` may hold what it does not know.
@@ -427,6 +431,7 @@ impl Caller for Session {
                 self.note_subscription(&request);
                 self.result(&request, reply.line, span, reply.revision);
             }
+            Body::Error(span) if !fits(span.len()) => self.refuse_size(&request, span.len()),
             Body::Error(span) => match self.translated_error(&request, span.of(reply.line), reply.revision) {
                 Some(text) => self.relay(&request, &text, "error", Span { start: 0, end: text.len() }),
                 None => self.relay(&request, reply.line, "error", span),

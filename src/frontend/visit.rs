@@ -33,7 +33,7 @@ struct One(Arc<Scope>);
 impl House for Front {
     fn begin(&self, client: &Principal) -> Arc<dyn Visitor> {
         let stream = Arc::new(Mailbox::new(STREAM_LIMIT));
-        let session = Session::of(client.name.clone(), &self.0, Outlet::from(Arc::clone(&stream)));
+        let session = Session::new(&self.0, Outlet::from(Arc::clone(&stream)), client.name.clone());
         Arc::new(Visit { session, stream })
     }
 

@@ -8,10 +8,11 @@ use serde_json::{Map, Value, json};
 
 use super::lists::{complete, match_template, page, shown};
 use super::modern::{Caller, discover, meta_of, unsupported};
-use super::revision::code;
-use super::script::{Item, List, Plan, Reaction};
+use super::revision::{TASKS, WITH_TASKS, code};
+use super::script::{Item, List, Plan};
 use super::server::Server;
 use super::session::Session;
+use super::step::Reaction;
 use super::template::Scope;
 
 /// The log levels, least severe first.
@@ -50,7 +51,7 @@ pub(super) fn moment(session: &Session, method: &str, modern: bool) -> Option<Ar
     let on = &session.server.plan.on;
     let group = if list_of(method).is_some() {
         "list"
-    } else if is_known(method, modern) {
+    } else if is_known(method, modern) || is_about_tasks(session, method, modern) {
         method
     } else {
         "unknown"
@@ -75,6 +76,18 @@ fn is_known(method: &str, modern: bool) -> bool {
             | "logging/setLevel"
     );
     known || modern && matches!(method, "server/discover" | "subscriptions/listen")
+}
+
+/// Whether the method is about tasks, and one that this caller may expect here.
+pub(super) fn is_about_tasks(session: &Session, method: &str, modern: bool) -> bool {
+    let known = match modern {
+        true => matches!(method, "tasks/get" | "tasks/update" | "tasks/cancel"),
+        false => {
+            matches!(method, "tasks/get" | "tasks/result" | "tasks/cancel" | "tasks/list")
+                && session.state().revision.as_deref() == Some(WITH_TASKS)
+        }
+    };
+    known && session.server.plan.has_tasks()
 }
 
 fn list_of(method: &str) -> Option<List> {
@@ -154,7 +167,8 @@ fn find<'s>(server: &'s Server, list: List, target: &str, scope: &mut Scope) -> 
 pub(super) fn builtin(session: &Session, method: &str, caller: Option<&Caller>, scope: &Scope) -> Reply {
     let server = &*session.server;
     if let Some(list) = list_of(method) {
-        return page(server, list, &scope.args);
+        let with_tasks = caller.is_none() && session.state().revision.as_deref() == Some(WITH_TASKS);
+        return page(server, list, &scope.args, with_tasks);
     }
     match (method, caller) {
         ("server/discover", Some(_)) => {
@@ -229,7 +243,18 @@ pub(super) fn capabilities(plan: &Plan, revision: Option<&str>) -> Value {
     if !plan.completions.is_empty() {
         capabilities.insert("completions".into(), json!({}));
     }
-    let _ = revision;
+    if plan.has_tasks() {
+        match revision {
+            None => {
+                capabilities.insert("extensions".into(), json!({TASKS: {}}));
+            }
+            Some(WITH_TASKS) => {
+                let tasks = json!({"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}});
+                capabilities.insert("tasks".into(), tasks);
+            }
+            Some(_) => {}
+        }
+    }
     let mut capabilities = Value::Object(capabilities);
     if let Some(own) = &plan.server.capabilities {
         merge(&mut capabilities, own);

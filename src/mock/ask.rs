@@ -1,5 +1,7 @@
 //! Questions to the client: what a script says of them, which capabilities they need, which answers fit.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::node::{Entry, Kind, Node};
@@ -155,15 +157,76 @@ pub(super) fn wrong_answer(method: &str, answer: &Value) -> Option<String> {
     }
 }
 
+/// A question as the request that it is, still a template.
+pub(super) fn request_of(question: &Question) -> Value {
+    let mut request = Map::new();
+    request.insert("method".into(), json!(question.method));
+    if let Some(params) = &question.params {
+        request.insert("params".into(), params.clone());
+    }
+    Value::Object(request)
+}
+
 /// The questions as `inputRequests`, still templates.
 pub(super) fn input_requests(questions: &[Question]) -> Value {
-    let request = |question: &Question| {
-        let mut request = Map::new();
-        request.insert("method".into(), json!(question.method));
-        if let Some(params) = &question.params {
-            request.insert("params".into(), params.clone());
+    Value::Object(questions.iter().map(|question| (question.key.clone(), request_of(question))).collect())
+}
+
+/// A page that somebody must visit before a call can be served.
+#[derive(Clone, Debug)]
+pub(super) struct UrlRequired {
+    /// Who visits: a call that makes the same text of this is let through the second time. A template.
+    pub(super) id: String,
+    /// The params of the question, templates.
+    pub(super) params: Map<String, Value>,
+    /// Whether nobody is ever let through.
+    pub(super) always: bool,
+    /// When an older client is told that the visit is complete.
+    pub(super) complete: Option<Duration>,
+}
+
+/// Reads the value of `url_required`.
+pub(super) fn url_required(node: &Node, problems: &mut Problems) -> Option<UrlRequired> {
+    let mut wanted = UrlRequired { id: String::new(), params: Map::new(), always: false, complete: None };
+    let mut params = Map::new();
+    params.insert("mode".into(), json!("url"));
+    params.insert("url".into(), Value::Null);
+    params.insert("message".into(), json!("Please visit this page."));
+    for entry in problems.map(node) {
+        let value = &entry.value;
+        match entry.key.as_str() {
+            "url" | "message" => {
+                let text = problems.text(value)?;
+                params.insert(entry.key.clone(), json!(text));
+            }
+            "id" => wanted.id = problems.text(value)?,
+            "always" => wanted.always = problems.flag(value).unwrap_or(false),
+            "complete" => wanted.complete = problems.duration(value),
+            _ => problems.unknown(entry, &["url", "message", "id", "always", "complete"]),
         }
-        Value::Object(request)
+    }
+    let Some(url) = params.get("url").and_then(Value::as_str) else {
+        problems.add(node.place, "`url` is missing");
+        return None;
     };
-    Value::Object(questions.iter().map(|question| (question.key.clone(), request(question))).collect())
+    if wanted.id.is_empty() {
+        url.clone_into(&mut wanted.id);
+    }
+    wanted.params = params;
+    Some(wanted)
+}
+
+impl Ask {
+    /// The question that sends somebody to a page.
+    pub(super) fn of_url(params: Value) -> Self {
+        let method = "elicitation/create".to_owned();
+        let question = Question { key: "url".into(), method, params: Some(params), save: None };
+        Self {
+            questions: vec![question],
+            wait: true,
+            state: AskState::Sent(None),
+            result_type: None,
+            check: true,
+        }
+    }
 }

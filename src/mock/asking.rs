@@ -7,18 +7,21 @@ use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
 use super::answers::{self, Reply};
-use super::ask::{Ask, AskState, input_requests, needs};
+use super::ask::{Ask, AskState, UrlRequired, input_requests};
 use super::listen::Filter;
 use super::modern;
 use super::output::{Kind, Output};
 use super::revision::code;
-use super::rounds::{Parked, Resume, comparable};
+use super::rounds::{Continued, Parked, Resume, comparable};
 use super::run::Job;
 use super::server::Server;
+use super::tasks::extension;
 
 impl Job {
     pub(super) async fn ask(&mut self, ask: &Arc<Ask>) {
-        if self.is_modern() {
+        if let Some(task) = self.task.clone() {
+            self.ask_in_task(ask, &task).await;
+        } else if self.is_modern() {
             self.ask_by_result(ask).await;
         } else if self.session.may_speak() {
             self.ask_by_requests(ask).await;
@@ -28,17 +31,7 @@ impl Job {
     async fn ask_by_requests(&mut self, ask: &Ask) {
         let mut waiting = Vec::new();
         for question in &ask.questions {
-            let (sender, receiver) = oneshot::channel();
-            let id = {
-                let mut state = self.session.state();
-                state.asked += 1;
-                let id = state.asked.to_string();
-                state.asks.insert(id.clone(), sender);
-                id
-            };
-            let method = self.scope.text(&question.method);
-            let line = self.message(Some(&id), &method, question.params.as_ref());
-            self.out.message(line, Kind::Other).await;
+            let receiver = self.put(question, &self.out).await;
             waiting.push((question, receiver));
         }
         if !ask.wait {
@@ -54,13 +47,7 @@ impl Job {
     }
 
     async fn ask_by_result(&mut self, ask: &Arc<Ask>) {
-        let lacks = self.caller.as_ref().and_then(|caller| {
-            let mut needed = json!({});
-            for question in &ask.questions {
-                answers::merge(&mut needed, &needs(&question.method, question.params.as_ref()));
-            }
-            modern::lacking(&needed, &caller.capabilities)
-        });
+        let lacks = self.lacks(&ask.questions);
         if let Some(lacks) = lacks.filter(|_| ask.check) {
             self.over = true;
             return self.reply(modern::missing_capability(&lacks)).await;
@@ -126,7 +113,8 @@ impl Job {
     }
 
     /// Hands this request to the call that waits for it, and stays until that is done with it.
-    pub(super) async fn resume(&mut self, parked: Parked, answers: Map<String, Value>) {
+    pub(super) async fn resume(&mut self, continued: Continued) {
+        let Continued { call: parked, answers } = continued;
         let (Some(request), Some(caller)) = (self.request.take(), self.caller.take()) else { return };
         // Whoever cancels this request cancels the call.
         let cancel = parked.cancel.drop_guard();
@@ -140,6 +128,45 @@ impl Job {
         cancel.disarm();
     }
 
+    /// Makes sure that somebody went to a page first: the first time, an older caller gets an error that says so and
+    /// a newer one is asked.
+    pub(super) async fn require_url(&mut self, wanted: &UrlRequired) {
+        let id = self.scope.text(&wanted.id);
+        let server = Arc::clone(&self.session.server);
+        if !server.state().visited.insert(id.clone()) && !wanted.always {
+            return;
+        }
+        let mut params = wanted.params.clone();
+        if self.is_modern() {
+            let ask = Ask::of_url(Value::Object(params));
+            return Box::pin(self.ask(&Arc::new(ask))).await;
+        }
+        params.insert("elicitationId".into(), json!(id));
+        let error = json!({
+            "code": code::URL_ELICITATION_REQUIRED,
+            "message": "This request requires more information.",
+            "data": {"elicitations": [params]},
+        });
+        self.reply(Reply::Error(self.scope.json(&error))).await;
+        if let Some(after) = wanted.complete {
+            tokio::time::sleep(after).await;
+            self.complete_elicitation(&id).await;
+        }
+        self.over = true;
+    }
+
+    /// Tells an older client that somebody did what a page asked.
+    pub(super) async fn complete_elicitation(&self, id: &str) {
+        if self.session.may_speak() {
+            let line = json!({
+                "jsonrpc": "2.0",
+                "method": "notifications/elicitation/complete",
+                "params": {"elicitationId": id},
+            });
+            self.session.output.message(line.to_string(), Kind::Other).await;
+        }
+    }
+
     /// Opens a stream of `subscriptions/listen` and keeps it until client or server end it.
     pub(super) async fn listen(&mut self) {
         let Some(request) = &self.request else { return };
@@ -147,6 +174,12 @@ impl Job {
             let message = "Invalid params: `notifications` is missing";
             return self.reply(Reply::error(code::INVALID_PARAMS, message)).await;
         };
+        if let Some(caller) = &self.caller
+            && wishes.contains_key("taskIds")
+            && let Some(lacks) = modern::lacking(&extension(), &caller.capabilities)
+        {
+            return self.reply(modern::missing_capability(&lacks)).await;
+        }
         let server = Arc::clone(&self.session.server);
         let filter = Filter::granted(wishes, &answers::capabilities(&server.plan, None));
         // First, so that no change can be told before it.

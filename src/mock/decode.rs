@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::http::settings::settings;
+use super::http::reading::settings;
 use super::items::items;
 use super::node::{Kind, Node};
 use super::problems::{Problem, Problems, ScriptError};
 use super::revision::{LEGACY, MODERN, Revisions, is_revision};
-use super::script::{
-    Cache, Completion, Cursor, Eof, Grandchild, Pages, Plan, Reaction, Script, ServerInfo, Signal,
-};
+use super::script::{Cache, Completion, Cursor, Eof, Grandchild, Pages, Plan, Script, ServerInfo, Signal};
+use super::step::Reaction;
 use super::steps::{Moment, reaction};
 
 const TOP_KEYS: &[&str] = &[

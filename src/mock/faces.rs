@@ -36,12 +36,12 @@ pub enum Face {
 /// A mock that listens; [`Listening::run`] serves its clients.
 pub struct Listening {
     server: Arc<Server>,
-    socket: Socket,
+    listener: Listener,
     /// Where, as a URL. A Unix socket is `unix:PATH`.
     pub url: String,
 }
 
-enum Socket {
+enum Listener {
     Http(TcpListener, Arc<Http>),
     WebSocket(TcpListener),
     #[cfg(unix)]
@@ -68,12 +68,12 @@ pub async fn listen(script: Script, face: &Face, hooks: Hooks) -> std::io::Resul
         let _ = server.url.set(format!("http://{address}").into());
         Ok::<_, std::io::Error>((listener, address))
     };
-    let (socket, url) = match face {
+    let (listener, url) = match face {
         Face::Http(address) => {
             let (listener, address) = bind(address).await?;
             let http = Http::new(&server, Transport::Streamable);
             (
-                Socket::Http(listener, http),
+                Listener::Http(listener, http),
                 format!("http://{address}{}", server.path(Transport::Streamable.default_path())),
             )
         }
@@ -81,21 +81,21 @@ pub async fn listen(script: Script, face: &Face, hooks: Hooks) -> std::io::Resul
             let (listener, address) = bind(address).await?;
             let http = Http::new(&server, Transport::Sse);
             (
-                Socket::Http(listener, http),
+                Listener::Http(listener, http),
                 format!("http://{address}{}", server.path(Transport::Sse.default_path())),
             )
         }
         Face::WebSocket(address) => {
             let (listener, address) = bind(address).await?;
-            (Socket::WebSocket(listener), format!("ws://{address}{}", server.path(websocket::DEFAULT_PATH)))
+            (Listener::WebSocket(listener), format!("ws://{address}{}", server.path(websocket::DEFAULT_PATH)))
         }
         #[cfg(unix)]
         Face::Unix(path) => {
             let listener = tokio::net::UnixListener::bind(path)?;
-            (Socket::Unix(listener, path.clone()), format!("unix:{}", path.display()))
+            (Listener::Unix(listener, path.clone()), format!("unix:{}", path.display()))
         }
     };
-    Ok(Listening { server, socket, url })
+    Ok(Listening { server, listener, url })
 }
 
 /// A place where nothing is heard, but where a script can still end the process.
@@ -117,23 +117,23 @@ impl Listening {
     ///
     /// Dropping the future ends the server and all its connections at once.
     pub async fn run(self) -> Outcome {
-        let Self { server, socket, .. } = self;
+        let Self { server, listener, .. } = self;
         let _stop = server.stop.clone().drop_guard();
         let mut end = server.end.subscribe();
         tokio::select! {
             outcome = async { end.wait_for(Option::is_some).await.ok().and_then(|end| *end) } => {
                 outcome.unwrap_or(Outcome::Ended)
             }
-            () = accept(&server, &socket) => Outcome::Ended,
+            () = accept(&server, &listener) => Outcome::Ended,
         }
     }
 }
 
 /// Accepts connections and serves each beside the others.
-async fn accept(server: &Arc<Server>, socket: &Socket) {
+async fn accept(server: &Arc<Server>, listener: &Listener) {
     let open = Arc::new(AtomicUsize::new(0));
     loop {
-        let Ok(accepted) = tokio::time::timeout(LAST_RESORT, socket.accept(server)).await else {
+        let Ok(accepted) = tokio::time::timeout(LAST_RESORT, listener.accept(server)).await else {
             if open.load(Ordering::Relaxed) == 0 {
                 return;
             }
@@ -156,22 +156,22 @@ async fn accept(server: &Arc<Server>, socket: &Socket) {
 /// What serves one connection.
 type Serving = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
-impl Socket {
+impl Listener {
     async fn accept(&self, server: &Arc<Server>) -> std::io::Result<Serving> {
         let server = Arc::clone(server);
         Ok(match self {
-            Socket::Http(listener, http) => {
+            Listener::Http(listener, http) => {
                 let (stream, _) = listener.accept().await?;
                 stream.set_nodelay(true)?;
                 Box::pin(Arc::clone(http).connection(stream))
             }
-            Socket::WebSocket(listener) => {
+            Listener::WebSocket(listener) => {
                 let (stream, _) = listener.accept().await?;
                 stream.set_nodelay(true)?;
                 Box::pin(websocket::connection(server, stream))
             }
             #[cfg(unix)]
-            Socket::Unix(listener, _) => {
+            Listener::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
                 Box::pin(lines(server, stream))
             }
@@ -190,9 +190,9 @@ async fn lines(server: Arc<Server>, stream: tokio::net::UnixStream) {
 }
 
 #[cfg(unix)]
-impl Drop for Socket {
+impl Drop for Listener {
     fn drop(&mut self) {
-        if let Socket::Unix(_, path) = self {
+        if let Listener::Unix(_, path) = self {
             // Somebody else may have removed it.
             let _ = std::fs::remove_file(path);
         }

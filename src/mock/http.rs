@@ -29,6 +29,7 @@ mod legacy;
 mod log;
 mod mirror;
 mod modern;
+pub(super) mod reading;
 pub(super) mod settings;
 mod sse;
 

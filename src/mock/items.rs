@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use super::node::{Entry, Kind, Node};
 use super::problems::Problems;
 use super::results::default_answer;
-use super::script::{Answer, Item, Reaction};
+use super::script::{Item, TaskPlan};
+use super::step::{Answer, Reaction};
 use super::steps::{Moment, STEP_KEYS, reaction, reaction_of, settle};
 
 /// Reads a map of items by name, or a list of items that carry their name under `key`.
@@ -53,12 +54,35 @@ fn item(name: String, node: &Node, moment: Moment, problems: &mut Problems) -> V
     draft.finish(name, then)
 }
 
+/// Reads `task`.
+fn task(node: &Node, problems: &mut Problems) -> TaskPlan {
+    let mut plan = TaskPlan::default();
+    for entry in problems.map(node) {
+        let node = &entry.value;
+        match entry.key.as_str() {
+            "poll" => plan.poll = problems.duration(node),
+            "ttl" => plan.ttl = problems.duration(node),
+            "support" => {
+                plan.required =
+                    problems.choice(node, &[("optional", false), ("required", true)]).unwrap_or_default();
+            }
+            "asks" => {
+                plan.direct =
+                    problems.choice(node, &[("result", false), ("direct", true)]).unwrap_or_default();
+            }
+            _ => problems.unknown(entry, &["poll", "ttl", "support", "asks"]),
+        }
+    }
+    plan
+}
+
 /// An item while its members are read.
 struct Draft {
     moment: Moment,
     definition: Map<String, Value>,
     extra: Map<String, Value>,
     needs: Option<Value>,
+    task: Option<TaskPlan>,
     /// Each with how often it stands.
     calls: Vec<(Reaction, u64)>,
     copies: Option<u64>,
@@ -82,6 +106,7 @@ impl Draft {
             definition,
             extra: Map::new(),
             needs: None,
+            task: None,
             calls: Vec::new(),
             copies: None,
             pad: 0,
@@ -93,7 +118,9 @@ impl Draft {
 
     fn known(moment: Moment) -> Vec<&'static str> {
         let own: &[&str] = match moment {
-            Moment::Tool => &["input_schema", "inputSchema", "output_schema", "outputSchema", "annotations"],
+            Moment::Tool => {
+                &["input_schema", "inputSchema", "output_schema", "outputSchema", "annotations", "task"]
+            }
             Moment::Prompt => &["arguments"],
             _ => &["name", "mime_type", "mimeType", "text", "blob"],
         };
@@ -126,6 +153,7 @@ impl Draft {
             ("pad", _) => self.pad = problems.size(node).unwrap_or_default(),
             ("input_schema" | "inputSchema", Moment::Tool) => self.define("inputSchema", node),
             ("output_schema" | "outputSchema", Moment::Tool) => self.define("outputSchema", node),
+            ("task", Moment::Tool) => self.task = Some(task(node, problems)),
             ("annotations", Moment::Tool) => self.define("annotations", node),
             ("arguments", Moment::Prompt) => {
                 let arguments = problems.list(node).iter().map(|argument| match argument.to_json() {
@@ -202,6 +230,7 @@ impl Draft {
             name,
             definition: Value::Object(definition),
             needs: self.needs.clone(),
+            task: self.task.clone(),
             calls: calls.clone(),
             then: Arc::clone(&then),
         };

@@ -48,8 +48,8 @@ pub(super) fn match_template(template: &str, uri: &str) -> Option<Map<String, Va
     None
 }
 
-/// One page of a list.
-pub(super) fn page(server: &Server, list: List, params: &Value) -> Reply {
+/// One page of a list. `with_tasks` says whether tools tell how they can be called as tasks, as 2025-11-25 has it.
+pub(super) fn page(server: &Server, list: List, params: &Value, with_tasks: bool) -> Reply {
     let items = shown(server, list);
     let pages = &server.plan.pages;
     let size = pages.size.unwrap_or(usize::MAX).min(items.len().max(1));
@@ -78,13 +78,22 @@ pub(super) fn page(server: &Server, list: List, params: &Value) -> Reply {
         }
     };
     let mut result = Map::new();
-    let definitions =
-        items.get(start..end).unwrap_or_default().iter().map(|item| item.definition.clone()).collect();
+    let shown = items.get(start..end).unwrap_or_default();
+    let definitions = shown.iter().map(|item| definition(item, with_tasks)).collect();
     result.insert(list.member().into(), Value::Array(definitions));
     if let Some(next) = next {
         result.insert("nextCursor".into(), json!(next));
     }
     Reply::result(&Value::Object(result))
+}
+
+fn definition(item: &Item, with_tasks: bool) -> Value {
+    let mut definition = item.definition.clone();
+    if let (true, Some(task), Value::Object(members)) = (with_tasks, &item.task, &mut definition) {
+        let support = if task.required { "required" } else { "optional" };
+        members.entry("execution").or_insert_with(|| json!({"taskSupport": support}));
+    }
+    definition
 }
 
 /// The values that fit what was typed so far.

@@ -62,11 +62,6 @@ impl<'t> Members<'t> {
         self.0.retain(|(key, value)| value != "null" || !keys.contains(&key.as_ref()));
     }
 
-    /// Takes out these members.
-    pub(super) fn drop_all(&mut self, keys: &[&str]) {
-        self.0.retain(|(key, _)| !keys.contains(&key.as_ref()));
-    }
-
     pub(super) fn to_json(&self) -> String {
         let mut out = String::from("{");
         for (at, (key, value)) in self.0.iter().enumerate() {

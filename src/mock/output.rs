@@ -69,6 +69,11 @@ impl Output {
         self.0.closed().await;
     }
 
+    /// Whether nobody takes what is said.
+    pub(super) fn is_gone(&self) -> bool {
+        self.0.is_closed()
+    }
+
     async fn send(&self, op: Op) {
         // The writer is gone only when the server is ending; what is said then is lost with it.
         let _ = self.0.send(op).await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::script::Answer;
+use super::step::Answer;
 use super::steps::Moment;
 
 /// What an item answers that says nothing of its own.

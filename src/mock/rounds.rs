@@ -43,6 +43,13 @@ pub(super) struct Parked {
     pub(super) cancel: CancellationToken,
 }
 
+/// A waiting call that a request goes on with.
+pub(super) struct Continued {
+    pub(super) call: Parked,
+    /// The answers to its questions, by their keys.
+    pub(super) answers: Map<String, Value>,
+}
+
 /// What the retry brings to the waiting call.
 pub(super) struct Resume {
     pub(super) request: Request,
@@ -92,22 +99,12 @@ impl Rounds {
         self.waiting.clear();
     }
 
-    /// How many calls wait.
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.iter().filter(|parked| !parked.resume.is_closed()).count()
-    }
-
     /// Takes the call that this request goes on with, and the answers to its questions. None means that the request
     /// is no retry.
     ///
     /// # Errors
     /// What is wrong with the retry; the call waits on.
-    pub(super) fn take(
-        &mut self,
-        method: &str,
-        id: &str,
-        params: &str,
-    ) -> Option<Result<(Parked, Map<String, Value>), String>> {
+    pub(super) fn take(&mut self, method: &str, id: &str, params: &str) -> Option<Result<Continued, String>> {
         let retry: Retry = serde_json::from_str(params).unwrap_or_default();
         if retry.state.is_none() && retry.answers.is_none() {
             return None;
@@ -115,7 +112,7 @@ impl Rounds {
         Some(self.find(method, id, &comparable(params), retry).map(|(at, answers)| {
             let parked = self.waiting.remove(at);
             self.spent.extend(parked.state.clone());
-            (parked, answers)
+            Continued { call: parked, answers }
         }))
     }
 

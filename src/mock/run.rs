@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -14,11 +14,12 @@ use super::modern::{self, Caller, Era};
 use super::output::{Kind, Output};
 use super::receive::Origin;
 use super::revision::code;
-use super::rounds::Parked;
-use super::script::{Answer, Part, Reaction, Step};
 use super::serve::Outcome;
 use super::session::{Gate, Session};
+use super::step::{Answer, Part, Reaction, Step};
+use super::tasks::Task;
 use super::template::Scope;
+use super::work::Work;
 
 /// One message or moment that the server deals with.
 pub(super) struct Job {
@@ -34,6 +35,8 @@ pub(super) struct Job {
     pub(super) round: Option<oneshot::Sender<()>>,
     /// The ids under which earlier rounds of this call came.
     pub(super) ids: Vec<String>,
+    /// The task that this job became.
+    pub(super) task: Option<Arc<Task>>,
     /// Whether the rest of the steps is left out.
     pub(super) over: bool,
     work: Work,
@@ -50,22 +53,6 @@ pub(super) struct Request {
     pub(super) params: String,
 }
 
-/// What a job has to do.
-enum Work {
-    Script {
-        /// What the script says under `on`, if anything.
-        before: Option<Arc<Reaction>>,
-        /// What the called item does; none means what every server does.
-        own: Option<Arc<Reaction>>,
-    },
-    /// Say no.
-    Refuse(Reply),
-    /// Go on with a call that waits for this request.
-    Resume(Box<Parked>, Map<String, Value>),
-    /// Keep a stream of `subscriptions/listen` open.
-    Listen,
-}
-
 impl Job {
     /// A moment that nobody waits for.
     pub(super) fn event(session: &Arc<Session>, reaction: Arc<Reaction>, out: Output, scope: Scope) -> Self {
@@ -78,8 +65,9 @@ impl Job {
             cancel: CancellationToken::new(),
             round: None,
             ids: Vec::new(),
+            task: None,
             over: false,
-            work: Work::Script { before: Some(reaction), own: None },
+            work: Work::Script { before: Some(reaction), own: None, task: None },
             turn: None,
             last_answer: None,
         }
@@ -123,6 +111,7 @@ impl Job {
             cancel: CancellationToken::new(),
             round: None,
             ids: Vec::new(),
+            task: None,
             over: false,
             work,
             turn: None,
@@ -144,11 +133,12 @@ impl Job {
     }
 
     pub(super) fn is_immediate(&self) -> bool {
-        match &self.work {
-            Work::Script { before, own } => before.iter().chain(own).all(|reaction| reaction.is_immediate()),
-            Work::Refuse(_) => true,
-            Work::Resume(..) | Work::Listen => false,
-        }
+        self.work.is_immediate()
+    }
+
+    /// Whether the job goes on when it is cancelled.
+    pub(super) fn is_stubborn(&self) -> bool {
+        self.work.ignores_cancel()
     }
 
     /// Waits for this job's turn where the script says that there is only one at a time.
@@ -166,9 +156,7 @@ impl Job {
 
     /// Runs to the end, or until the client cancels where the script does not say otherwise.
     pub(super) async fn run_until_cancelled(self) {
-        if let Work::Script { before, own } = &self.work
-            && before.iter().chain(own).any(|reaction| reaction.ignore_cancel)
-        {
+        if self.work.ignores_cancel() {
             return self.run().await;
         }
         let cancel = self.cancel.clone();
@@ -182,17 +170,21 @@ impl Job {
 
     /// Runs to the end.
     pub(super) async fn run(mut self) {
-        match std::mem::replace(&mut self.work, Work::Listen) {
+        match std::mem::replace(&mut self.work, Work::Done) {
             Work::Refuse(reply) => self.reply(reply).await,
-            Work::Resume(parked, answers) => self.resume(*parked, answers).await,
+            Work::Resume(continued) => self.resume(*continued).await,
             Work::Listen => self.listen().await,
-            Work::Script { before: Some(reaction), own } => {
-                self.work = Work::Script { before: None, own };
-                self.steps(&reaction.steps).await;
-            }
-            work @ Work::Script { before: None, .. } => {
-                self.work = work;
-                self.default().await;
+            Work::Tasks => self.about_tasks().await,
+            Work::Done => {}
+            Work::Script { before, own, task } => {
+                self.work = Work::Script { before: None, own, task: None };
+                if let Some(task) = task {
+                    self.become_task(task).await;
+                }
+                match before {
+                    Some(reaction) => self.steps(&reaction.steps).await,
+                    None => self.default().await,
+                }
             }
         }
     }
@@ -208,11 +200,20 @@ impl Job {
         if self.is_modern() && request.method == "subscriptions/listen" {
             return self.listen().await;
         }
+        if answers::is_about_tasks(&self.session, &request.method, self.is_modern()) {
+            return Box::pin(self.about_tasks()).await;
+        }
         let reply = answers::builtin(&self.session, &request.method, self.caller.as_ref(), &self.scope);
         self.reply(reply).await;
     }
 
     pub(super) async fn reply(&mut self, reply: Reply) {
+        if let Some(task) = self.task.clone() {
+            if task.finish(&reply) {
+                self.announce_task(&task).await;
+            }
+            return;
+        }
         let Some(request) = &self.request else { return };
         let status = reply.status(self.is_modern());
         let (member, body) = match reply {
@@ -261,6 +262,14 @@ impl Job {
             Step::Log(params) => self.log(params).await,
             Step::Notify { method, params } => self.notify(&self.scope.text(method), params.as_ref()).await,
             Step::Ask(ask) => self.ask(ask).await,
+            Step::UrlRequired(wanted) => self.require_url(wanted).await,
+            Step::ElicitationComplete(id) => self.complete_elicitation(&self.scope.text(id)).await,
+            Step::Status(text) => {
+                let text = self.scope.text(text);
+                if let Some(task) = self.task.clone().filter(|task| task.say(text)) {
+                    self.announce_task(&task).await;
+                }
+            }
             Step::EndSubscriptions => self.session.server.end_subscriptions(None).await,
             Step::Raw(parts) => {
                 let bytes = parts.iter().flat_map(|part| match part {
@@ -316,42 +325,6 @@ impl Job {
             }
         }
         self.scope.turn = outer;
-    }
-}
-
-impl Work {
-    fn of(
-        session: &Arc<Session>,
-        caller: Option<&Caller>,
-        id: &str,
-        method: &str,
-        params: &str,
-        scope: &mut Scope,
-    ) -> Self {
-        let server = &session.server;
-        let found = answers::locate(server, method, params, scope);
-        if caller.is_some() && matches!(method, "tools/call" | "prompts/get" | "resources/read") {
-            match server.state().rounds.take(method, id, params) {
-                None => {}
-                Some(Ok((parked, answers))) => return Work::Resume(Box::new(parked), answers),
-                Some(Err(wrong)) => return Work::Refuse(Reply::error(code::INVALID_PARAMS, wrong)),
-            }
-        }
-        if let (Some(caller), Some((_, item))) = (caller, &found)
-            && let Some(needs) = &item.needs
-            && let Some(lacks) = modern::lacking(needs, &caller.capabilities)
-        {
-            return Work::Refuse(modern::missing_capability(&lacks));
-        }
-        let own = found.map(|(list, item)| {
-            scope.call = answers::count(server, list, item);
-            item.reaction(scope.call)
-        });
-        let before = answers::moment(session, method, caller.is_some());
-        if before.is_none() && caller.is_some() && method == "subscriptions/listen" {
-            return Work::Listen;
-        }
-        Work::Script { before, own }
     }
 }
 

@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 use super::answers::LEVELS;
 use super::output::Kind;
 use super::run::Job;
-use super::script::{Amount, Noise};
 use super::session::Gate;
+use super::step::{Amount, Noise};
+use super::working::with_meta;
 
 /// How much noise is handed to the writer at a time, in bytes.
 const NOISE_PIECE: usize = 64 * 1024;
@@ -54,7 +55,13 @@ impl Job {
         super::template::push_quoted(method, &mut line);
         if let Some(params) = params {
             line.push_str(r#","params":"#);
-            line.push_str(&self.scope.json(params));
+            let params = self.scope.json(params);
+            match &self.task {
+                Some(task) => line.push_str(&with_meta(&params, &task.related())),
+                None => line.push_str(&params),
+            }
+        } else if let Some(task) = &self.task {
+            line.push_str(&format!(r#","params":{{"_meta":{}}}"#, task.related()));
         }
         line.push('}');
         line

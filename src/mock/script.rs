@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::ask::Ask;
 use super::http::settings::Settings;
 use super::revision::Revisions;
+use super::step::Reaction;
 
 /// A script that was read and checked.
 #[derive(Clone, Debug)]
@@ -52,6 +52,13 @@ pub(super) struct Plan {
     /// Pid, environment and the like go to this file on start; a template.
     pub(super) record_process: Option<String>,
     pub(super) children: Vec<Grandchild>,
+}
+
+impl Plan {
+    /// Whether any tool can be called as a task.
+    pub(super) fn has_tasks(&self) -> bool {
+        self.tools.iter().any(|tool| tool.task.is_some())
+    }
 }
 
 /// The `server` block.
@@ -126,6 +133,8 @@ pub(super) struct Item {
     pub(super) definition: Value,
     /// The capabilities that a modern caller must declare.
     pub(super) needs: Option<Value>,
+    /// How a call becomes a task; none means never.
+    pub(super) task: Option<TaskPlan>,
     /// What the first calls do, one reaction per call.
     pub(super) calls: Vec<Arc<Reaction>>,
     /// What every later call does.
@@ -138,6 +147,19 @@ impl Item {
         let at = usize::try_from(call.saturating_sub(1)).unwrap_or(usize::MAX);
         self.calls.get(at).unwrap_or(&self.then).clone()
     }
+}
+
+/// How calls of a tool become tasks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TaskPlan {
+    /// What clients are told about asking how it goes.
+    pub(super) poll: Option<Duration>,
+    /// How long a task is kept; none means as long as the client wants.
+    pub(super) ttl: Option<Duration>,
+    /// Whether the tool cannot be called in another way.
+    pub(super) required: bool,
+    /// Whether an older client is asked at once, instead of where it waits for the result.
+    pub(super) direct: bool,
 }
 
 /// The values that `completion/complete` offers for the arguments of one prompt or template.
@@ -227,117 +249,6 @@ pub(super) struct Grandchild {
     pub(super) keep_stderr: bool,
     /// How long it lives when nobody ends it.
     pub(super) lifetime: Duration,
-}
-
-/// What happens at a moment, in order.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Reaction {
-    pub(super) steps: Vec<Step>,
-    /// Go on although the caller cancelled.
-    pub(super) ignore_cancel: bool,
-}
-
-impl Reaction {
-    /// Whether every step is done without waiting for time or for the client, so that the reader may do it itself.
-    pub(super) fn is_immediate(&self) -> bool {
-        self.steps.iter().all(|step| {
-            !matches!(
-                step,
-                Step::Sleep(_)
-                    | Step::Ask(_)
-                    | Step::Hang
-                    | Step::WaitCancel(_)
-                    | Step::Repeat { .. }
-                    | Step::Noise(_)
-            )
-        })
-    }
-}
-
-/// One thing the server does. Every text and JSON value in it is a template.
-#[derive(Clone, Debug)]
-pub(super) enum Step {
-    /// Answers the request; a second answer is a second response.
-    Answer(Answer),
-    /// Does what the server would have done without this reaction. Stands in no item's own reaction, which would
-    /// come back to itself.
-    Default,
-    Sleep(Duration),
-    /// The params of a progress notification; without `progressToken` the caller's is used.
-    Progress(Map<String, Value>),
-    /// The params of a log message, sent if the client's level allows.
-    Log(Map<String, Value>),
-    Notify {
-        method: String,
-        params: Option<Value>,
-    },
-    /// Asks the client: with requests of our own in the legacy era, with an interim result in the modern one.
-    Ask(Arc<Ask>),
-    /// Ends all open `subscriptions/listen`.
-    EndSubscriptions,
-    /// Bytes on stdout.
-    Raw(Vec<Part>),
-    Noise(Noise),
-    Stderr(String),
-    Exit(u8),
-    Crash(Signal),
-    Hang,
-    CloseStdout,
-    CloseStdin,
-    /// For good, or for a while.
-    StopReading(Option<Duration>),
-    /// Shows only these items and tells that the list changed.
-    Show {
-        list: List,
-        names: Vec<String>,
-    },
-    /// Tells that a resource changed, if the client subscribed to it.
-    Updated(String),
-    /// Waits this long for a cancellation; `{{cancelled}}` says whether it came.
-    WaitCancel(Duration),
-    Repeat {
-        times: u64,
-        every: Duration,
-        steps: Vec<Step>,
-    },
-}
-
-/// An answer to a request.
-#[derive(Clone, Debug)]
-pub(super) enum Answer {
-    Result(Value),
-    /// A tool result with structured content, which is shown as text too, as the specification asks.
-    Structured {
-        structured: Value,
-        is_error: bool,
-    },
-    Error(Value),
-    /// The bytes of the last answer once more.
-    Again,
-}
-
-/// A piece of raw output.
-#[derive(Clone, Debug)]
-pub(super) enum Part {
-    Text(String),
-    Bytes(Vec<u8>),
-}
-
-/// Much output that is no message.
-#[derive(Clone, Debug)]
-pub(super) struct Noise {
-    pub(super) text: String,
-    pub(super) amount: Amount,
-    /// Whether each repetition ends its line.
-    pub(super) newline: bool,
-    pub(super) to_stderr: bool,
-}
-
-/// How much noise.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Amount {
-    Lines(u64),
-    Bytes(u64),
 }
 
 /// The lists that a server shows.

@@ -1,6 +1,6 @@
 //! The server: what all its sessions share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
@@ -16,6 +16,7 @@ use super::rounds::Rounds;
 use super::script::{List, Plan};
 use super::serve::{Hooks, Outcome};
 use super::session::Session;
+use super::tasks::Tasks;
 use super::template::{Environment, Scope};
 
 /// What the sessions and the running calls share.
@@ -48,6 +49,9 @@ pub(super) struct State {
     /// How many endless cursors were made.
     pub(super) cursors: u64,
     pub(super) rounds: Rounds,
+    pub(super) work: Tasks,
+    /// Pages that somebody was sent to.
+    pub(super) visited: HashSet<String>,
     pub(super) listeners: Listeners,
     /// Sessions that may be told something unasked.
     pub(super) sessions: Vec<Weak<Session>>,

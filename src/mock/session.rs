@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::Output;
 use super::run::Job;
-use super::script::Reaction;
 use super::server::Server;
+use super::step::Reaction;
 use super::template::Scope;
 
 /// What one client and the server have in common.

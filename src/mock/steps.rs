@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::ask::ask;
+use super::ask::{ask, url_required};
 use super::node::{Entry, Kind, Node};
 use super::problems::Problems;
 use super::results::{prompt_result, resource_result, tool_result};
-use super::script::{Amount, Answer, List, Noise, Part, Reaction, Signal, Step};
+use super::script::{List, Signal};
+use super::step::{Amount, Answer, Noise, Part, Reaction, Step};
 
 /// What a reaction reacts to; decides what `answer` means and what is added at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,7 @@ pub(super) const STEP_KEYS: &[&str] = &[
     "default",
     "delay",
     "depth",
+    "elicitation_complete",
     "end_subscriptions",
     "error",
     "exit",
@@ -52,11 +54,13 @@ pub(super) const STEP_KEYS: &[&str] = &[
     "set_tools",
     "size",
     "sleep",
+    "status",
     "stderr",
     "steps",
     "stop_reading",
     "structured",
     "updated",
+    "url_required",
     "wait_cancel",
 ];
 
@@ -194,6 +198,9 @@ impl Reader<'_> {
             "log" => Step::Log(log_params(node)),
             "notify" => self.notify(node)?,
             "ask" => Step::Ask(Arc::new(ask(node, problems)?)),
+            "url_required" => Step::UrlRequired(url_required(node, problems)?),
+            "elicitation_complete" => Step::ElicitationComplete(problems.text(node)?),
+            "status" => Step::Status(problems.text(node)?),
             "end_subscriptions" => problems.switch(node).map(|()| Step::EndSubscriptions)?,
             "raw" => Step::Raw(self.parts(node)),
             "noise" => Step::Noise(self.noise(node)?),

@@ -9,6 +9,7 @@ mod modern;
 mod process;
 mod scripts;
 mod steps;
+mod tasks;
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};

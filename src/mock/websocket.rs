@@ -21,6 +21,7 @@ pub(super) const DEFAULT_PATH: &str = "/mcp";
 
 /// Serves one connection until it ends.
 pub(super) async fn connection(server: Arc<Server>, stream: TcpStream) {
+    #[expect(clippy::result_large_err, reason = "the library gives the callback's type")]
     let handshake = |request: &Request, response: Response| greet(&server, request, response);
     let Ok(stream) = tokio_tungstenite::accept_hdr_async(stream, handshake).await else { return };
     let (mut sink, mut frames) = stream.split();
@@ -69,8 +70,7 @@ pub(super) async fn connection(server: Arc<Server>, stream: TcpStream) {
 }
 
 /// Examines the first request: the path, the token, the subprotocol.
-// The size of the error is that of the library's type.
-#[expect(clippy::result_large_err, reason = "the callback's type is given")]
+#[expect(clippy::result_large_err, reason = "the library gives the callback's type")]
 fn greet(server: &Server, request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
     let settings = &server.plan.http;
     let refuse = |status: http::StatusCode| {

@@ -31,6 +31,7 @@ impl Registry {
         let lifecycle = Lifecycle::new(
             Arc::clone(&backend),
             self.way(known.config()),
+            self.verdicts.clone(),
             Arc::clone(&self.starts),
             Arc::new(Unheard),
             ended,

@@ -142,7 +142,8 @@ impl SseReader {
         let Some(offset) = memchr::memchr2(b'\n', b'\r', &self.buffer[self.scanned..]) else {
             self.scanned = self.buffer.len();
             // Whatever is cut here would have been too long as a whole line too.
-            if self.buffer.len() + self.block.data.len() > self.limit + b"data: ".len() {
+            let longest = self.limit.max(MAX_FIELD) + b"event: ".len();
+            if self.buffer.len() + self.block.data.len() > longest {
                 self.cut_line();
             }
             return None;
@@ -413,7 +414,9 @@ mod tests {
             text in "(data: ?|data:x|id: 1|retry: 3|event: e|:c|ö|[a-z]{0,30}|\r|\n|\r\n|\n\n){0,60}",
             cuts in prop::collection::vec(1usize..20, 1..40),
             limit in 4usize..60,
+            many in 1usize..100,
         ) {
+            let text = text.repeat(many);
             let mut chunks = Vec::new();
             let mut rest = text.as_bytes();
             for cut in cuts.iter().cycle() {
@@ -422,11 +425,12 @@ mod tests {
                 chunks.push(chunk);
                 rest = after;
             }
-            // How much of the beginning of a long event is left depends on the chunks.
+            // How much of the ends of a long event is left depends on the chunks.
             let shorter = |mut events: Vec<Event>| {
                 for event in &mut events {
-                    if let Line::TooLong { head, .. } = &mut event.data {
+                    if let Line::TooLong { head, tail, .. } = &mut event.data {
                         head.truncate(1);
+                        *tail = tail.slice(tail.len().saturating_sub(1)..);
                     }
                 }
                 events

@@ -13,13 +13,18 @@ use crate::wire::{Id, Span, json};
 impl Reader {
     pub(super) fn request(&self, line: &Bytes, id: Span, method: &str, params: Option<Span>) {
         let Some(id) = Id::new(id.of(line)) else { return };
+        if self.is_modern() {
+            // Such servers ask by their results, and take no answers (MCP 2026-07-28, "stdio").
+            return tracing::debug!(server = %self.backend.name(), method, "a request of a modern server was dropped");
+        }
         if method == "ping" {
             return self.answer(&id, "result", "{}");
         }
         let Some(kind) = AskKind::parse(method) else {
             return self.refuse(&id, codes::METHOD_NOT_FOUND, &format!("Method not found: {method}"));
         };
-        let Some((key, whose)) = self.backend.link.asked(self.generation, id.clone(), self.about) else {
+        let Some((key, whose)) = self.backend.link.asked(self.generation, id.clone(), kind, self.about)
+        else {
             return self.refuse(
                 &id,
                 codes::INVALID_REQUEST,

@@ -67,6 +67,8 @@ struct State {
     phase: Phase,
     /// What the server wants to know and has not been told.
     questions: Vec<Question>,
+    /// What the server wanted to ask and the client does not take: a raw capabilities object.
+    missing: Option<&'static [u8]>,
     /// How many `input_required` there were.
     round: u32,
     /// By which number its retry finds it.
@@ -131,7 +133,13 @@ impl Exchange {
             limit: way.backend.config().limits.result.unwrap_or(usize::MAX).min(MAX_MESSAGE - 4096),
             rewrites: way.rewrites,
             backend: Arc::clone(&way.backend),
-            state: Mutex::new(State { phase: Phase::Closed, questions: Vec::new(), round: 0, handle: None }),
+            state: Mutex::new(State {
+                phase: Phase::Closed,
+                questions: Vec::new(),
+                missing: None,
+                round: 0,
+                handle: None,
+            }),
         });
         exchange.wait_on(responder, token);
         way.backend.call(Call {
@@ -484,6 +492,10 @@ impl Caller for Exchange {
         let raw = ask.params.map(|span| span.of(ask.line)).unwrap_or(b"{}");
         let own = Revision::newest_modern();
         let declared = &self.introduction.capabilities;
+        if let Err(refusal) = bridge::capabilities::check(ask.kind, raw, declared, own) {
+            self.state().missing = Some(bridge::capabilities::required(ask.kind, raw));
+            return Err(refusal);
+        }
         let translated = question::params(ask.kind, raw, ask.revision, own, declared, "")?;
         let params = translated.unwrap_or_else(|| Bytes::copy_from_slice(raw));
         let params = rounds::name_server(ask.kind, self.server(), &params).unwrap_or(params);
@@ -531,6 +543,9 @@ impl Caller for Exchange {
 
 impl Exchange {
     fn result(&self, result: &[u8], from: &'static Revision) {
+        if is_error(result) && self.lacks_capability() {
+            return;
+        }
         let rewritten =
             self.rewrites.then(|| self.hall.catalog()?.rewrite_result(self.server(), result)).flatten();
         let result = rewritten.as_deref().unwrap_or(result);
@@ -555,13 +570,22 @@ impl Exchange {
                 return self.malformed("asks for input where the specification does not allow it");
             }
             Err(bridge::result::NotFinal::Task) => {
-                return self.malformed("answers with a task that nobody asked for");
+                let takes = bridge::capabilities::takes_tasks(&self.introduction.capabilities);
+                match self.with_our_task(result).filter(|_| takes) {
+                    Some(ours) => bridge::result::as_ours(&ours, &server_info()).unwrap_or(ours),
+                    None => return self.malformed("is a task that nobody asked for"),
+                }
             }
             Err(bridge::result::NotFinal::Unknown(kind)) => {
                 return self.malformed(&format!("has the unknown `resultType` {kind}"));
             }
         };
-        self.finish("result", ours);
+        let task = matches!(self.method, Method::Task(_)).then(|| self.with_our_task(&ours)).flatten();
+        self.finish("result", task.unwrap_or(ours));
+    }
+
+    fn with_our_task(&self, result: &[u8]) -> Option<Bytes> {
+        self.hall.with_our_task(self.server(), self.principal.as_deref(), result)
     }
 
     fn malformed(&self, what: &str) {
@@ -569,7 +593,23 @@ impl Exchange {
         self.finish_with(&Answer::failure(self.method, &failure.of(self.server())));
     }
 
+    /// Says what the client would have to declare, if the server failed for want of that. A server that helped itself
+    /// otherwise has not failed.
+    fn lacks_capability(&self) -> bool {
+        let Some(missing) = self.state().missing else { return false };
+        let text = format!("`{}` needs to ask the client something that it did not declare", self.server());
+        self.finish("error", bridge::error::missing_client_capability(&text, missing).into());
+        true
+    }
+
     fn error(&self, error: &[u8], from: &'static Revision) {
+        if self.lacks_capability() {
+            return;
+        }
+        if !fits(error.len()) {
+            let failure = too_large(Some(self.server()), error.len());
+            return self.finish_with(&Answer::failure(self.method, &failure));
+        }
         if let Some(urls) = rounds::required_urls(error, from, &self.introduction.capabilities, self.server())
         {
             let life = self.backend.config().timeouts.question;
@@ -581,6 +621,10 @@ impl Exchange {
         let ours = bridge::error::relay(self.method, error, from, own, &self.introduction.capabilities);
         self.finish("error", ours.unwrap_or_else(|| Bytes::copy_from_slice(error)));
     }
+}
+
+fn is_error(result: &[u8]) -> bool {
+    json::get(result, "isError").is_some_and(|span| span.of(result) == b"true")
 }
 
 fn send_notice(responder: &Responder, method: &str, notice: &Notice<'_>, edits: &[(Span, &[u8])]) {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::body::{Broken, Pipe, Reading, half, whole};
 use super::log::{Entry, Log, Next};
-use super::settings::{Act, Canned, Cut, Place, Shape, error_body};
+use super::settings::{Act, Canned, Cut, Place, Shape};
 use super::{Answer, Asked, Http};
 use crate::mock::answers::Reply;
 use crate::mock::members::Members;
@@ -202,4 +202,15 @@ pub(super) fn with_id(text: &Bytes, id: &str) -> Bytes {
         }
         None => text.clone(),
     }
+}
+
+/// The body of a JSON-RPC error that answers no request in particular.
+fn error_body(id: Option<&str>, code: i32, message: &str, data: Option<Value>) -> String {
+    let mut error = Map::new();
+    error.insert("code".into(), json!(code));
+    error.insert("message".into(), json!(message));
+    if let Some(data) = data {
+        error.insert("data".into(), data);
+    }
+    format!(r#"{{"jsonrpc":"2.0","id":{},"error":{}}}"#, id.unwrap_or("null"), Value::Object(error))
 }

@@ -150,3 +150,20 @@ async fn batches_in_the_one_revision_that_has_them() {
     let client = Legacy::begin(&face, "2025-06-18").await;
     assert_eq!(face.post(&client.headers(), &batch).await.status, 400);
 }
+
+#[tokio::test]
+async fn a_task_asks_on_the_stream_where_its_result_is_awaited() {
+    let script = "tools: { t: { task: { poll: 20ms }, ask: { method: roots/list, save: r }, answer: 'roots {{r.roots}}' } }";
+    let face = Face::http(script).await;
+    let client = Legacy::begin(&face, "2025-11-25").await;
+    let created = client.ask(1, "tools/call", json!({"name": "t", "task": {}})).await.json().await;
+    let id = created["result"]["task"]["taskId"].clone();
+    let mut waiting = client.ask(2, "tasks/result", json!({"taskId": id})).await;
+    let question = waiting.message().await.1;
+    assert_eq!(question["method"], "roots/list");
+    let reply = json!({"jsonrpc": "2.0", "id": question["id"], "result": {"roots": []}});
+    assert_eq!(face.post(&client.headers(), &reply).await.status, 202);
+    assert_eq!(said(&waiting.message().await.1), "roots []");
+    let other = Legacy::begin(&face, "2025-11-25").await;
+    assert_eq!(other.ask(1, "tasks/get", json!({"taskId": id})).await.json().await["error"]["code"], -32602);
+}
