@@ -156,7 +156,7 @@ impl Switchboard {
         W: AsyncWrite + Unpin + Send + 'static,
     {
         let outbox = Arc::new(Outbox::new(OUTBOX_LIMIT));
-        let session = Session::new(&self.hall, Outlet::Stream(Arc::clone(&outbox)));
+        let session = Session::new(&self.hall, Outlet::Stream(Arc::clone(&outbox)), None);
         let writing = {
             let outbox = Arc::clone(&outbox);
             tokio::spawn(async move { outbox.write_to(&mut output).await })
@@ -231,7 +231,7 @@ pub async fn serve_http(switchboard: Switchboard, face: Face, stdio: Option<Stdi
 async fn beside(hall: Arc<Hall>, stdio: Stdio) {
     let Stdio { input, mut output, flags } = stdio;
     let outbox = Arc::new(Outbox::new(OUTBOX_LIMIT));
-    let session = Session::new(&hall, Outlet::Stream(Arc::clone(&outbox)));
+    let session = Session::new(&hall, Outlet::Stream(Arc::clone(&outbox)), None);
     let writing = async { outbox.write_to(&mut output).await };
     let reading = async {
         let read = read_client(&session, input).await;

@@ -17,12 +17,13 @@ mod lifecycle;
 mod listing;
 mod messages;
 mod reader;
+mod round;
 mod state;
 mod verdict;
 mod way;
 mod words;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,16 +31,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::call::{AskKey, Asker, Audience, Call, CallerId, Ticket};
+use crate::call::{AskKey, Asker, Audience, Call, CallerId, Reply, Ticket};
 use crate::catalog::Offering;
 use crate::config::{Questions, ServerConfig};
 use crate::failure::{Code, Failure};
 use crate::names::ServerName;
-use crate::protocol::{Level, ListKind};
+use crate::protocol::{Level, ListKind, Method, Revision};
 use crate::supervisor::StderrTail;
-use crate::wire::Body;
+use crate::wire::{Body, Span};
 
-use link::{Link, Submitted};
+use link::{Link, Past, Submitted};
+use round::Rounds;
 
 pub use lifecycle::{Lifecycle, Shutdown};
 pub use state::State;
@@ -76,6 +78,10 @@ pub struct Backend {
     /// Told when a call begins to wait for the server.
     waits: Notify,
     wanted: Mutex<Wanted>,
+    /// Calls whose clients are being asked.
+    rounds: Rounds,
+    /// Calls that are sent again when the tools have been listed anew.
+    after_listing: Mutex<Vec<(Call, Past)>>,
     state: Mutex<State>,
     tallies: Mutex<Tallies>,
     noise: Mutex<Vec<String>>,
@@ -94,7 +100,10 @@ const NOISE_KEPT: usize = 5;
 #[derive(Clone, Default)]
 struct Wanted {
     level: Option<Level>,
-    subscriptions: BTreeSet<String>,
+    /// The resources that clients follow, and how many do.
+    subscriptions: BTreeMap<String, usize>,
+    /// Those that nobody follows any more, until a server that was told to begin has been told to end.
+    left: BTreeSet<String>,
 }
 
 /// What happened since we run.
@@ -123,6 +132,12 @@ struct Orders {
 struct Pending {
     start: bool,
     refresh: Vec<ListKind>,
+    /// Other resources are followed than before.
+    follow: bool,
+    /// The server has agreed to tell what the request of this id asked it to.
+    acknowledged: Option<u64>,
+    /// The server no longer speaks the revision that it spoke.
+    renegotiate: bool,
 }
 
 impl Orders {
@@ -156,6 +171,8 @@ impl Backend {
             is_stale: AtomicBool::new(false),
             waits: Notify::new(),
             wanted: Mutex::default(),
+            rounds: Rounds::default(),
+            after_listing: Mutex::default(),
             state: Mutex::new(State::Idle),
             tallies: Mutex::default(),
             noise: Mutex::default(),
@@ -189,20 +206,35 @@ impl Backend {
         self.is_stale.load(Ordering::Relaxed)
     }
 
-    /// How many calls are at the server or wait for it.
+    /// How many calls are at the server, wait for it or for their clients.
     pub fn open_calls(&self) -> usize {
-        self.link.open_calls()
+        self.link.open_calls() + self.rounds.count()
     }
 
     /// Hands a call to the server, starting it if need be. The answer, or the failure, reaches the call's client.
     pub fn call(&self, call: Call) {
         self.tally(|tallies| tallies.calls += 1);
-        match self.link.submit(call) {
-            Submitted::Sent => {}
+        if call.method == Method::Unsubscribe && self.is_still_followed(call.label.as_str()) {
+            return self.answer_ourselves(&call);
+        }
+        self.submit(call, Past::default());
+    }
+
+    fn submit(&self, call: Call, past: Past) {
+        match self.link.submit(call, past) {
             Submitted::Waits => {
                 self.start();
                 self.waits.notify_one();
             }
+            other => self.settle(other),
+        }
+    }
+
+    /// Does what is left to do with a call that was not sent.
+    fn settle(&self, submitted: Submitted) {
+        match submitted {
+            Submitted::Sent | Submitted::Waits => {}
+            Submitted::Ours(call) => self.answer_ourselves(&call),
             Submitted::Refused(call, failure) => {
                 self.tally(|tallies| tallies.failures += 1);
                 call.caller.fail(call.ticket, failure);
@@ -210,12 +242,25 @@ impl Backend {
         }
     }
 
-    /// Takes back a call that was never sent: it waits for the next run.
-    fn call_again(&self, call: Call) {
-        if let Submitted::Refused(call, failure) = self.link.submit(call) {
-            call.caller.fail(call.ticket, failure);
-        }
+    /// Takes back a call that did not run: it waits for the next run.
+    fn call_again(&self, call: Call, past: Past) {
+        let submitted = self.link.submit(call, past);
+        self.settle(submitted);
         self.waits.notify_one();
+    }
+
+    /// Answers what a modern server knows no request for: it is told of resources to follow, and of levels, in other ways.
+    fn answer_ourselves(&self, call: &Call) {
+        let greeting = self.link.greeting();
+        let revision = greeting.as_ref().map_or_else(Revision::newest_legacy, |greeting| greeting.revision);
+        let knows = call.method != Method::Subscribe || greeting.is_some_and(|greeting| greeting.subscribe);
+        let line = Bytes::from_static(match knows {
+            true => b"{}",
+            false => br#"{"code":-32601,"message":"the server does not tell when resources change"}"#,
+        });
+        let whole = Span { start: 0, end: line.len() };
+        let body = if knows { Body::Result(whole) } else { Body::Error(whole) };
+        call.caller.reply(call.ticket, Reply { line: &line, body, revision });
     }
 
     /// Fails calls that waited for the server too long: behind other starts, or through the pauses of a server that
@@ -243,7 +288,11 @@ impl Backend {
 
     /// The client no longer wants the answer; the server is told, if it has been sent the call.
     pub fn cancel(&self, caller: CallerId, ticket: Ticket, reason: Option<&str>) {
-        self.link.cancel(caller, ticket, reason);
+        let is_it = |call: &Call| call.ticket == ticket && call.caller.id() == caller;
+        lock(&self.after_listing).retain(|(call, _)| !is_it(call));
+        if !self.rounds.cancel(caller, ticket) {
+            self.link.cancel(caller, ticket, reason);
+        }
     }
 
     /// Sends a notification of the client to the server, if it is running. Modern servers take none.
@@ -271,24 +320,58 @@ impl Backend {
     /// The log level for this server from now on, and for every later generation.
     pub fn set_level(&self, level: Level) {
         lock(&self.wanted).level = Some(level);
-        if self.link.greeting().is_some_and(|greeting| greeting.logging) {
-            self.link.tell("logging/setLevel", &handshake::level_params(level));
+        self.link.set_level(level);
+    }
+
+    /// A client follows the resource `uri`, to which the server has agreed: later generations will be asked for it too.
+    /// Each call counts, and wants an [`unsubscribed`](Self::unsubscribed).
+    pub fn subscribed(&self, uri: String) {
+        let is_first = {
+            let mut wanted = lock(&self.wanted);
+            wanted.left.remove(&uri);
+            let followers = wanted.subscriptions.entry(uri).or_default();
+            *followers += 1;
+            *followers == 1
+        };
+        if is_first {
+            self.orders.give(|pending| pending.follow = true);
         }
     }
 
-    /// The server has accepted a subscription to its resource `uri`: later generations will be asked for it too.
-    pub fn subscribed(&self, uri: String) {
-        lock(&self.wanted).subscriptions.insert(uri);
-    }
-
-    /// The client is no longer interested in the resource.
+    /// A client is no longer interested in the resource. With the last one, the server is told.
     pub fn unsubscribed(&self, uri: &str) {
-        lock(&self.wanted).subscriptions.remove(uri);
+        let mut wanted = lock(&self.wanted);
+        let Some(followers) = wanted.subscriptions.get_mut(uri) else { return };
+        *followers -= 1;
+        if *followers == 0 {
+            wanted.subscriptions.remove(uri);
+            wanted.left.insert(uri.to_owned());
+            drop(wanted);
+            self.orders.give(|pending| pending.follow = true);
+        }
     }
 
-    /// Whether the client follows any resource of this server.
+    /// Whether any client follows the resource.
+    pub fn is_followed(&self, uri: &str) -> bool {
+        lock(&self.wanted).subscriptions.contains_key(uri)
+    }
+
+    /// Whether a client follows any resource of this server.
     pub fn has_subscriptions(&self) -> bool {
         !lock(&self.wanted).subscriptions.is_empty()
+    }
+
+    /// Whether the server must not be told to forget the resource yet, because others follow it. If it may, whoever asks
+    /// tells it.
+    fn is_still_followed(&self, uri: &str) -> bool {
+        let mut wanted = lock(&self.wanted);
+        wanted.left.remove(uri);
+        wanted.subscriptions.contains_key(uri)
+    }
+
+    /// The resources that are no longer followed, of which the server has not been told.
+    fn take_left(&self) -> BTreeSet<String> {
+        std::mem::take(&mut lock(&self.wanted).left)
     }
 
     fn wanted(&self) -> Wanted {

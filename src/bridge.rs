@@ -17,6 +17,7 @@ pub mod elicitation;
 pub mod error;
 pub mod input_required;
 pub mod meta;
+pub mod mirror;
 pub mod question;
 pub mod request;
 pub mod result;

@@ -19,6 +19,7 @@ mod private;
 mod route;
 mod session;
 pub mod stdio;
+mod tasks;
 mod visit;
 
 pub use hall::Hall;

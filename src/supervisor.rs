@@ -44,6 +44,7 @@ mod text;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::process::{ChildStdin, ChildStdout, Command};
 
@@ -75,6 +76,8 @@ struct Shared {
     reaper: Arc<Reaper>,
     logs: Option<PathBuf>,
     redact: Vec<String>,
+    /// How many children there have been. It tells those apart that are alike: several instances of one server.
+    children: AtomicU64,
 }
 
 /// What a [`Supervisor`] needs to know once.
@@ -133,7 +136,9 @@ impl Supervisor {
         let reaper = Arc::new(Reaper::new(run.clone(), options.reaper));
         let search_path = SearchPath::of_this_process(options.state);
         let (logs, redact) = (options.logs, options.redact);
-        Self { shared: Arc::new(Shared { run, search_path, reaper, logs, redact }) }
+        Self {
+            shared: Arc::new(Shared { run, search_path, reaper, logs, redact, children: AtomicU64::new(0) }),
+        }
     }
 
     /// The file that a server's stderr is written to, if there are files. It need not exist yet.
@@ -169,7 +174,8 @@ impl Supervisor {
     async fn try_spawn(&self, plan: SpawnPlan) -> Result<Child, Failure> {
         command::check_directory(plan.cwd.as_deref())?;
         let resolved = command::resolve(&plan, &self.shared.search_path).await?;
-        let mark = Mark::new(&self.shared.run, &plan.server, plan.generation);
+        let number = self.shared.children.fetch_add(1, Ordering::Relaxed) + 1;
+        let mark = Mark::new(&self.shared.run, &plan.server, number);
 
         let mut command = Command::new(&resolved.program);
         command

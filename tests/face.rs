@@ -16,6 +16,8 @@ mod limits;
 mod modern;
 #[path = "face/resume.rs"]
 mod resume;
+#[path = "face/sse.rs"]
+mod sse;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -441,20 +441,20 @@ fn requests_before_initialize_are_refused_and_start_nothing() {
 }
 
 #[test]
-fn a_probe_of_the_modern_era_is_answered_so_that_the_client_falls_back() {
+fn a_probe_of_the_modern_era_starts_nothing_and_leaves_the_way_to_initialize_open() {
     let mut board = healthy();
     let meta = r#"{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"x","version":"1"}}}"#;
     let began = Instant::now();
-    for method in ["server/discover", "tools/list", "subscriptions/listen"] {
-        // Neither of the codes by which a server says that it is modern (-32020 to -32022).
-        assert_eq!(board.call(method, meta).code(), -32601, "{method}");
-    }
-    assert_eq!(board.call("server/discover", "").code(), -32601);
+    assert_eq!(board.call("server/discover", meta).result()["supportedVersions"][0], "2026-07-28");
+    assert_eq!(board.call("server/discover", "").code(), -32602, "what it lacks is not a method");
+    let strange = meta.replace("2026-07-28", "2031-01-01");
+    assert_eq!(board.call("server/discover", &strange).code(), -32022);
     assert!(began.elapsed() < Duration::from_secs(1));
     assert!(board.received("a").is_empty(), "a probe starts no server");
     let answer = board.initialize("2025-11-25");
     assert_eq!(answer.result()["protocolVersion"], "2025-11-25");
     assert!(board.call("tools/list", "").names().contains(&"a__echo".to_owned()));
+    assert_eq!(board.call("tools/list", meta).result()["resultType"], "complete", "both eras on one process");
     board.close();
 }
 

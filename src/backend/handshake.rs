@@ -56,6 +56,16 @@ impl Greeting {
         }
     }
 
+    /// Whether it tells when such a list changes.
+    pub(super) fn tells_of(&self, kind: ListKind) -> bool {
+        let [tools, prompts, resources] = self.list_changed;
+        match kind {
+            ListKind::Tools => tools,
+            ListKind::Prompts => prompts,
+            ListKind::Resources | ListKind::Templates => resources,
+        }
+    }
+
     /// Whether it declared that it has such a list.
     pub(super) fn has(&self, kind: ListKind) -> bool {
         match kind {

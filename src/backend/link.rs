@@ -3,6 +3,10 @@
 //! Every method takes the lock, does its sums and lets go; none waits. Whoever makes a call works on the table
 //! directly, so that a call costs no detour over a task.
 
+mod levels;
+mod questions;
+mod run;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,12 +19,15 @@ use tokio::time::Instant;
 use crate::backend::compose;
 use crate::backend::gate::{Gate, Held};
 use crate::backend::handshake::Greeting;
+use crate::backend::round::Round;
 use crate::backend::words::Words;
-use crate::call::{AskKey, Call, Caller, CallerId, InFlight, Ticket, TokenPlace};
+use crate::call::{AskKey, AskKind, Call, Caller, CallerId, Ticket};
 use crate::failure::{Code, Failure};
 use crate::names::{OriginalName, ServerName};
-use crate::protocol::{Method, Revision};
-use crate::wire::{Body, Id, Outbox, Span};
+use crate::protocol::{Level, Method, Revision};
+use crate::wire::{Body, Id, Outbox};
+
+use levels::Levels;
 
 /// How many calls may be in flight or waiting per server.
 pub const MAX_OPEN: usize = 4096;
@@ -54,8 +61,16 @@ struct Inner {
 struct Waiting {
     since: Instant,
     call: Call,
-    /// It has been sent before, to a server that had forgotten us and did not run it.
-    again: bool,
+    past: Past,
+}
+
+/// What a call has been through before it is sent.
+#[derive(Clone, Default)]
+pub(super) struct Past {
+    /// It has been sent before, and refused in a way that says that it did not run. It is not sent a third time.
+    pub(super) again: bool,
+    /// The rounds of questions that it comes from.
+    pub(super) round: Option<Arc<Round>>,
 }
 
 /// One run of the server.
@@ -71,8 +86,11 @@ struct Run {
     /// Whether calls are kept whole while they are in flight, because they may have to be sent again.
     keeps_calls: bool,
     flights: HashMap<u64, Flight>,
+    /// How many of them are requests of our own.
+    own: usize,
     asks: Vec<OpenAsk>,
     gate: Gate<Answer>,
+    levels: Levels,
 }
 
 /// The answer to a question of the server, which may have to wait for its turn.
@@ -85,6 +103,8 @@ struct Answer {
 /// A question of the server that is not answered yet.
 struct OpenAsk {
     id: Id,
+    kind: AskKind,
+    since: Instant,
     /// The call in whose middle it was asked, if that is known.
     whose: Option<u64>,
 }
@@ -113,8 +133,11 @@ pub(super) struct Flown {
     pub(super) caller: Arc<dyn Caller>,
     pub(super) label: OriginalName,
     pub(super) method: Method,
-    /// The whole call, where it may be sent again.
-    pub(super) again: Option<Call>,
+    /// The whole call, where it may have to be sent again.
+    pub(super) whole: Option<Call>,
+    pub(super) past: Past,
+    /// The highest progress that was reported on it, once it has landed.
+    pub(super) progress: Option<f64>,
 }
 
 /// The answer to a request of our own: the line and the place of the answer in it; or why there is none.
@@ -128,6 +151,8 @@ pub(super) enum Submitted {
     Waits,
     /// It cannot be served now.
     Refused(Box<Call>, Failure),
+    /// Such a server knows no such request: it is for us to do it.
+    Ours(Box<Call>),
 }
 
 /// Whose call an answer belongs to.
@@ -141,7 +166,12 @@ pub(super) enum Addressee {
 /// Whom progress belongs to.
 pub(super) enum Listener {
     /// A client that asked for it.
-    Client(Ticket, Arc<dyn Caller>),
+    Client {
+        ticket: Ticket,
+        caller: Arc<dyn Caller>,
+        /// What it was told before the call was sent again: progress goes on from there.
+        before: f64,
+    },
     /// Nobody: it only keeps the call alive.
     Nobody,
 }
@@ -176,6 +206,13 @@ pub(super) struct Remains {
     pub(super) held: Vec<Call>,
 }
 
+impl Past {
+    /// The same, and now it is sent again.
+    pub(super) fn sent_again(self) -> Self {
+        Self { again: true, ..self }
+    }
+}
+
 impl Link {
     pub(super) fn new(server: ServerName, serializes: bool) -> Self {
         Self { server, inner: Mutex::new(Inner { serializes, ..Inner::default() }) }
@@ -187,7 +224,7 @@ impl Link {
 
     // === calls ===
 
-    pub(super) fn submit(&self, call: Call) -> Submitted {
+    pub(super) fn submit(&self, call: Call, past: Past) -> Submitted {
         let now = Instant::now();
         let mut inner = self.lock();
         if inner.open_calls() >= MAX_OPEN {
@@ -198,14 +235,14 @@ impl Link {
         }
         inner.last_used = Some(now);
         if let Some(run) = inner.run.as_mut().filter(|run| run.greeting.is_some()) {
-            return run.submit(call, now, false);
+            return run.submit(call, past, now);
         }
         if let Some((failure, until)) = &inner.refusal
             && now < *until
         {
             return Submitted::Refused(Box::new(call), failure.clone());
         }
-        inner.waiting.push_back(Waiting { since: now, call, again: false });
+        inner.waiting.push_back(Waiting { since: now, call, past });
         Submitted::Waits
     }
 
@@ -231,7 +268,10 @@ impl Link {
         let flight = run.take(id)?;
         inner.last_used = Some(Instant::now());
         Some(match flight.owner {
-            Owner::Client { call, .. } => Addressee::Client(call, revision),
+            Owner::Client { mut call, .. } => {
+                call.progress = flight.progress;
+                Addressee::Client(call, revision)
+            }
             Owner::Own(sender) => Addressee::Own(sender),
         })
     }
@@ -240,16 +280,20 @@ impl Link {
     /// the next run, unless it did so before.
     pub(super) fn refused(&self, generation: u64, id: u64) -> Option<Addressee> {
         match self.landed(generation, id)? {
-            Addressee::Client(mut call, revision) => match call.again.take() {
-                Some(again) => {
-                    let since = Instant::now();
-                    self.lock().waiting.push_back(Waiting { since, call: again, again: true });
-                    None
-                }
-                None => Some(Addressee::Client(call, revision)),
-            },
+            Addressee::Client(call, revision) => {
+                let call = self.wait_again(call)?;
+                Some(Addressee::Client(call, revision))
+            }
             own => Some(own),
         }
+    }
+
+    /// Lets a call that has landed wait for the next run. Gives it back if that cannot be, or was done before.
+    pub(super) fn wait_again(&self, mut flown: Box<Flown>) -> Option<Box<Flown>> {
+        let Some(call) = flown.whole.take_if(|_| !flown.past.again) else { return Some(flown) };
+        let past = flown.past.sent_again();
+        self.lock().waiting.push_back(Waiting { since: Instant::now(), call, past });
+        None
     }
 
     /// Takes every client's call in flight, for an answer that cannot be told to belong to one of them.
@@ -257,15 +301,14 @@ impl Link {
         let mut inner = self.lock();
         let Some(run) = inner.run_of(generation) else { return Vec::new() };
         let revision = run.words.to;
-        let clients = run.flights.extract_if(|_, flight| matches!(flight.owner, Owner::Client { .. }));
-        let landed = clients
-            .filter_map(|(_, flight)| match flight.owner {
-                Owner::Client { call, .. } => Some(Addressee::Client(call, revision)),
-                Owner::Own(_) => None,
-            })
-            .collect();
-        run.admit();
-        landed
+        let is_clients = |flight: &Flight| matches!(flight.owner, Owner::Client { .. });
+        let ids: Vec<u64> =
+            run.flights.iter().filter(|(_, flight)| is_clients(flight)).map(|(id, _)| *id).collect();
+        let landed = ids.into_iter().filter_map(|id| match run.take(id)?.owner {
+            Owner::Client { call, .. } => Some(Addressee::Client(call, revision)),
+            Owner::Own(_) => None,
+        });
+        landed.collect()
     }
 
     /// Notes progress on a call. `None` if the call is not open or the value does not rise.
@@ -279,7 +322,8 @@ impl Link {
         flight.alive = Instant::now();
         Some(match &flight.owner {
             Owner::Client { call, relay_progress: true } => {
-                Listener::Client(call.ticket, Arc::clone(&call.caller))
+                let before = call.past.round.as_ref().map_or(0.0, |round| round.progress());
+                Listener::Client { ticket: call.ticket, caller: Arc::clone(&call.caller), before }
             }
             _ => Listener::Nobody,
         })
@@ -358,8 +402,33 @@ impl Link {
     /// Gives up a request of our own.
     pub(super) fn forget(&self, id: u64) {
         if let Some(run) = &mut self.lock().run {
-            run.flights.remove(&id);
+            run.take(id);
         }
+    }
+
+    /// A request of our own gets no answer.
+    pub(super) fn end_own(&self, generation: u64, id: u64, failure: Failure) {
+        let mut inner = self.lock();
+        let Some(run) = inner.run_of(generation) else { return };
+        let is_own = run.flights.get(&id).is_some_and(|flight| matches!(flight.owner, Owner::Own(_)));
+        if is_own && let Some(Flight { owner: Owner::Own(sender), .. }) = run.take(id) {
+            // Whoever asked may have given up.
+            let _ = sender.send(Err(failure));
+        }
+    }
+
+    /// Gives up a request of our own, and tells the server.
+    pub(super) fn abandon(&self, id: u64) {
+        if let Some(run) = &mut self.lock().run
+            && run.take(id).is_some()
+        {
+            run.cancel(id, None);
+        }
+    }
+
+    /// Whether a request is open.
+    pub(super) fn is_open(&self, generation: u64, id: u64) -> bool {
+        self.lock().run_of(generation).is_some_and(|run| run.flights.contains_key(&id))
     }
 
     /// Sends a request of our own whose answer does not matter.
@@ -371,93 +440,6 @@ impl Link {
     pub(super) fn notify(&self, method: &str, params: Option<&[u8]>) {
         if let Some(run) = self.lock().run.as_ref().filter(|run| run.greeting.is_some()) {
             run.outbox.push(|line| compose::notification(line, method, params));
-        }
-    }
-
-    // === questions of the server ===
-
-    /// Notes a question of the server, and whose it is. `None` if it is of an earlier run, or one question too many.
-    ///
-    /// `about` is the call that the transport says it belongs to. Without that, it belongs to the caller whose calls are
-    /// the only ones in flight.
-    pub(super) fn asked(&self, generation: u64, id: Id, about: Option<u64>) -> Option<(AskKey, Whose)> {
-        let mut inner = self.lock();
-        let run = inner.run_of(generation)?;
-        if run.asks.len() >= MAX_ASKS || run.asks.iter().any(|open| open.id == id) {
-            return None;
-        }
-        let whose = match about {
-            Some(flight) => run
-                .caller_of(flight)
-                .map_or(Whose::Nobodys, |(call, caller)| Whose::Ones(flight, call, caller)),
-            None => run.only_caller(),
-        };
-        let flight = match &whose {
-            Whose::Ones(flight, ..) => Some(*flight),
-            Whose::Nobodys | Whose::Unclear => None,
-        };
-        run.asks.push(OpenAsk { id: id.clone(), whose: flight });
-        Some((AskKey { server: self.server.clone(), generation, id }, whose))
-    }
-
-    /// Takes a question back: the server has withdrawn it, or it cannot be asked. Gives the caller who was asked.
-    pub(super) fn withdrawn(&self, generation: u64, id: &Id) -> Option<(AskKey, Option<Arc<dyn Caller>>)> {
-        let mut inner = self.lock();
-        let run = inner.run_of(generation)?;
-        let whose = run.close_ask(id)?;
-        let caller = whose.and_then(|flight| run.caller_of(flight)).map(|(_, caller)| caller);
-        Some((AskKey { server: self.server.clone(), generation, id: id.clone() }, caller))
-    }
-
-    /// Sends the answer to a question, if it is still open. Where the call rested meanwhile and others are at the server,
-    /// the answer waits for them.
-    pub(super) fn answer(&self, key: &AskKey, text: &Bytes, body: Body) {
-        let mut inner = self.lock();
-        let Some(run) = inner.run_of(key.generation) else { return };
-        let Some(whose) = run.asks.iter().find(|open| open.id == key.id).map(|open| open.whose) else {
-            return;
-        };
-        let answer = Answer { id: key.id.clone(), text: text.clone(), body };
-        match whose {
-            Some(flight) => run.answer_in_turn(flight, answer),
-            None => run.send_answer(&answer),
-        }
-    }
-
-    /// The call in whose middle this was asked rests: it cannot ask anything else until it is answered, so that others may
-    /// go on meanwhile.
-    pub(super) fn rests(&self, key: &AskKey) {
-        if let Some(run) = self.lock().run_of(key.generation)
-            && let Some(flight) = run.asks.iter().find(|open| open.id == key.id).and_then(|open| open.whose)
-        {
-            run.rest(flight);
-        }
-    }
-
-    /// Everybody who has a call in flight, each caller once.
-    pub(super) fn callers(&self, generation: u64) -> Vec<InFlight> {
-        let mut inner = self.lock();
-        let Some(run) = inner.run_of(generation) else { return Vec::new() };
-        let mut callers: Vec<InFlight> = Vec::new();
-        for flight in run.flights.values() {
-            if let Owner::Client { call, .. } = &flight.owner
-                && !callers.iter().any(|(_, known)| known.id() == call.caller.id())
-            {
-                callers.push((call.ticket, Arc::clone(&call.caller)));
-            }
-        }
-        callers
-    }
-
-    /// Whose call has this id.
-    pub(super) fn caller_of(&self, generation: u64, flight: u64) -> Option<InFlight> {
-        self.lock().run_of(generation)?.caller_of(flight)
-    }
-
-    /// Answers a request of the server that was never noted as a question.
-    pub(super) fn answer_locally(&self, generation: u64, id: &Id, member: &str, text: &Bytes, span: Span) {
-        if let Some(run) = self.lock().run_of(generation) {
-            run.outbox.push(|line| compose::answer(line, id.as_bytes(), member, text, span));
         }
     }
 
@@ -486,13 +468,16 @@ impl Link {
             next_id: 1,
             keeps_calls: has_streams,
             flights: HashMap::default(),
+            own: 0,
             asks: Vec::new(),
             gate: Gate::new(guards),
+            levels: Levels::default(),
         });
     }
 
-    /// The handshake is done: what waited is sent, and calls pass. Gives back calls that found no room.
-    pub(super) fn open(&self, greeting: Arc<Greeting>) -> Vec<(Box<Call>, Failure)> {
+    /// The handshake is done: what waited is sent, and calls pass. `level` is what sessions want
+    /// to be logged, as the server has been told. Gives back calls that were not sent.
+    pub(super) fn open(&self, greeting: Arc<Greeting>, level: Option<Level>) -> Vec<Submitted> {
         let now = Instant::now();
         let mut inner = self.lock();
         let waiting = std::mem::take(&mut inner.waiting);
@@ -504,13 +489,12 @@ impl Link {
             run.keeps_calls = true;
             run.gate = Gate::new(false);
         }
+        run.levels = Levels::begin(greeting.logging && !greeting.revision.is_modern(), level);
         run.greeting = Some(greeting);
         waiting
             .into_iter()
-            .filter_map(|Waiting { call, again, .. }| match run.submit(call, now, again) {
-                Submitted::Refused(call, failure) => Some((call, failure)),
-                Submitted::Sent | Submitted::Waits => None,
-            })
+            .map(|Waiting { call, past, .. }| run.submit(call, past, now))
+            .filter(|submitted| !matches!(submitted, Submitted::Sent | Submitted::Waits))
             .collect()
     }
 
@@ -553,181 +537,11 @@ impl Link {
 
 impl Inner {
     fn open_calls(&self) -> usize {
-        self.waiting.len() + self.run.as_ref().map_or(0, |run| run.flights.len() + run.gate.waiting())
+        let at_server = |run: &Run| run.flights.len() - run.own + run.gate.waiting();
+        self.waiting.len() + self.run.as_ref().map_or(0, at_server)
     }
 
     fn run_of(&mut self, generation: u64) -> Option<&mut Run> {
         self.run.as_mut().filter(|run| run.generation == generation)
-    }
-}
-
-impl Run {
-    fn fly(&mut self, owner: Owner, now: Instant) -> u64 {
-        let id = self.next_id;
-        self.next_id += 1;
-        let position = self.outbox.pushed();
-        self.flights
-            .insert(id, Flight { owner, sent: now, alive: now, progress: None, position, rests: false });
-        id
-    }
-
-    /// Sends a call, or lets it wait for those that it must not meet.
-    fn submit(&mut self, call: Call, now: Instant, again: bool) -> Submitted {
-        match self.gate.enter(call) {
-            Some(call) => self.send(call, now, again),
-            None => Submitted::Sent,
-        }
-    }
-
-    fn send(&mut self, call: Call, now: Instant, again: bool) -> Submitted {
-        let relay_progress = matches!(call.token, TokenPlace::Client(_));
-        let id = self.next_id;
-        let position = self.outbox.pushed();
-        let words = self.words.params(&call, id);
-        if self.outbox.try_push(|line| compose::request(line, id, &call, words.as_ref())).is_err() {
-            let failure = Failure::new(
-                Code::CallBusy,
-                format!("{} MiB wait for `{}` to read them", OUTBOX_LIMIT >> 20, self.server),
-            )
-            .remedy("Call again later; if it stays so, the server does not read its input");
-            self.gate.leave();
-            return Submitted::Refused(Box::new(call), failure.of(&self.server));
-        }
-        self.next_id += 1;
-        let flown = Box::new(Flown {
-            ticket: call.ticket,
-            caller: Arc::clone(&call.caller),
-            label: call.label.clone(),
-            method: call.method,
-            again: (self.keeps_calls && !again).then(|| call.clone()),
-        });
-        let owner = Owner::Client { call: flown, relay_progress };
-        self.flights
-            .insert(id, Flight { owner, sent: now, alive: now, progress: None, position, rests: false });
-        Submitted::Sent
-    }
-
-    fn id_of(&self, caller: CallerId, ticket: Ticket) -> Option<u64> {
-        let is_it = |flight: &Flight| matches!(&flight.owner, Owner::Client { call, .. } if call.ticket == ticket && call.caller.id() == caller);
-        self.flights.iter().find(|(_, flight)| is_it(flight)).map(|(id, _)| *id)
-    }
-
-    /// Takes a flight out, and lets in who waited for that.
-    fn take(&mut self, id: u64) -> Option<Flight> {
-        let flight = self.flights.remove(&id)?;
-        if matches!(flight.owner, Owner::Client { .. }) && !flight.rests {
-            self.gate.leave();
-            self.admit();
-        }
-        Some(flight)
-    }
-
-    fn admit(&mut self) {
-        while let Some(held) = self.gate.next() {
-            match held {
-                Held::Call(call) => {
-                    if let Submitted::Refused(call, failure) = self.send(*call, Instant::now(), false) {
-                        call.caller.fail(call.ticket, failure);
-                    }
-                }
-                Held::Answer { flight, answer } => match self.flights.get_mut(&flight) {
-                    Some(flight) if flight.rests => {
-                        flight.rests = false;
-                        self.send_answer(&answer);
-                    }
-                    // Another answer has woken the call already, or the call is over.
-                    Some(_) => {
-                        self.gate.leave();
-                        self.send_answer(&answer);
-                    }
-                    None => self.gate.leave(),
-                },
-            }
-        }
-    }
-
-    fn caller_of(&self, flight: u64) -> Option<InFlight> {
-        match &self.flights.get(&flight)?.owner {
-            Owner::Client { call, .. } => Some((call.ticket, Arc::clone(&call.caller))),
-            Owner::Own(_) => None,
-        }
-    }
-
-    /// Who must be meant when the server does not say so: the only caller at work, else the only one who rests.
-    fn only_caller(&self) -> Whose {
-        let only = |rests: bool| {
-            let mut found = Whose::Nobodys;
-            for (id, flight) in self.flights.iter().filter(|(_, flight)| flight.rests == rests) {
-                let Owner::Client { call, .. } = &flight.owner else { continue };
-                match &found {
-                    Whose::Nobodys => found = Whose::Ones(*id, call.ticket, Arc::clone(&call.caller)),
-                    Whose::Ones(_, _, caller) if caller.id() == call.caller.id() => {}
-                    Whose::Ones(..) | Whose::Unclear => return Whose::Unclear,
-                }
-            }
-            found
-        };
-        match only(false) {
-            Whose::Nobodys => only(true),
-            found => found,
-        }
-    }
-
-    fn close_ask(&mut self, id: &Id) -> Option<Option<u64>> {
-        let place = self.asks.iter().position(|open| open.id == *id)?;
-        Some(self.asks.swap_remove(place).whose)
-    }
-
-    fn rest(&mut self, flight: u64) {
-        if let Some(flight) = self.flights.get_mut(&flight).filter(|flight| !flight.rests) {
-            flight.rests = true;
-            self.gate.leave();
-            self.admit();
-        }
-    }
-
-    fn answer_in_turn(&mut self, flight: u64, answer: Answer) {
-        let rests = self.flights.get(&flight).is_some_and(|flight| flight.rests);
-        let caller = self.caller_of(flight).map(|(_, caller)| caller);
-        let answer = match caller.filter(|_| rests) {
-            Some(caller) => self.gate.return_with(&*caller, flight, answer),
-            None => Some(answer),
-        };
-        if let Some(answer) = answer {
-            if let Some(flight) = self.flights.get_mut(&flight) {
-                flight.rests = false;
-            }
-            self.send_answer(&answer);
-        }
-    }
-
-    fn send_answer(&mut self, answer: &Answer) {
-        if self.close_ask(&answer.id).is_none() {
-            return;
-        }
-        let (member, span) = match answer.body {
-            Body::Result(span) => ("result", span),
-            Body::Error(span) => ("error", span),
-        };
-        let Answer { id, text, .. } = answer;
-        self.outbox.push(|line| compose::answer(line, id.as_bytes(), member, text, span));
-    }
-
-    fn cancel(&self, id: u64, reason: Option<&str>) {
-        let params = compose::cancelled_params(id, reason);
-        self.outbox.push(|line| compose::notification(line, "notifications/cancelled", Some(&params)));
-    }
-}
-
-impl Flight {
-    fn lost(self, now: Instant, taken: u64) -> Option<Lost> {
-        let Owner::Client { call, .. } = self.owner else { return None };
-        Some(Lost {
-            ticket: call.ticket,
-            caller: call.caller,
-            label: call.label,
-            after: now - self.sent,
-            was_written: self.position < taken,
-        })
     }
 }

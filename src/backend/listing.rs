@@ -6,10 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::backend::{Backend, handshake::Greeting};
+use crate::bridge::mirror;
+use crate::bridge::result::check_final;
 use crate::catalog::Offering;
 use crate::failure::{Code, Failure};
 use crate::protocol::{ListKind, Method, codes};
-use crate::transport::header_params;
 use crate::wire::{Body, json};
 
 /// How long one page may take.
@@ -48,10 +49,10 @@ pub(super) async fn fetch(
             offering.list_mut(kind).clear();
             continue;
         }
-        match list(backend, kind).await {
+        match list(backend, greeting, kind).await {
             Ok(mut items) => {
-                if mirrors && kind == ListKind::Tools {
-                    items.retain(|tool| can_be_called(backend, tool));
+                if kind == ListKind::Tools && mirrors {
+                    items.retain(|tool| has_usable_marks(backend, tool));
                 }
                 *offering.list_mut(kind) = items;
             }
@@ -64,17 +65,8 @@ pub(super) async fn fetch(
     Listed { offering, asked: kinds.to_vec(), failed }
 }
 
-/// Whether the headers that a tool demands can be sent.
-fn can_be_called(backend: &Backend, tool: &[u8]) -> bool {
-    let Some(reason) = header_params::invalid(tool) else { return true };
-    let name = json::get(tool, "name").and_then(|name| json::string(name.of(tool)));
-    let name = name.unwrap_or_default();
-    tracing::warn!(server = %backend.name(), tool = %name, reason, "a tool is left out: it cannot be called over HTTP");
-    false
-}
-
 /// Fetches all pages of one list.
-async fn list(backend: &Backend, kind: ListKind) -> Result<Vec<Bytes>, Failure> {
+async fn list(backend: &Backend, greeting: &Greeting, kind: ListKind) -> Result<Vec<Bytes>, Failure> {
     let method = Method::List(kind).name();
     let mut items = Vec::new();
     let mut seen = HashSet::new();
@@ -94,6 +86,10 @@ async fn list(backend: &Backend, kind: ListKind) -> Result<Vec<Bytes>, Failure> 
             }
         };
         let result = span.of(&line);
+        if greeting.revision.is_modern() && check_final(result).is_err() {
+            let cause = format!("it answered `{method}` with something that is no list");
+            return Err(Failure::new(Code::CallMalformed, cause).of(backend.name()));
+        }
         if let Some(list) = json::get(result, kind.key()) {
             let list = list.of(result);
             // Copied, so that a small item does not keep a large read buffer alive.
@@ -117,6 +113,14 @@ async fn list(backend: &Backend, kind: ListKind) -> Result<Vec<Bytes>, Failure> 
     }
     tracing::warn!(server = %backend.name(), method, "more than {MAX_PAGES} pages; the rest is cut off");
     Ok(items)
+}
+
+/// A tool whose marks for headers break the rules must not be used (MCP 2026-07-28, "Streamable HTTP", Custom Headers).
+fn has_usable_marks(backend: &Backend, tool: &[u8]) -> bool {
+    let Some(why) = mirror::invalid(tool) else { return true };
+    let name = json::get(tool, "name").and_then(|span| json::string(span.of(tool))).unwrap_or_default();
+    tracing::warn!(server = %backend.name(), tool = %name, why, "a tool was left out: its `x-mcp-header` marks are invalid");
+    false
 }
 
 fn is_method_not_found(error: &[u8]) -> bool {

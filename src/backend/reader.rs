@@ -5,6 +5,7 @@
 //! that call, however broken the answer is.
 
 mod budget;
+mod modern;
 mod noise;
 mod questions;
 
@@ -228,7 +229,7 @@ impl Reader {
             return self.noise(line);
         };
         match self.backend.link.landed(self.generation, id) {
-            Some(Addressee::Client(call, revision)) => self.reply(line, body, &call, revision),
+            Some(Addressee::Client(call, revision)) => self.reply(line, body, call, revision),
             // The one who asked may have given up; then nobody misses the answer.
             Some(Addressee::Own(sender)) => drop(sender.send(Ok((line.clone(), body)))),
             None => {
@@ -237,14 +238,16 @@ impl Reader {
         }
     }
 
-    fn reply(&self, line: &Bytes, body: Body, call: &Flown, revision: &'static Revision) {
+    fn reply(&self, line: &Bytes, body: Body, call: Box<Flown>, revision: &'static Revision) {
         match body {
-            Body::Result(span) if line.get(span.start) == Some(&b'{') => {
-                call.caller.reply(call.ticket, Reply { line, body, revision })
-            }
-            Body::Error(span) if is_proper_error(span.of(line)) => {
-                call.caller.reply(call.ticket, Reply { line, body, revision })
-            }
+            Body::Result(span) if line.get(span.start) == Some(&b'{') => match revision.is_modern() {
+                false => call.caller.reply(call.ticket, Reply { line, body, revision }),
+                true => self.modern_result(line, span, call, revision),
+            },
+            Body::Error(span) if is_proper_error(span.of(line)) => match revision.is_modern() {
+                false => call.caller.reply(call.ticket, Reply { line, body, revision }),
+                true => self.modern_error(line, span, call, revision),
+            },
             Body::Result(span) | Body::Error(span) => {
                 let text: String = String::from_utf8_lossy(span.of(line)).chars().take(300).collect();
                 let what = if matches!(body, Body::Result(_)) {
@@ -252,7 +255,7 @@ impl Reader {
                 } else {
                     "a broken error"
                 };
-                self.fail(call, Code::CallMalformed, format!("it answered with {what}: {text}"));
+                self.fail(&call, Code::CallMalformed, format!("it answered with {what}: {text}"));
             }
         }
     }
@@ -308,6 +311,13 @@ impl Reader {
     // === notifications ===
 
     fn notification(&mut self, line: &Bytes, method: &str, params: Option<Span>) {
+        if self.is_modern() {
+            return self.modern_notification(line, method, params);
+        }
+        self.take_notification(line, method, params);
+    }
+
+    fn take_notification(&mut self, line: &Bytes, method: &str, params: Option<Span>) {
         match method {
             "notifications/progress" => self.progress(line, params),
             "notifications/message" => self.log(line, params),
@@ -342,10 +352,13 @@ impl Reader {
         let Some(id) = envelope::own_id(token.of(line)) else { return };
         let value = std::str::from_utf8(value.of(line)).ok().and_then(|text| text.parse().ok());
         let Some(value) = value else { return };
-        if let Some(Listener::Client(ticket, client)) =
-            self.backend.link.progressed(self.generation, id, value)
-        {
-            client.progress(ticket, Notice { line, params }, token);
+        let listener = self.backend.link.progressed(self.generation, id, value);
+        let Some(Listener::Client { ticket, caller, before }) = listener else { return };
+        match before > 0.0 {
+            false => caller.progress(ticket, Notice { line, params }, token),
+            true => {
+                modern::raised(line, params, before, |notice, token| caller.progress(ticket, notice, token))
+            }
         }
     }
 

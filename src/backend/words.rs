@@ -28,7 +28,8 @@ impl Words {
     }
 
     /// The revision of the caller.
-    fn from(&mut self, call: &Call) -> &'static Revision {
+    #[inline]
+    pub(super) fn from(&mut self, call: &Call) -> &'static Revision {
         let id = call.caller.id();
         match self.last {
             Some((last, revision)) if last == id => revision,

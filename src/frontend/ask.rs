@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::bridge::question;
+use crate::bridge::{self, question};
 use crate::call::{Ask, AskKey, AskKind, Caller, NotAsked};
 use crate::frontend::answer::Answer;
 use crate::frontend::pending::Question;
@@ -28,6 +28,10 @@ impl Session {
         let raw = ask.params.map(|span| span.of(ask.line)).unwrap_or(b"{}");
         let elicitation = format!("switchboard-{}", self.hall.parked.next_question());
         let translated = question::params(ask.kind, raw, ask.revision, own, &declared, &elicitation)?;
+        let told = translated.as_deref().unwrap_or(raw);
+        let task = bridge::tasks::related(told).is_some();
+        let task = task.then(|| self.hall.with_our_task(&ask.key.server, self.principal(), told)).flatten();
+        let translated = task.or(translated);
         let ask = match &translated {
             Some(text) => Ask { line: text, params: Some(Span { start: 0, end: text.len() }), ..ask },
             None => ask,

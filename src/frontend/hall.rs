@@ -1,7 +1,7 @@
 //! Everybody who is connected: what servers say outside of calls is handed on here.
 //!
-//! On pipes there is one client, the *sole* one, and what a server says is his. Over HTTP there are many; then only those
-//! hear of it who have a call at that server, or have asked to hear.
+//! On pipes there is one client, the *sole* one, and what a server says is his. Over HTTP there are many; then only he
+//! hears of it who alone has a call at that server, or who has asked to hear.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -161,14 +161,14 @@ impl Audience for Hall {
     }
 
     fn log(&self, server: &ServerName, notice: Notice<'_>, in_flight: &[InFlight]) {
-        let sole = self.sole();
-        if let Some(sole) = &sole {
+        if let Some(sole) = self.sole() {
             sole.pass_log(server, &notice, None);
+            let others = in_flight.iter().filter(|(_, caller)| caller.id() != sole.caller_id());
+            return others.for_each(|(ticket, caller)| caller.log(*ticket, server, Notice { ..notice }));
         }
-        for (ticket, caller) in in_flight {
-            if sole.as_ref().is_none_or(|sole| sole.caller_id() != caller.id()) {
-                caller.log(*ticket, server, Notice { ..notice });
-            }
+        // Of many callers nobody knows whose call is meant, and what it says may be nobody else's business.
+        if let [(ticket, caller)] = in_flight {
+            caller.log(*ticket, server, notice);
         }
     }
 

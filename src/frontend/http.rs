@@ -1,4 +1,5 @@
-//! The face toward clients that come over HTTP: Streamable HTTP of every revision, at one address.
+//! The face toward clients that come over HTTP: Streamable HTTP of every revision at `/mcp`, and HTTP+SSE, which is all that clients
+//! of 2024-11-05 know, at `/sse`.
 //!
 //! In come connections (HTTP/1.1, and HTTP/2 without TLS); out go JSON texts and streams of events. The face knows who may come
 //! in, sessions, streams and their resumption, and the headers that must match the body; what a message means is the
@@ -7,7 +8,6 @@
 
 mod accept;
 mod desk;
-mod era;
 mod events;
 mod first;
 mod guard;
@@ -19,6 +19,7 @@ mod modern;
 mod pipe;
 mod reply;
 mod session;
+mod sse;
 mod stream;
 
 use std::convert::Infallible;
@@ -127,7 +128,7 @@ impl Face {
         let desk = Arc::new(Desk {
             house,
             guard,
-            sessions: Sessions::new(config.max_sessions, config.session_idle),
+            sessions: Arc::new(Sessions::new(config.max_sessions, config.session_idle)),
             times,
             closing: CancellationToken::new(),
             ending: CancellationToken::new(),

@@ -16,7 +16,7 @@ use crate::frontend::answer::{Answer, excerpt};
 use crate::frontend::batch::Batch;
 use crate::frontend::pending::{Back, Request};
 use crate::frontend::session::Session;
-use crate::protocol::{Era, Method, Revision, codes, meta};
+use crate::protocol::{Era, Method, Revision, TaskMethod, codes, meta};
 use crate::registry::Registry;
 use crate::wire::{Fault, Id, Line, Message, Span, envelope, json};
 use places::Places;
@@ -137,7 +137,8 @@ impl Session {
                     "a request of this revision must not be part of a batch",
                 );
             }
-            return self.hall.serve_modern(&incoming, id, method, &self.scope, None);
+            let principal = self.principal().map(Arc::from);
+            return self.hall.serve_modern(&incoming, id, method, &self.scope, principal);
         }
         let Some(method) = Method::parse(method) else {
             return refuse(codes::METHOD_NOT_FOUND, &format!("Method not found: {}", excerpt(method)));
@@ -188,10 +189,12 @@ impl Session {
             Method::SetLevel => self.set_level(id, &incoming),
             Method::Initialize => self.initialize(&registry, id, &incoming),
             Method::Ping => self.at_once(id, &incoming, method, &Answer::result("{}")),
-            Method::Task(_) => {
-                let answer = Answer::error(codes::METHOD_NOT_FOUND, "tasks are not offered");
+            Method::Task(TaskMethod::List) => {
+                let answer =
+                    Answer::error(codes::METHOD_NOT_FOUND, "the tasks of several servers cannot be listed");
                 self.at_once(id, &incoming, method, &answer);
             }
+            Method::Task(_) => self.relay_request(&registry, id, &incoming, method),
             // Refused before: they are of the other era.
             Method::Discover | Method::Listen => {}
         }
@@ -214,6 +217,7 @@ impl Session {
             token: None,
             server: None,
             rewrites: false,
+            task: false,
             limit: usize::MAX,
             uri: None,
             back: incoming.back.clone(),

@@ -82,11 +82,9 @@ impl Hall {
             let text = format!("Method not found: {}", excerpt(method));
             return Err(Answer::error(codes::METHOD_NOT_FOUND, &text));
         };
-        if matches!(method, Method::Task(_)) {
-            return Err(Answer::error(codes::METHOD_NOT_FOUND, "tasks are not offered"));
-        }
         let declared = meta.client_capabilities.of(params);
-        let capabilities = bridge::capabilities::for_server(declared, revision, revision, false);
+        let tasks = bridge::capabilities::takes_tasks(declared);
+        let capabilities = bridge::capabilities::for_server(declared, revision, revision, tasks);
         let introduction = Introduction { revision, capabilities };
         Ok((Terms { introduction, level: meta.log_level, principal }, method))
     }
@@ -129,7 +127,11 @@ impl Hall {
             places,
             back: incoming.back.clone(),
         };
-        match route::way(&registry, &forward, method, terms.introduction.revision) {
+        let way = match method {
+            Method::Task(_) => self.task_way(&registry, &forward, terms.principal.as_deref()),
+            _ => route::way(&registry, &forward, method, terms.introduction.revision),
+        };
+        match way {
             Ok(way) => {
                 let meta = places.meta.filter(|span| json::kind(span.of(&line)) == json::Kind::Object);
                 Exchange::begin(self, method, terms, responder, line.clone(), params, meta, way);
@@ -158,6 +160,7 @@ impl Hall {
                 Ok(Retry::Rewritten(rounds::retried(incoming.params(), Some(&state), false)))
             }
             State::Again => Ok(Retry::Rewritten(rounds::retried(incoming.params(), None, true))),
+            State::Task { .. } => Err(refused()),
         }
     }
 

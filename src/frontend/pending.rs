@@ -23,6 +23,8 @@ pub(super) struct Request {
     pub(super) server: Option<ServerName>,
     /// Whether the answer may hold URIs that clients know under other spellings.
     pub(super) rewrites: bool,
+    /// Whether the answer may tell of a task.
+    pub(super) task: bool,
     /// The largest result to pass on, in bytes.
     pub(super) limit: usize,
     /// The resource of a subscription, in the server's spelling.
@@ -155,6 +157,7 @@ mod tests {
             token: None,
             server: None,
             rewrites: false,
+            task: false,
             limit: usize::MAX,
             uri: None,
             back: Back { out: Outlet::Stream(Arc::new(crate::wire::Outbox::new(1))), batch: None },

@@ -15,6 +15,7 @@ use crate::call::{Ask, AskKey, Caller, CallerId, Introduction, NotAsked, Notice,
 use crate::catalog::Catalog;
 use crate::failure::{Code, Failure};
 use crate::frontend::answer::Answer;
+use crate::frontend::modern::listen::unfollow;
 use crate::frontend::modern::scope::Scope;
 use crate::frontend::pending::{Question, Request, Requests};
 use crate::frontend::private::Private;
@@ -30,6 +31,8 @@ const CROWDED: usize = 1 << 20;
 /// One client of ours that began with `initialize`, or may still do so.
 pub struct Session {
     id: CallerId,
+    /// Who the client is by its token, over HTTP.
+    principal: Option<Arc<str>>,
     pub(super) hall: Arc<Hall>,
     /// Where everything goes that belongs to no request of the client.
     pub(super) out: Outlet,
@@ -70,9 +73,10 @@ pub(super) struct Greeted {
 
 impl Session {
     /// A session in a hall; what belongs to no request goes to `out`.
-    pub fn new(hall: &Arc<Hall>, out: Outlet) -> Arc<Self> {
+    pub fn new(hall: &Arc<Hall>, out: Outlet, principal: Option<Arc<str>>) -> Arc<Self> {
         let session = Arc::new(Self {
             id: CallerId::fresh(),
+            principal,
             hall: Arc::clone(hall),
             out,
             scope: Arc::default(),
@@ -107,6 +111,10 @@ impl Session {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn principal(&self) -> Option<&str> {
+        self.principal.as_deref()
     }
 
     pub(super) fn caller_id(&self) -> CallerId {
@@ -170,7 +178,7 @@ impl Session {
         }
         for (server, uri) in followed {
             if let Some(backend) = self.backend(&server) {
-                backend.unsubscribed(&uri);
+                unfollow(&backend, &uri);
             }
         }
         self.private.end();
@@ -255,13 +263,19 @@ impl Session {
         let result = translated.as_deref().unwrap_or_else(|| span.of(line));
         let size = result.len();
         if size > request.limit.min(MAX_MESSAGE - ENVELOPE) {
-            let answer = Answer::failure(request.method, &too_large(request.server.as_ref(), size));
-            return self.deliver(request, |line| answer.write(line, request.id.as_bytes()));
+            return self.refuse_size(request, size);
         }
-        match self.rewritten(request, result).or(translated) {
+        let task = request.server.as_ref().filter(|_| request.task);
+        let task = task.and_then(|server| self.hall.with_our_task(server, self.principal(), result));
+        match task.or_else(|| self.rewritten(request, result)).or(translated) {
             Some(text) => self.relay(request, &text, "result", Span { start: 0, end: text.len() }),
             None => self.relay(request, line, "result", span),
         }
+    }
+
+    fn refuse_size(&self, request: &Request, size: usize) {
+        let answer = Answer::failure(request.method, &too_large(request.server.as_ref(), size));
+        self.deliver(request, |line| answer.write(line, request.id.as_bytes()));
     }
 
     /// The client's revision, if texts of `from` may hold what it does not know.
@@ -312,8 +326,13 @@ impl Session {
         }
     }
 
-    fn follows_any(&self, server: &ServerName) -> bool {
-        self.state().subscriptions.iter().any(|(of, _)| of == server)
+    /// Whether news of this resource is for the client. What has changed may be a part of what it follows, under whatever URI;
+    /// where others follow something at the same server, only a longer spelling of its own tells.
+    fn follows(&self, server: &ServerName, uri: &str) -> bool {
+        let is_alone = self.hall.is_sole() || self.private.find(server).is_some();
+        let state = self.state();
+        let mut at_server = state.subscriptions.iter().filter(|(of, _)| of == server);
+        at_server.any(|(_, followed)| is_alone || uri.starts_with(followed.as_str()))
     }
 
     /// Writes a notification whose parameters are `text` with some parts replaced. One that clients could not read is
@@ -325,6 +344,10 @@ impl Session {
         notice: &Notice<'_>,
         edits: &[(Span, &[u8])],
     ) {
+        // Nobody waits for one of many clients that does not read; its answers wait, and the news is lost.
+        if !self.hall.is_sole() && out.is_full() {
+            return;
+        }
         let added: usize = edits.iter().map(|(_, with)| with.len()).sum();
         if !fits(notice.params.len() + added) {
             return tracing::warn!(
@@ -409,6 +432,7 @@ impl Caller for Session {
                 self.note_subscription(&request);
                 self.result(&request, reply.line, span, reply.revision);
             }
+            Body::Error(span) if !fits(span.len()) => self.refuse_size(&request, span.len()),
             Body::Error(span) => match self.translated_error(&request, span.of(reply.line), reply.revision) {
                 Some(text) => self.relay(&request, &text, "error", Span { start: 0, end: text.len() }),
                 None => self.relay(&request, reply.line, "error", span),
@@ -483,13 +507,13 @@ impl Session {
     /// A resource of the server has changed: told to a client that follows something there. What changed may be a part
     /// of what it follows, so it is the client that compares.
     pub(super) fn updated(&self, server: &ServerName, notice: &Notice<'_>) {
-        if !self.follows_any(server) {
-            return;
-        }
         let Some(registry) = self.registry() else { return };
         let params = notice.params.of(notice.line);
         let Some(span) = json::get(params, "uri") else { return };
         let Some(uri) = json::string(span.of(params)) else { return };
+        if !self.follows(server, &uri) {
+            return;
+        }
         let catalog = registry.catalog();
         match catalog.expose_uri(server, &uri) {
             exposed if exposed == uri => {

@@ -1,5 +1,6 @@
 //! Clients that come over HTTP, shown into the hall.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +13,8 @@ use crate::frontend::incoming::places::Places;
 use crate::frontend::modern::scope::Scope;
 use crate::frontend::pending::Back;
 use crate::frontend::{Outlet, Session};
-use crate::wire::{Id, Mailbox, Message, envelope, json};
+use crate::protocol::Revision;
+use crate::wire::{Id, Line, Mailbox, Message, envelope, json};
 
 /// How many bytes may wait for a client that does not read its stream.
 const STREAM_LIMIT: usize = 8 << 20;
@@ -29,9 +31,9 @@ struct Visit {
 struct One(Arc<Scope>);
 
 impl House for Front {
-    fn begin(&self, _client: &Principal) -> Arc<dyn Visitor> {
+    fn begin(&self, client: &Principal) -> Arc<dyn Visitor> {
         let stream = Arc::new(Mailbox::new(STREAM_LIMIT));
-        let session = Session::new(&self.0, Outlet::from(Arc::clone(&stream)));
+        let session = Session::new(&self.0, Outlet::from(Arc::clone(&stream)), client.name.clone());
         Arc::new(Visit { session, stream })
     }
 
@@ -50,11 +52,8 @@ impl House for Front {
         Box::new(One(scope))
     }
 
-    fn input_schema(&self, tool: &str) -> Option<Bytes> {
-        let catalog = self.0.catalog()?;
-        let definition = &catalog.tool(tool)?.definition;
-        let schema = json::get(definition, "inputSchema")?;
-        Some(definition.slice(schema.start..schema.end))
+    fn definition(&self, tool: &str) -> Option<Bytes> {
+        Some(self.0.catalog()?.tool(tool)?.definition.clone())
     }
 }
 
@@ -63,8 +62,20 @@ impl Visitor for Visit {
         self.session.message(message, Outlet::from(answers));
     }
 
+    fn take_on_stream(&self, message: Bytes) {
+        self.session.line(Line::Whole(message));
+    }
+
     fn stream(&self) -> Arc<Mailbox> {
         Arc::clone(&self.stream)
+    }
+
+    fn revision(&self) -> Option<&'static Revision> {
+        self.session.revision()
+    }
+
+    fn drained(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.session.drained())
     }
 
     fn end(&self) {

@@ -7,14 +7,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::names::ServerName;
 
-/// The variable that marks whose child a process is: `<run id>/<server>/<generation>`.
+/// The variable that marks whose child a process is: `<run id>/<server>/<number of the child>`.
 pub(super) const VARIABLE: &str = "SWITCHBOARD_CHILD";
 
 /// Names one run of Switchboard among all that this machine has ever seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RunId(String);
 
-/// The value of [`VARIABLE`] for one generation of one server.
+/// The value of [`VARIABLE`] for one child, which no other child has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mark(String);
 
@@ -47,8 +47,8 @@ impl fmt::Display for RunId {
 // === impl Mark ===
 
 impl Mark {
-    pub(super) fn new(run: &RunId, server: &ServerName, generation: u64) -> Self {
-        Self(format!("{run}/{server}/{generation}"))
+    pub(super) fn new(run: &RunId, server: &ServerName, number: u64) -> Self {
+        Self(format!("{run}/{server}/{number}"))
     }
 
     pub(super) fn as_str(&self) -> &str {

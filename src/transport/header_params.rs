@@ -2,21 +2,16 @@
 //!
 //! A tool's `inputSchema` may mark properties with `x-mcp-header`: their values are sent as `Mcp-Param-…` headers, so that
 //! whoever stands between can route without reading the body. The marks must keep rules; a tool whose marks do not is
-//! not shown ([`invalid`]).
+//! not shown ([`mirror::invalid`]).
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
+use crate::bridge::mirror::{self, Mark};
 use crate::wire::json::{self, Kind};
-
-mod marks;
-
-pub use marks::invalid;
 
 /// Which arguments of which tools go into which headers. Learned from what a server lists.
 #[derive(Debug, Default)]
@@ -24,20 +19,12 @@ pub struct HeaderParams {
     tools: RwLock<HashMap<String, Vec<Mark>>>,
 }
 
-/// One argument that stands in a header too.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Mark {
-    header: HeaderName,
-    /// The keys that lead to it from the arguments.
-    path: Vec<String>,
-}
-
 impl HeaderParams {
     /// Takes the whole list of a server's tools (their definitions, as they came) in the place of what was known.
-    /// Tools with [`invalid`] marks have no headers.
+    /// Tools with [`mirror::invalid`] marks have no headers.
     pub fn learn(&self, tools: &[Bytes]) {
         let known = tools.iter().filter_map(|definition| {
-            let marks = marks::of(definition).ok().filter(|marks| !marks.is_empty())?;
+            let marks = mirror::marks(definition).ok().filter(|marks| !marks.is_empty())?;
             let name = json::string(json::get(definition, "name")?.of(definition))?;
             Some((name.into_owned(), marks))
         });
@@ -49,9 +36,8 @@ impl HeaderParams {
         let tools = self.tools.read().unwrap_or_else(PoisonError::into_inner);
         let marks = tools.get(tool).map(Vec::as_slice).unwrap_or_default();
         let header = |mark: &Mark| {
-            let path: Vec<&str> = mark.path.iter().map(String::as_str).collect();
-            let text = as_text(json::get_path(arguments, &path)?.of(arguments))?;
-            Some((mark.header.clone(), header_value(&text)))
+            let text = as_text(mark.argument(arguments)?)?;
+            Some((mark.header.clone(), mirror::encode(&text)))
         };
         marks.iter().filter_map(header).collect()
     }
@@ -78,47 +64,9 @@ fn whole(number: &[u8]) -> Option<String> {
     (number.fract() == 0.0 && number.abs() <= SAFE).then(|| format!("{}", number as i64))
 }
 
-/// A text as the value of a header: as it is where that is safe, else in Base64 between marks.
-///
-/// Source: MCP 2026-07-28, "Streamable HTTP", Value Encoding.
-pub fn header_value(text: &str) -> HeaderValue {
-    let visible = text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
-    let padded = text.starts_with([' ', '\t']) || text.ends_with([' ', '\t']);
-    let sentinel = text.starts_with("=?base64?") && text.ends_with("?=");
-    if visible
-        && !padded
-        && !sentinel
-        && let Ok(value) = HeaderValue::from_str(text)
-    {
-        return value;
-    }
-    let encoded = format!("=?base64?{}?=", BASE64_STANDARD.encode(text));
-    // Base64 and the marks are visible ASCII, so this cannot fail; nothing is sent rather than something wrong.
-    HeaderValue::from_str(&encoded).unwrap_or(HeaderValue::from_static(""))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn values_are_written_as_the_specification_shows() {
-        for (text, expected) in [
-            ("us-west1", "us-west1"),
-            ("Hello, 世界", "=?base64?SGVsbG8sIOS4lueVjA==?="),
-            (" padded ", "=?base64?IHBhZGRlZCA=?="),
-            ("line1\nline2", "=?base64?bGluZTEKbGluZTI=?="),
-            ("=?base64?literal?=", "=?base64?PT9iYXNlNjQ/bGl0ZXJhbD89?="),
-            ("=?BASE64?x?=", "=?BASE64?x?="),
-            ("a\r\nAuthorization: Bearer x", "=?base64?YQ0KQXV0aG9yaXphdGlvbjogQmVhcmVyIHg=?="),
-            ("inner\ttab", "inner\ttab"),
-            ("\t", "=?base64?CQ==?="),
-            ("del\u{7f}", "=?base64?ZGVsfw==?="),
-            ("", ""),
-        ] {
-            assert_eq!(header_value(text), expected, "{text:?}");
-        }
-    }
 
     #[test]
     fn arguments_become_headers() {

@@ -37,8 +37,8 @@ fn every_config_of_the_readme_loads_without_an_error() {
         let home = Home::empty();
         home.write(&format!("switchboard.{extension}"), text);
         let mut command = home.command(&["config", "validate"]);
-        // The README's example of a variable.
-        let ran = home.finish(command.env("SEARCH_TOKEN", "x"));
+        // The README's examples of variables.
+        let ran = home.finish(command.envs(["SEARCH_TOKEN", "TEAM", "LAPTOP_TOKEN"].map(|name| (name, "x"))));
         assert_eq!(ran.code, 0, "{text}\n{ran:#?}");
         seen += 1;
     }

@@ -27,6 +27,8 @@ pub(crate) struct Answer {
 pub(crate) struct Event {
     pub(crate) id: Option<String>,
     pub(crate) retry: Option<String>,
+    /// Its type.
+    pub(crate) kind: Option<String>,
     pub(crate) data: Option<String>,
     pub(crate) comment: bool,
 }
@@ -74,6 +76,7 @@ fn event(text: &str) -> Event {
         match name {
             "" => event.comment = true,
             "id" => event.id = Some(value),
+            "event" => event.kind = Some(value),
             "retry" => event.retry = Some(value),
             "data" => match &mut event.data {
                 Some(data) => data.push_str(&format!("\n{value}")),
@@ -114,6 +117,10 @@ impl Client {
     }
 
     pub(crate) async fn send_post(&mut self, headers: &[(&str, &str)], body: &str) {
+        self.send_post_to("/mcp", headers, body).await;
+    }
+
+    async fn send_post_to(&mut self, path: &str, headers: &[(&str, &str)], body: &str) {
         let length = body.len().to_string();
         let mut all = vec![("Content-Length", length.as_str())];
         for (name, value) in [("Content-Type", "application/json"), ("Accept", BOTH)] {
@@ -122,13 +129,19 @@ impl Client {
             }
         }
         all.extend(headers.iter().filter(|(_, value)| *value != "-"));
-        self.head("POST", "/mcp", &all).await;
+        self.head("POST", path, &all).await;
         self.write(body.as_bytes()).await;
     }
 
     /// Posts and reads the whole answer. A header with the value `-` is left out.
     pub(crate) async fn post(&mut self, headers: &[(&str, &str)], body: &str) -> Answer {
         self.send_post(headers, body).await;
+        self.answer().await
+    }
+
+    /// The same at another path.
+    pub(crate) async fn post_to(&mut self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        self.send_post_to(path, headers, body).await;
         self.answer().await
     }
 
@@ -161,7 +174,12 @@ impl Client {
 
     /// Reads a whole answer.
     pub(crate) async fn answer(&mut self) -> Answer {
-        let mut answer = self.answer_head().await;
+        let head = self.answer_head().await;
+        self.rest(head).await
+    }
+
+    /// Reads the body behind a head.
+    pub(crate) async fn rest(&mut self, mut answer: Answer) -> Answer {
         if answer.header("transfer-encoding") == Some("chunked") {
             while let Some(chunk) = self.chunk().await {
                 answer.body.push_str(&chunk);

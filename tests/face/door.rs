@@ -12,7 +12,7 @@ async fn paths_and_methods() {
     let mut client = stage.connect().await;
     let healthy = client.send("GET", "/healthz", &[]).await;
     assert_eq!((healthy.status, healthy.body.as_str()), (200, "ok"));
-    let nothing = client.send("GET", "/sse", &[]).await;
+    let nothing = client.send("GET", "/elsewhere", &[]).await;
     assert_eq!((nothing.status, nothing.code()), (404, -32600));
     assert_eq!(client.send("GET", "/.well-known/oauth-protected-resource", &[]).await.status, 404);
     for method in ["GET", "DELETE"] {

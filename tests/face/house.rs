@@ -1,11 +1,14 @@
 //! A house that does what the method of a request says.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 use switchboard::frontend::http::{Exchange, House, Principal, Visitor};
+use switchboard::protocol::Revision;
 use switchboard::wire::Mailbox;
 use tokio::sync::Notify;
 
@@ -34,6 +37,10 @@ pub(crate) struct Guest {
     pub(crate) standing: Arc<Mailbox>,
     pub(crate) ended: AtomicUsize,
     pub(crate) client: Principal,
+    /// What was agreed upon.
+    pub(crate) revision: Mutex<Option<&'static Revision>>,
+    /// Messages of a client with one stream that are not answered.
+    open: Arc<AtomicUsize>,
     shared: Arc<Shared>,
 }
 
@@ -70,6 +77,8 @@ impl House for Cardboard {
             standing: Arc::new(Mailbox::new(1 << 20)),
             ended: AtomicUsize::new(0),
             client: client.clone(),
+            revision: Mutex::default(),
+            open: Arc::default(),
             shared: Arc::clone(&self.shared),
         });
         self.visitors.lock().unwrap().push(Arc::clone(&guest));
@@ -81,9 +90,10 @@ impl House for Cardboard {
         Box::new(Going(Arc::clone(&self.shared)))
     }
 
-    fn input_schema(&self, tool: &str) -> Option<Bytes> {
-        let schema = r#"{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"}}}"#;
-        (tool == "mirrored").then(|| schema.into())
+    fn definition(&self, tool: &str) -> Option<Bytes> {
+        let definition = r#"{"name":"mirrored","inputSchema":{"type":"object","properties":{
+            "region":{"type":"string","x-mcp-header":"Region"}}}}"#;
+        (tool == "mirrored").then(|| definition.into())
     }
 }
 
@@ -92,8 +102,36 @@ impl Visitor for Guest {
         perform(&self.shared, &self.client, &message, answers);
     }
 
+    fn take_on_stream(&self, message: Bytes) {
+        let (answers, standing) = (Arc::new(Mailbox::new(1 << 20)), Arc::clone(&self.standing));
+        if serde_json::from_slice::<Value>(&message).unwrap().get("id").is_none() {
+            answers.close();
+        }
+        perform(&self.shared, &self.client, &message, Arc::clone(&answers));
+        self.open.fetch_add(1, Ordering::SeqCst);
+        let open = Arc::clone(&self.open);
+        tokio::spawn(async move {
+            while let Some(answer) = answers.next().await {
+                standing.push_whole(answer);
+            }
+            open.fetch_sub(1, Ordering::SeqCst);
+        });
+    }
+
     fn stream(&self) -> Arc<Mailbox> {
         Arc::clone(&self.standing)
+    }
+
+    fn revision(&self) -> Option<&'static Revision> {
+        *self.revision.lock().unwrap()
+    }
+
+    fn drained(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {
+            while self.open.load(Ordering::SeqCst) > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
     }
 
     fn end(&self) {

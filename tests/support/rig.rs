@@ -820,7 +820,7 @@ impl Process {
             .is_ok_and(|text| text.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes()))
     }
 
-    /// Whose child it is: `<run>/<server>/<generation>`.
+    /// Whose child it is: `<run>/<server>/<number of the child>`.
     pub fn mark(&self) -> Option<String> {
         let text = fs::read(format!("/proc/{}/environ", self.pid)).ok()?;
         let mut entries = text.split(|byte| *byte == 0);

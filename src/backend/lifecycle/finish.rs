@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 
 use super::run::Run;
 use super::{Lifecycle, RunEnd, shutdown_ordered};
-use crate::backend::link::Lost;
-use crate::backend::show_duration;
+use crate::backend::link::{Lost, Past};
+use crate::backend::{lock, show_duration};
 use crate::failure::{Code, Failure};
 use crate::supervisor::Ending;
 
@@ -25,7 +25,13 @@ impl Lifecycle {
             }
         }
         // They were never sent, so they may just as well wait for the next run.
-        remains.held.into_iter().for_each(|call| self.backend.call_again(call));
+        let unlisted = std::mem::take(&mut *lock(&self.backend.after_listing));
+        for call in remains.held {
+            self.backend.call_again(call, Past::default());
+        }
+        for (call, past) in unlisted {
+            self.backend.call_again(call, past);
+        }
         run.outbox.close();
         let ending = match &end {
             RunEnd::Shutdown => self.shutdown.borrow().unwrap_or(Ending::SHUTDOWN),

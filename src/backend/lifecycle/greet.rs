@@ -371,6 +371,14 @@ impl Lifecycle {
     }
 }
 
+impl Lifecycle {
+    /// What was found out about the server is not true any more.
+    pub(super) fn forget_era(&self) {
+        let fingerprint = self.backend.config().fingerprint();
+        self.verdicts.note(&fingerprint, self.audience_era(), None);
+    }
+}
+
 /// Whether the failure says nothing of the server, but of the way to it.
 fn is_of_the_network(failure: &Failure) -> bool {
     ["SB-NET-", "SB-AUTH-"].iter().any(|area| failure.code.id().starts_with(area))

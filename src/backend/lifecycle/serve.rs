@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use super::listen::{Listening, News};
 use super::run::{Broken, Run, Sign};
 use super::{Lifecycle, RunEnd, shutdown_ordered};
 use crate::backend::handshake::{self, Greeting};
 use crate::backend::link::Lost;
 use crate::backend::listing::{self, Listed};
-use crate::backend::{Extent, State, compose, show_duration};
+use crate::backend::{Extent, State, compose, lock, show_duration};
 use crate::config::Start;
 use crate::failure::{Code, Failure};
 use crate::protocol::ListKind;
@@ -22,6 +23,8 @@ use crate::wire::{Outbox, json};
 
 /// Several notices of changed lists are one when they come within this time.
 const REFRESH_PAUSE: Duration = Duration::from_millis(300);
+/// The first notice after some quiet is looked at almost at once: somebody may have made what it is about and look for it.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Tools wait so long for the server's other lists, which may be slow or never come.
 const TOOLS_WAIT: Duration = Duration::from_millis(300);
 /// A list that could not be fetched is asked for again after this pause, which doubles up to a minute.
@@ -35,6 +38,7 @@ const WEDGED_AFTER: Duration = Duration::from_secs(10);
 enum Event {
     Breaks(Sign),
     Ordered,
+    Listening(News),
     RefreshDue,
     ToolsDue,
     Listed(Box<Listed>),
@@ -72,6 +76,10 @@ impl Lifecycle {
         let mut lacking: Vec<ListKind> = Vec::new();
         let mut stale = Stale::default();
         let mut stall = Stall::default();
+        let mut listening = Listening::default();
+        if greeting.revision.is_modern() {
+            listening.adjust(&backend, &greeting);
+        }
         let tick =
             (backend.config().timeouts.call / 8).clamp(Duration::from_millis(50), Duration::from_secs(5));
         loop {
@@ -79,6 +87,7 @@ impl Lifecycle {
                 sign = run.breaks() => Event::Breaks(sign),
                 _ = shutdown_ordered(&mut self.shutdown) => Event::Shutdown,
                 () = backend.orders.given() => Event::Ordered,
+                news = listening.next() => Event::Listening(news),
                 () = due(stale.due), if listing.is_none() => Event::RefreshDue,
                 () = due(first.due()) => Event::ToolsDue,
                 lists = listed(&mut listing) => Event::Listed(Box::new(lists)),
@@ -99,16 +108,44 @@ impl Lifecycle {
                 }
                 Event::Shutdown => return RunEnd::Shutdown,
                 Event::Ordered => {
-                    stale.add(&backend.orders.take().refresh, REFRESH_PAUSE);
+                    let orders = backend.orders.take();
+                    if orders.renegotiate {
+                        backend.link.closes(run.generation);
+                        self.forget_era();
+                        return RunEnd::Rests;
+                    }
+                    stale.told(&orders.refresh);
+                    if let Some(id) = orders.acknowledged {
+                        listening.acknowledged(&backend, id);
+                    }
+                    if orders.follow {
+                        self.follow(&greeting, &mut listening);
+                    }
+                }
+                Event::Listening(News::Ended(ended)) => {
+                    tracing::info!(server = %backend.name(), ?ended, "a stream of changes ended");
+                }
+                Event::Listening(News::Due) => {
+                    listening.adjust(&backend, &greeting);
+                    // Nobody told of what has changed meanwhile.
+                    let kinds = ListKind::ALL.into_iter().filter(|kind| greeting.tells_of(*kind));
+                    stale.add(&kinds.collect::<Vec<_>>(), REFRESH_PAUSE);
                 }
                 Event::RefreshDue => listing = Some(self.list(&greeting, stale.take())),
                 Event::Listed(lists) => {
                     listing = None;
                     let Listed { offering, asked, failed } = *lists;
+                    let asked_for_tools = asked.contains(&ListKind::Tools);
                     stale.retry(&failed);
                     lacking.retain(|kind| !asked.contains(kind));
                     lacking.extend(failed);
                     self.offering = Some(offering.clone());
+                    if asked_for_tools {
+                        self.header_params.learn(&offering.tools);
+                        for (call, past) in std::mem::take(&mut *lock(&backend.after_listing)) {
+                            backend.submit(call, past);
+                        }
+                    }
                     if first == FirstLists::ToolsAsked {
                         let others = ListKind::ALL.into_iter().filter(|kind| *kind != ListKind::Tools);
                         listing = Some(self.list(&greeting, others.collect()));
@@ -152,15 +189,15 @@ impl Lifecycle {
             if let Some(level) = wanted.level.filter(|_| greeting.logging) {
                 backend.link.tell("logging/setLevel", &handshake::level_params(level));
             }
-            for uri in &wanted.subscriptions {
-                let mut params = br#"{"uri":"#.to_vec();
-                json::push_string(&mut params, uri);
-                params.push(b'}');
-                backend.link.tell("resources/subscribe", &params);
+            for uri in wanted.subscriptions.keys() {
+                backend.link.tell("resources/subscribe", &uri_params(uri));
             }
+            // What was left before this start was never asked for.
+            backend.take_left();
         }
-        for (call, failure) in backend.link.open(Arc::clone(greeting)) {
-            call.caller.fail(call.ticket, failure);
+        let level = backend.wanted().level;
+        for submitted in backend.link.open(Arc::clone(greeting), level) {
+            backend.settle(submitted);
         }
         self.policy.ready(std::time::Instant::now());
         self.set_state(State::Ready {
@@ -168,6 +205,18 @@ impl Lifecycle {
             pid: run.peer.pid(),
             generation: run.generation,
         });
+    }
+
+    /// Other resources are followed than before: a modern server is asked anew; a legacy one was asked by the client itself,
+    /// but is not told when it goes without a word.
+    fn follow(&self, greeting: &Greeting, listening: &mut Listening) {
+        let left = self.backend.take_left();
+        if greeting.revision.is_modern() {
+            return listening.adjust(&self.backend, greeting);
+        }
+        for uri in left {
+            self.backend.link.tell("resources/unsubscribe", &uri_params(&uri));
+        }
     }
 
     /// Fetches the lists of these kinds and keeps the others.
@@ -185,6 +234,13 @@ impl Lifecycle {
 
     fn expire_calls(&self, now: Instant) {
         let timeouts = &self.backend.config().timeouts;
+        for (key, caller) in self.backend.link.expire_asks(now, timeouts.question) {
+            let why = "nobody has answered in time";
+            match caller {
+                Some(caller) => caller.withdraw(&key, why),
+                None => self.backend.audience.withdraw(&key, why),
+            }
+        }
         for Lost { ticket, caller, label, after, .. } in
             self.backend.link.expire(now, timeouts.call, timeouts.total)
         {
@@ -236,10 +292,19 @@ impl Lifecycle {
     }
 }
 
+fn uri_params(uri: &str) -> Vec<u8> {
+    let mut params = br#"{"uri":"#.to_vec();
+    json::push_string(&mut params, uri);
+    params.push(b'}');
+    params
+}
+
 /// The lists that have to be fetched again, and when.
 #[derive(Default)]
 struct Stale {
     kinds: Vec<ListKind>,
+    /// When they were fetched last.
+    looked: Option<Instant>,
     due: Option<Instant>,
     /// How often in a row something could not be fetched.
     failures: u32,
@@ -257,8 +322,15 @@ impl Stale {
         }
     }
 
+    /// The server has told of changes.
+    fn told(&mut self, kinds: &[ListKind]) {
+        let is_first = self.looked.is_none_or(|looked| looked.elapsed() > 2 * REFRESH_PAUSE);
+        self.add(kinds, if is_first { FIRST_PAUSE } else { REFRESH_PAUSE });
+    }
+
     fn take(&mut self) -> Vec<ListKind> {
         self.due = None;
+        self.looked = Some(Instant::now());
         std::mem::take(&mut self.kinds)
     }
 

@@ -23,7 +23,8 @@ impl Reader {
         let Some(kind) = AskKind::parse(method) else {
             return self.refuse(&id, codes::METHOD_NOT_FOUND, &format!("Method not found: {method}"));
         };
-        let Some((key, whose)) = self.backend.link.asked(self.generation, id.clone(), self.about) else {
+        let Some((key, whose)) = self.backend.link.asked(self.generation, id.clone(), kind, self.about)
+        else {
             return self.refuse(
                 &id,
                 codes::INVALID_REQUEST,

@@ -29,11 +29,21 @@ pub(super) const MAX_BODY: usize = 16 << 20;
 const DRAINED: usize = 256 * 1024;
 const DRAINING: Duration = Duration::from_millis(500);
 
+/// What is at which path.
+enum Room {
+    /// Streamable HTTP.
+    Mcp,
+    /// The stream of HTTP+SSE.
+    Sse,
+    /// Where clients of HTTP+SSE post.
+    Messages,
+}
+
 /// What all connections share.
 pub(super) struct Desk {
     pub(super) house: Arc<dyn House>,
     pub(super) guard: Guard,
-    pub(super) sessions: Sessions,
+    pub(super) sessions: Arc<Sessions>,
     pub(super) times: Times,
     /// We are about to end: streams that only wait for news are closed.
     pub(super) closing: CancellationToken,
@@ -65,33 +75,40 @@ impl Desk {
     }
 
     async fn route(&self, request: &Parts, body: &mut Incoming) -> Result<Reply, Refusal> {
-        match request.uri.path() {
-            // People leave out the path, and some clients add a slash.
-            "/mcp" | "/mcp/" | "/" => {}
+        // Some clients add a slash, and people leave out the path.
+        let room = match request.uri.path() {
+            "/mcp" | "/mcp/" | "/" => Room::Mcp,
+            "/sse" | "/sse/" => Room::Sse,
+            "/messages" | "/messages/" => Room::Messages,
             "/healthz" if matches!(request.method, Method::GET | Method::HEAD) => {
                 let mut reply = reply::json(StatusCode::OK, "ok");
                 reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
                 return Ok(reply);
             }
             _ => {
-                let message = "there is nothing at this path; MCP is spoken at /mcp";
+                let message = "there is nothing at this path; MCP is spoken at /mcp, by old clients at /sse";
                 return Err(Refusal::new(StatusCode::NOT_FOUND, codes::INVALID_REQUEST, message));
             }
-        }
+        };
         // Browsers ask without credentials.
         if guard::is_preflight(request) && request.headers.contains_key(header::ORIGIN) {
             return Ok(guard::preflight(request));
         }
         let client = self.guard.principal(&request.headers)?;
         let has_session = request.headers.contains_key(SESSION_ID);
-        match request.method {
-            Method::POST => self.post(request, &client, body).await,
-            Method::GET if has_session => self.legacy_get(request, &client),
-            Method::DELETE if has_session => self.legacy_delete(request, &client),
-            Method::GET | Method::DELETE => {
+        match (room, &request.method) {
+            (Room::Mcp, &Method::POST) => self.post(request, &client, body).await,
+            (Room::Mcp, &Method::GET) if has_session => self.legacy_get(request, &client),
+            (Room::Mcp, &Method::DELETE) if has_session => self.legacy_delete(request, &client),
+            (Room::Mcp, &Method::GET | &Method::DELETE) => {
                 Err(not_allowed("without a session (Mcp-Session-Id), only POST is served here", "POST"))
             }
-            _ => Err(not_allowed("MCP knows POST, GET and DELETE", "POST, GET, DELETE")),
+            (Room::Mcp, _) => Err(not_allowed("MCP knows POST, GET and DELETE", "POST, GET, DELETE")),
+            (Room::Sse, &Method::GET) => self.sse_stream(request, &client),
+            // A client that can do more tries to post first, and goes on with GET after this status.
+            (Room::Sse, _) => Err(not_allowed("HTTP+SSE begins with GET; what is newer is at /mcp", "GET")),
+            (Room::Messages, &Method::POST) => self.sse_post(request, &client, body).await,
+            (Room::Messages, _) => Err(not_allowed("messages are posted", "POST")),
         }
     }
 
@@ -107,7 +124,7 @@ impl Desk {
     }
 
     /// Reads a body to its end, if it has one within our limits of size and time.
-    async fn read(&self, body: &mut Incoming) -> Result<Bytes, Refusal> {
+    pub(super) async fn read(&self, body: &mut Incoming) -> Result<Bytes, Refusal> {
         let too_large = || {
             let message = format!("a message may have {} MiB at most", MAX_BODY >> 20);
             Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, codes::INVALID_REQUEST, message)

@@ -17,8 +17,23 @@ const RETRY: u64 = 1000;
 
 /// Where events come from.
 pub(super) trait Source: Send {
-    /// The next event: its id, if clients can come back to it, and its message. Cancel safe.
-    fn next(&mut self) -> impl Future<Output = Option<(Option<String>, Bytes)>> + Send;
+    /// The next event. Cancel safe.
+    fn next(&mut self) -> impl Future<Output = Option<Event>> + Send;
+}
+
+/// One event.
+pub(super) struct Event {
+    pub(super) label: Label,
+    pub(super) data: Bytes,
+}
+
+/// What stands over the data of an event.
+pub(super) enum Label {
+    Nothing,
+    /// Its id: clients can come back to it.
+    Id(String),
+    /// Its type; without one it is `message`.
+    Type(&'static str),
 }
 
 /// How a stream begins and ends.
@@ -68,7 +83,7 @@ impl<S: Source> Events<S> {
             tokio::select! {
                 biased;
                 event = self.source.next() => match event {
-                    Some((id, message)) => write(id.as_deref(), &message, &mut self.ready),
+                    Some(event) => write(&event, &mut self.ready),
                     None => self.over = true,
                 },
                 () = self.course.closing.cancelled() => {
@@ -86,10 +101,13 @@ impl<S: Source> Events<S> {
 }
 
 /// Writes one event, in several pieces if it is large.
-fn write(id: Option<&str>, message: &Bytes, out: &mut VecDeque<Bytes>) {
+fn write(event: &Event, out: &mut VecDeque<Bytes>) {
+    let message = &event.data;
     let mut text = Vec::with_capacity(64 + if message.len() < SHARE { message.len() } else { 0 });
-    if let Some(id) = id {
-        text.extend_from_slice(format!("id: {id}\n").as_bytes());
+    match &event.label {
+        Label::Nothing => {}
+        Label::Id(id) => text.extend_from_slice(format!("id: {id}\n").as_bytes()),
+        Label::Type(name) => text.extend_from_slice(format!("event: {name}\n").as_bytes()),
     }
     // A server may have broken its message into lines; JSON does not mind where, and events take them line by line.
     let mut start = 0;
@@ -116,26 +134,30 @@ fn write(id: Option<&str>, message: &Bytes, out: &mut VecDeque<Bytes>) {
 mod tests {
     use super::*;
 
-    fn written(id: Option<&str>, message: &Bytes) -> Vec<u8> {
+    fn written(label: Label, data: impl Into<Bytes>) -> Vec<u8> {
         let mut out = VecDeque::new();
-        write(id, message, &mut out);
+        write(&Event { label, data: data.into() }, &mut out);
         out.iter().flat_map(|bytes| bytes.to_vec()).collect()
     }
 
     #[test]
     fn events_are_lines() {
-        assert_eq!(written(None, &"{}".into()), b"data: {}\n\n");
-        assert_eq!(written(Some("a.1"), &"{}".into()), b"id: a.1\ndata: {}\n\n");
-        assert_eq!(written(None, &"{\r\n\"a\":1\n}".into()), b"data: {\ndata: \ndata: \"a\":1\ndata: }\n\n");
+        assert_eq!(written(Label::Nothing, "{}"), b"data: {}\n\n");
+        assert_eq!(written(Label::Id("a.1".to_owned()), "{}"), b"id: a.1\ndata: {}\n\n");
+        assert_eq!(written(Label::Type("message"), "{}"), b"event: message\ndata: {}\n\n");
+        assert_eq!(
+            written(Label::Nothing, "{\r\n\"a\":1\n}"),
+            b"data: {\ndata: \ndata: \"a\":1\ndata: }\n\n"
+        );
     }
 
     #[test]
     fn large_messages_are_shared() {
         let large = Bytes::from(vec![b'x'; SHARE]);
         let mut out = VecDeque::new();
-        write(Some("a"), &large, &mut out);
+        write(&Event { label: Label::Nothing, data: large.clone() }, &mut out);
         assert_eq!(out.len(), 3);
         assert_eq!(out[1].as_ptr(), large.as_ptr());
-        assert_eq!(written(Some("a"), &large), [b"id: a\ndata: ", &large[..], b"\n\n"].concat());
+        assert_eq!(written(Label::Nothing, large.clone()), [b"data: ", &large[..], b"\n\n"].concat());
     }
 }

@@ -1,9 +1,11 @@
 //! What the HTTP face asks of the rooms behind it.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::protocol::Revision;
 use crate::wire::Mailbox;
 
 /// Who a client is, as far as its token tells. All that is ever known of a token behind the face.
@@ -26,9 +28,9 @@ pub trait House: Send + Sync + 'static {
     /// exchange before that means that the client has closed the stream, which cancels the request.
     fn serve(&self, message: Bytes, client: &Principal, answers: Arc<Mailbox>) -> Box<dyn Exchange>;
 
-    /// The input schema of a tool under its exposed name, so that the headers that mirror its parameters (`x-mcp-header`) can be
+    /// The definition of a tool under its exposed name, so that the headers that mirror its parameters (`x-mcp-header`) can be
     /// compared with the call (2026-07-28, "Streamable HTTP", Server Behavior for Custom Headers). `None` compares nothing.
-    fn input_schema(&self, tool: &str) -> Option<Bytes> {
+    fn definition(&self, tool: &str) -> Option<Bytes> {
         let _ = tool;
         None
     }
@@ -40,8 +42,17 @@ pub trait Visitor: Send + Sync {
     /// behind the last one. What holds no request gets a mailbox that is closed.
     fn take(&self, message: Bytes, answers: Arc<Mailbox>);
 
-    /// Messages that belong to no request: what a GET stream carries. Asked for once, at the beginning.
+    /// The same for a client that has one stream for everything: answers go where [`stream`](Self::stream) leads.
+    fn take_on_stream(&self, message: Bytes);
+
+    /// Messages that belong to no request: what a GET stream carries. The same mailbox every time.
     fn stream(&self) -> Arc<Mailbox>;
+
+    /// What was agreed upon by `initialize`; `None` before it.
+    fn revision(&self) -> Option<&'static Revision>;
+
+    /// Resolves when no request of the client is open. Cancel safe.
+    fn drained(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 
     /// The session is over: the client has ended it, was gone for too long, or Switchboard ends. Comes once.
     fn end(&self);

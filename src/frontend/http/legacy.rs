@@ -3,6 +3,7 @@
 //! Source: MCP 2025-03-26, 2025-06-18 and 2025-11-25 "Transports", Streamable HTTP. A connection that breaks cancels nothing here:
 //! the request goes on, and its stream is kept for a while.
 
+use std::ptr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,16 +14,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::accept::Accepted;
 use super::desk::Desk;
-use super::era;
-use super::events::{self, Course, Source};
+use super::events::{self, Course, Event, Label, Source};
 use super::first::{First, Inbox};
 use super::house::Principal;
 use super::message::{Outgoing, Posted, bad};
 use super::mirror::header;
 use super::reply::{self, LAST_EVENT_ID, PROTOCOL_VERSION, Refusal, Reply, SESSION_ID};
-use super::session::{STANDING, Session, Visit};
+use super::session::{STANDING, Session, Visit, Way};
 use super::stream::{Reader, Stream};
-use crate::protocol::codes;
+use crate::protocol::{Revision, codes};
 use crate::wire::Mailbox;
 
 impl Desk {
@@ -60,7 +60,7 @@ impl Desk {
     /// A new session. A session that the client names besides is left alone: it is one that ended, or the client forgot it.
     async fn initialize(&self, request: &Parts, client: &Principal, body: Bytes) -> Result<Reply, Refusal> {
         let accepted = Accepted::of(&request.headers).events()?;
-        let session = self.sessions.begin(client, || self.house.begin(client))?;
+        let session = self.sessions.begin(Way::Streamable, client, || self.house.begin(client))?;
         let standing = session.stream(STANDING);
         standing.into_iter().for_each(|standing| drop(self.helpers.spawn(standing.pump(None))));
         // Nobody knows the session yet. If the client goes away before it is told, nobody ever will.
@@ -100,7 +100,7 @@ impl Desk {
         let number = session.open(&stream);
         let reader = stream.read(None).map_err(|_| bad(codes::INTERNAL_ERROR, "the stream has ended"))?;
         self.helpers.spawn(stream.pump(first));
-        let version = header(&request.headers, PROTOCOL_VERSION.as_str()).unwrap_or_default();
+        let version = check_version(&request.headers).unwrap_or_default();
         Ok((self.legacy_stream(reader, number, visit, version, self.ending.clone()), None))
     }
 
@@ -141,7 +141,7 @@ impl Desk {
     /// The session that a request names.
     fn session(&self, headers: &HeaderMap, client: &Principal) -> Result<Arc<Session>, Refusal> {
         match header(headers, SESSION_ID.as_str()) {
-            Ok(Some(id)) => self.sessions.find(id, client),
+            Ok(Some(id)) => self.sessions.find(Way::Streamable, id, client),
             Ok(None) => Err(bad(
                 codes::INVALID_REQUEST,
                 "the header Mcp-Session-Id is missing; a session begins with `initialize`",
@@ -155,11 +155,11 @@ impl Desk {
         reader: Reader,
         number: u64,
         visit: Visit,
-        version: Option<&str>,
+        version: Option<&'static Revision>,
         closing: CancellationToken,
     ) -> Reply {
         let events = LegacyEvents { reader, number, visit };
-        let prime = era::is_primed(version).then(|| events.id(events.reader.at()));
+        let prime = is_primed(&events.visit, version).then(|| events.id(events.reader.at()));
         let course = Course { prime, keep_alive: self.times.keep_alive, closing, resumable: true };
         reply::events(events::stream(events, course))
     }
@@ -199,9 +199,9 @@ impl LegacyEvents {
 }
 
 impl Source for LegacyEvents {
-    async fn next(&mut self) -> Option<(Option<String>, Bytes)> {
-        let (number, message) = self.reader.next().await?;
-        Some((Some(self.id(number)), message))
+    async fn next(&mut self) -> Option<Event> {
+        let (number, data) = self.reader.next().await?;
+        Some(Event { label: Label::Id(self.id(number)), data })
     }
 }
 
@@ -213,15 +213,24 @@ fn parse_event(tag: &str, event: &str) -> Option<(u64, u64)> {
     Some((number(stream)?, number(message)?))
 }
 
-/// The revision that a request says it is of; without the header it is the first one that came over Streamable HTTP.
-fn check_version(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
-    match header(headers, PROTOCOL_VERSION.as_str()) {
-        Ok(Some(version)) if era::is_legacy(version) => Ok(Some(version)),
-        Ok(None) => Ok(None),
-        Ok(Some(version)) => {
-            let message = format!("the protocol version `{version}` is not one that this session can have");
-            Err(bad(codes::INVALID_REQUEST, message))
-        }
-        Err(message) => Err(bad(codes::INVALID_REQUEST, message)),
-    }
+/// The revision that a request says it is of. It only has to be one that a session can have: that clients name the one that was
+/// agreed upon is no more than advice to them, and some name always the same one.
+fn check_version(headers: &HeaderMap) -> Result<Option<&'static Revision>, Refusal> {
+    let Some(version) =
+        header(headers, PROTOCOL_VERSION.as_str()).map_err(|message| bad(codes::INVALID_REQUEST, message))?
+    else {
+        return Ok(None);
+    };
+    let known = Revision::find_legacy(version);
+    known.map(Some).ok_or_else(|| {
+        let message = format!("the protocol version `{version}` is not one that this session can have");
+        bad(codes::INVALID_REQUEST, message)
+    })
+}
+
+/// Whether the client expects a stream to begin with an event without a message (2025-11-25, Sending Messages to the Server);
+/// earlier ones take it for a message that is broken. What was agreed upon tells; before that, what the request says of itself.
+fn is_primed(visit: &Visit, said: Option<&'static Revision>) -> bool {
+    let revision = visit.session().visitor.revision().or(said);
+    revision.is_some_and(|revision| ptr::eq(revision, Revision::newest_legacy()))
 }

@@ -91,7 +91,7 @@ pub(super) fn in_one_line(body: Bytes) -> Bytes {
 }
 
 /// A refusal with status 400.
-pub(super) fn bad(code: i32, message: impl Into<String>) -> Refusal {
+pub(super) fn bad(code: i32, message: impl AsRef<str>) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, code, message)
 }
 

@@ -3,25 +3,14 @@
 //! Source: MCP 2026-07-28 "Streamable HTTP", Request Metadata. Whoever reads the body must refuse a request whose headers
 //! say something else: a proxy may have let it pass for what the headers say.
 
-use std::borrow::Cow;
-
 use http::HeaderMap;
 
 use super::message::Request;
+use crate::bridge::mirror;
 use crate::wire::json::{self, Kind};
 
 /// The largest integer that a mirrored parameter may hold, either way: beyond it JavaScript rounds.
 const MAX_INTEGER: i64 = (1 << 53) - 1;
-
-/// The parameter that `Mcp-Name` mirrors ("Standard Request Headers"; for tasks SEP-2663, "Routing Headers").
-fn named_by(method: &str) -> Option<&'static str> {
-    match method {
-        "tools/call" | "prompts/get" => Some("name"),
-        "resources/read" => Some("uri"),
-        "tasks/get" | "tasks/update" | "tasks/cancel" => Some("taskId"),
-        _ => None,
-    }
-}
 
 /// The one value of a header, if it has one that can be read.
 ///
@@ -50,47 +39,23 @@ pub(super) fn check_names(headers: &HeaderMap, request: &Request<'_>) -> Result<
         }
         Some(_) => {}
     }
-    let Some(parameter) = named_by(&request.method) else { return Ok(()) };
+    let Some(parameter) = mirror::named_by(&request.method) else { return Ok(()) };
     compare(headers, "Mcp-Name", request.param(&[parameter]))
 }
 
-/// Compares the headers that mirror parameters of a tool with a call of it. Without `x-mcp-header` in its schema there are none.
+/// Compares the headers that mirror parameters of a tool with a call of it. Marks that break the rules oblige nobody: clients
+/// do not show such a tool.
 ///
 /// # Errors
 /// Which one does not match, and how.
 pub(super) fn check_arguments(
     headers: &HeaderMap,
     request: &Request<'_>,
-    schema: &[u8],
+    definition: &[u8],
 ) -> Result<(), String> {
-    if memchr::memmem::find(schema, b"x-mcp-header").is_none() {
-        return Ok(());
-    }
     let arguments = request.param(&["arguments"]).unwrap_or_default();
-    walk(schema, arguments, 0, &mut |name, value| compare(headers, &format!("Mcp-Param-{name}"), value))
-}
-
-/// Calls `see` for every property with `x-mcp-header` that is reached through `properties` alone, with its value.
-fn walk(
-    schema: &[u8],
-    arguments: &[u8],
-    depth: usize,
-    see: &mut impl FnMut(&str, Option<&[u8]>) -> Result<(), String>,
-) -> Result<(), String> {
-    const DEEPEST: usize = 32;
-    let Some(properties) = json::get(schema, "properties").map(|span| span.of(schema)) else { return Ok(()) };
-    for property in json::members(properties) {
-        let Some(key) = json::string(property.key.of(properties)) else { continue };
-        let schema = property.value.of(properties);
-        let value = json::get(arguments, &key).map(|span| span.of(arguments));
-        if let Some(name) = json::get(schema, "x-mcp-header").and_then(|name| json::string(name.of(schema))) {
-            see(&name, value)?;
-        }
-        if depth < DEEPEST {
-            walk(schema, value.unwrap_or_default(), depth + 1, see)?;
-        }
-    }
-    Ok(())
+    let marks = mirror::marks(definition).unwrap_or_default();
+    marks.iter().try_for_each(|mark| compare(headers, mark.header.as_str(), mark.argument(arguments)))
 }
 
 /// Compares one header with the raw value that it mirrors. A value that is absent or null has no header.
@@ -105,7 +70,7 @@ fn compare(headers: &HeaderMap, name: &str, value: Option<&[u8]>) -> Result<(), 
         }
         (Some(said), Some(value)) => (said, value),
     };
-    let decoded = decode(said).ok_or_else(|| format!("the header {name} is not valid Base64"))?;
+    let decoded = mirror::decode(said).ok_or_else(|| format!("the header {name} is not valid Base64"))?;
     let matches = match json::kind(value) {
         Kind::String => json::string(value).is_some_and(|text| text == decoded),
         Kind::Number => integer(&decoded).is_some_and(|number| integer_of(value) == Some(number)),
@@ -138,45 +103,6 @@ fn integer(text: &str) -> Option<i64> {
         }
     };
     (number.abs() <= MAX_INTEGER).then_some(number)
-}
-
-/// The text that a header stands for: `=?base64?…?=` is the Base64 of it ("Value Encoding"), anything else is itself.
-fn decode(said: &str) -> Option<Cow<'_, str>> {
-    match said.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
-        Some(encoded) => String::from_utf8(base64(encoded.as_bytes())?).ok().map(Cow::Owned),
-        None => Some(Cow::Borrowed(said)),
-    }
-}
-
-/// Strict Base64 (RFC 4648 §4): padded, and no bits left over.
-fn base64(text: &[u8]) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(4) {
-        return None;
-    }
-    let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
-    if padding > 2 {
-        return None;
-    }
-    let mut out = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut count) = (0u32, 0);
-    for byte in &text[..text.len() - padding] {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push((bits >> count) as u8);
-            bits &= (1 << count) - 1;
-        }
-    }
-    (bits == 0).then_some(out)
 }
 
 #[cfg(test)]
@@ -236,14 +162,15 @@ mod tests {
 
     #[test]
     fn arguments() {
-        let schema = br#"{"properties":{
+        let definition = br#"{"inputSchema":{"properties":{
             "region":{"type":"string","x-mcp-header":"Region"},
             "size":{"type":"integer","x-mcp-header":"Size"},
             "deep":{"properties":{"flag":{"type":"boolean","x-mcp-header":"Flag"}}},
-            "list":{"items":{"properties":{"x":{"x-mcp-header":"Never"}}}}}}"#;
+            "plain":{"type":"string"}}}}"#;
         let check = |pairs: &[(&str, &str)], arguments: &str| {
             let params = format!(r#"{{"name":"t","arguments":{arguments}}}"#);
-            with("tools/call", &params, |request| check_arguments(&headers(pairs), request, schema)).is_ok()
+            with("tools/call", &params, |request| check_arguments(&headers(pairs), request, definition))
+                .is_ok()
         };
         assert!(check(&[], "{}"));
         assert!(check(&[], r#"{"region":null}"#));
@@ -261,18 +188,11 @@ mod tests {
         assert!(!check(&[("mcp-param-size", "9007199254740993")], r#"{"size":9007199254740993}"#));
         assert!(!check(&[("mcp-param-size", "x")], r#"{"size":42}"#));
         assert!(!check(&[("mcp-param-flag", "True")], r#"{"deep":{"flag":true}}"#));
-    }
-
-    #[test]
-    fn base64_is_strict() {
-        let text = |encoded: &str| base64(encoded.as_bytes()).map(|bytes| String::from_utf8(bytes).unwrap());
-        for (encoded, expected) in
-            [("", ""), ("YQ==", "a"), ("YWI=", "ab"), ("YWJj", "abc"), ("SGVsbG8=", "Hello")]
-        {
-            assert_eq!(text(encoded).as_deref(), Some(expected));
-        }
-        for wrong in ["YQ", "YQ=", "YR==", "Y===", "====", "YW=j", "YQ==\n", "YQ-_"] {
-            assert_eq!(text(wrong), None, "{wrong}");
-        }
+        let broken = br#"{"inputSchema":{"properties":{"x":{"type":"number","x-mcp-header":"X"}}}}"#;
+        let call = |request: &Request<'_>| check_arguments(&headers(&[]), request, broken);
+        assert!(
+            with("tools/call", r#"{"name":"t","arguments":{"x":1}}"#, call).is_ok(),
+            "no client sends it"
+        );
     }
 }

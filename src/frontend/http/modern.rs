@@ -10,23 +10,22 @@ use http::{HeaderMap, StatusCode};
 
 use super::accept::Accepted;
 use super::desk::Desk;
-use super::era;
-use super::events::{self, Course, Source};
+use super::events::{self, Course, Event, Label, Source};
 use super::first::{First, Inbox};
 use super::house::{Exchange, Principal};
 use super::message::{Outgoing, Posted, Request, bad};
 use super::mirror::{check_arguments, check_names, header};
 use super::reply::{self, PROTOCOL_VERSION, Refusal, Reply};
-use crate::protocol::{MODERN_META, codes};
+use crate::bridge;
+use crate::frontend::answer::excerpt;
+use crate::protocol::{MODERN_META, Revision, codes, meta};
 use crate::wire::json::{self, Kind};
-
-/// The `_meta` key with what the client can do; every request must have it.
-const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// Whether a posted message is of the modern era: it carries the version itself, or its header does. `initialize` without
 /// it is legacy whatever its header, because it is what clients fall back to.
 pub(super) fn is_modern(headers: &HeaderMap, posted: &Posted<'_>) -> bool {
-    let by_header = header(headers, PROTOCOL_VERSION.as_str()).ok().flatten().is_some_and(era::is_modern);
+    let version = header(headers, PROTOCOL_VERSION.as_str()).ok().flatten();
+    let by_header = version.and_then(Revision::find_modern).is_some();
     match posted {
         Posted::Request(request) => {
             request.meta(MODERN_META).is_some() || by_header && request.method != "initialize"
@@ -80,7 +79,7 @@ impl Desk {
 
     /// Checks what every request must carry ("Base protocol", Per-request protocol fields) and that the headers say the same.
     fn check(&self, headers: &HeaderMap, request: &Request<'_>) -> Result<(), Refusal> {
-        let mismatch = |message: String| bad(era::HEADER_MISMATCH, format!("Header mismatch: {message}"));
+        let mismatch = |message: String| bad(codes::HEADER_MISMATCH, format!("Header mismatch: {message}"));
         let missing = |key: &dyn Display| {
             bad(
                 codes::INVALID_PARAMS,
@@ -99,36 +98,22 @@ impl Desk {
             }
             Some(_) => {}
         }
-        if !era::is_modern(&version) {
-            return Err(unsupported(&version));
+        if Revision::find_modern(&version).is_none() {
+            let error = bridge::error::unsupported_protocol_version(&excerpt(&version));
+            return Err(Refusal::raw(StatusCode::BAD_REQUEST, error));
         }
         check_names(headers, request).map_err(mismatch)?;
-        if request.meta(CAPABILITIES).map(json::kind) != Some(Kind::Object) {
-            return Err(missing(&CAPABILITIES));
+        if request.meta(meta::CLIENT_CAPABILITIES).map(json::kind) != Some(Kind::Object) {
+            return Err(missing(&meta::CLIENT_CAPABILITIES));
         }
         if request.method == "tools/call"
             && let Some(name) = request.param(&["name"]).and_then(json::string)
-            && let Some(schema) = self.house.input_schema(&name)
+            && let Some(definition) = self.house.definition(&name)
         {
-            check_arguments(headers, request, &schema).map_err(mismatch)?;
+            check_arguments(headers, request, &definition).map_err(mismatch)?;
         }
         Ok(())
     }
-}
-
-/// The error about a version that we do not speak ("Versioning", Protocol Version Negotiation).
-fn unsupported(version: &str) -> Refusal {
-    let mut data = br#"{"supported":["#.to_vec();
-    for (at, supported) in era::MODERN.iter().enumerate() {
-        if at > 0 {
-            data.push(b',');
-        }
-        json::push_string(&mut data, supported);
-    }
-    data.extend_from_slice(br#"],"requested":"#);
-    json::push_string(&mut data, version);
-    data.push(b'}');
-    bad(era::UNSUPPORTED_VERSION, "Unsupported protocol version").data(data)
 }
 
 /// The status that goes with an answer. The specification names one for the errors that tell what is wrong with the request as such;
@@ -137,9 +122,9 @@ fn status(answer: &Outgoing) -> StatusCode {
     const BAD: [i32; 5] = [
         codes::PARSE_ERROR,
         codes::INVALID_REQUEST,
-        era::HEADER_MISMATCH,
-        era::MISSING_CAPABILITY,
-        era::UNSUPPORTED_VERSION,
+        codes::HEADER_MISMATCH,
+        codes::MISSING_CLIENT_CAPABILITY,
+        codes::UNSUPPORTED_PROTOCOL_VERSION,
     ];
     match answer {
         Outgoing::Error(code) if *code == i64::from(codes::METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
@@ -156,11 +141,11 @@ struct ModernEvents {
 }
 
 impl Source for ModernEvents {
-    async fn next(&mut self) -> Option<(Option<String>, Bytes)> {
-        let message = match self.first.take() {
+    async fn next(&mut self) -> Option<Event> {
+        let data = match self.first.take() {
             Some(message) => message,
             None => self.inbox.next().await?,
         };
-        Some((None, message))
+        Some(Event { label: Label::Nothing, data })
     }
 }

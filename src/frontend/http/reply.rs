@@ -56,28 +56,29 @@ pub(super) struct Refusal(Box<Inner>);
 #[derive(Debug)]
 struct Inner {
     status: StatusCode,
-    code: i32,
-    message: String,
+    /// The error object.
+    error: Vec<u8>,
     id: Option<Id>,
-    data: Option<Vec<u8>>,
     header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
     /// A refusal. The message is a sentence without a final period.
-    pub(super) fn new(status: StatusCode, code: i32, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { status, code, message: message.into(), id: None, data: None, header: None }))
+    pub(super) fn new(status: StatusCode, code: i32, message: impl AsRef<str>) -> Self {
+        let mut error = format!(r#"{{"code":{code},"message":"#).into_bytes();
+        json::push_string(&mut error, message.as_ref());
+        error.push(b'}');
+        Self::raw(status, error)
+    }
+
+    /// A refusal with an error object that is written already.
+    pub(super) fn raw(status: StatusCode, error: Vec<u8>) -> Self {
+        Self(Box::new(Inner { status, error, id: None, header: None }))
     }
 
     /// The same, about the request of this id.
     pub(super) fn about(mut self, id: Option<Id>) -> Self {
         self.0.id = id;
-        self
-    }
-
-    /// The same, with data as JSON text.
-    pub(super) fn data(mut self, data: Vec<u8>) -> Self {
-        self.0.data = Some(data);
         self
     }
 
@@ -89,21 +90,18 @@ impl Refusal {
 
     /// The answer. Without an id the error has none, as MCP wants it since 2025-11-25 (JSON-RPC would say `null`).
     pub(super) fn reply(self) -> Reply {
-        let Inner { status, code, message, id, data, header } = *self.0;
-        tracing::debug!(status = status.as_u16(), "an HTTP request was refused: {}", message);
+        let Inner { status, error, id, header } = *self.0;
+        let shown = String::from_utf8_lossy(&error);
+        tracing::debug!(status = status.as_u16(), error = %shown, "an HTTP request was refused");
         let mut text = br#"{"jsonrpc":"2.0","#.to_vec();
         if let Some(id) = &id {
             text.extend_from_slice(br#""id":"#);
             text.extend_from_slice(id.as_bytes());
             text.push(b',');
         }
-        text.extend_from_slice(format!(r#""error":{{"code":{},"message":"#, code).as_bytes());
-        json::push_string(&mut text, &message);
-        if let Some(data) = &data {
-            text.extend_from_slice(br#","data":"#);
-            text.extend_from_slice(data);
-        }
-        text.extend_from_slice(b"}}");
+        text.extend_from_slice(br#""error":"#);
+        text.extend_from_slice(&error);
+        text.push(b'}');
         let mut reply = json(status, text);
         if let Some((name, value)) = header {
             reply.headers_mut().insert(name, value);

@@ -1,6 +1,7 @@
 //! Legacy sessions: who they belong to, their streams, and when they end.
 //!
-//! Source: MCP 2025-03-26 to 2025-11-25 "Streamable HTTP", Session Management.
+//! Source: MCP 2025-03-26 to 2025-11-25 "Streamable HTTP", Session Management; 2024-11-05 "HTTP with SSE", where a session
+//! is its stream.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -21,6 +22,15 @@ const KEPT_STREAMS: usize = 16;
 /// The number of the stream that a GET opens.
 pub(super) const STANDING: u64 = 0;
 
+/// By which of the two transports a client has its session. None can be reached by the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Streamable HTTP.
+    Streamable,
+    /// HTTP+SSE of 2024-11-05.
+    Sse,
+}
+
 /// The sessions of a face.
 pub(super) struct Sessions {
     table: Mutex<HashMap<String, Arc<Session>, ahash::RandomState>>,
@@ -37,6 +47,7 @@ pub(super) struct Session {
     /// What the ids of its events begin with, so that those of other sessions are told.
     pub(super) tag: String,
     pub(super) visitor: Arc<dyn Visitor>,
+    way: Way,
     owner: Principal,
     state: Mutex<State>,
 }
@@ -76,6 +87,7 @@ impl Sessions {
     /// There are too many, and none is idle.
     pub(super) fn begin(
         &self,
+        way: Way,
         owner: &Principal,
         visitor: impl FnOnce() -> Arc<dyn Visitor>,
     ) -> Result<Arc<Session>, Refusal> {
@@ -99,10 +111,12 @@ impl Sessions {
             evicted.end();
         }
         let visitor = visitor();
-        let standing = Stream::new(visitor.stream());
-        let streams = HashMap::from([(STANDING, standing)]);
+        let streams = match way {
+            Way::Streamable => HashMap::from([(STANDING, Stream::new(visitor.stream()))]),
+            Way::Sse => HashMap::new(),
+        };
         let state = Mutex::new(State { streams, opened: 0, visits: 0, last: now, ended: false });
-        let session = Arc::new(Session { id: id.clone(), tag, visitor, owner: owner.clone(), state });
+        let session = Arc::new(Session { id: id.clone(), tag, visitor, way, owner: owner.clone(), state });
         self.table().insert(id, Arc::clone(&session));
         self.begun.notify_one();
         Ok(session)
@@ -112,10 +126,13 @@ impl Sessions {
     ///
     /// # Errors
     /// There is none (any more): 404, upon which clients begin a new one.
-    pub(super) fn find(&self, id: &str, client: &Principal) -> Result<Arc<Session>, Refusal> {
-        let found = self.table().get(id).filter(|session| session.owner == *client).cloned();
-        found.ok_or_else(|| {
-            let message = "the session is unknown or has ended; send `initialize` again";
+    pub(super) fn find(&self, way: Way, id: &str, client: &Principal) -> Result<Arc<Session>, Refusal> {
+        let is_theirs = |session: &&Arc<Session>| session.way == way && session.owner == *client;
+        self.table().get(id).filter(is_theirs).cloned().ok_or_else(|| {
+            let message = match way {
+                Way::Streamable => "the session is unknown or has ended; send `initialize` again",
+                Way::Sse => "the session is unknown or has ended; open the stream again",
+            };
             Refusal::new(StatusCode::NOT_FOUND, codes::INVALID_REQUEST, message)
         })
     }

@@ -10,6 +10,7 @@ use super::Incoming;
 use crate::bridge::definition;
 use crate::call::{Introduction, Ticket};
 use crate::catalog::Catalog;
+use crate::frontend::Hall;
 use crate::frontend::answer::Answer;
 use crate::frontend::session::{Greeted, Session};
 use crate::protocol::{IMPLEMENTATION, Level, ListKind, Method, Revision, VERSION, codes};
@@ -50,7 +51,7 @@ impl Session {
             self.state().announced = digests(&catalog);
             self.tasks.spawn(Arc::clone(self).announce(Arc::clone(registry)));
         }
-        let result = initialize_result(revision, registry, &catalog);
+        let result = initialize_result(&self.hall, revision, registry, &catalog);
         self.at_once(id, incoming, Method::Initialize, &Answer::result(result));
     }
 
@@ -170,7 +171,12 @@ fn relayed_capabilities(raw: &[u8]) -> Bytes {
 
 /// What we can do, from memory. As long as some server has never shown what it can do, everything is declared that one
 /// might: a client's view of our capabilities is frozen here.
-pub(in crate::frontend) fn capabilities(registry: &Registry, catalog: &Catalog) -> String {
+pub(in crate::frontend) fn capabilities(
+    hall: &Hall,
+    revision: &Revision,
+    registry: &Registry,
+    catalog: &Catalog,
+) -> String {
     let known = catalog.capabilities();
     let open = !registry.is_complete();
     let mut capabilities = String::from(r#"{"tools":{"listChanged":true}"#);
@@ -187,13 +193,14 @@ pub(in crate::frontend) fn capabilities(registry: &Registry, catalog: &Catalog) 
     if known.completions || open {
         capabilities.push_str(r#","completions":{}"#);
     }
+    capabilities.push_str(hall.task_capabilities(revision));
     capabilities.push('}');
     capabilities
 }
 
 /// Our answer to `initialize`.
-fn initialize_result(revision: &Revision, registry: &Registry, catalog: &Catalog) -> Vec<u8> {
-    let capabilities = capabilities(registry, catalog);
+fn initialize_result(hall: &Hall, revision: &Revision, registry: &Registry, catalog: &Catalog) -> Vec<u8> {
+    let capabilities = capabilities(hall, revision, registry, catalog);
     let mut result = format!(
         r#"{{"protocolVersion":"{}","capabilities":{capabilities},"serverInfo":{{"name":"{IMPLEMENTATION}","title":"Switchboard","version":"{VERSION}"}}"#,
         revision.name

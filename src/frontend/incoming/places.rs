@@ -10,6 +10,8 @@ use crate::wire::{Span, json};
 pub(in crate::frontend) struct Places {
     /// `name`
     pub(in crate::frontend) name: Option<Span>,
+    /// Whether there is a `task`: a client of 2025-11-25 asks for one.
+    pub(in crate::frontend) task: bool,
     /// `_meta`
     pub(in crate::frontend) meta: Option<Span>,
     /// `_meta.progressToken`
@@ -26,6 +28,8 @@ impl Places {
         for member in json::members(raw) {
             if member.is(raw, "name") {
                 places.name = Some(member.value.shifted(params.start));
+            } else if member.is(raw, "task") {
+                places.task = true;
             } else if member.is(raw, "_meta") {
                 places.meta = Some(member.value.shifted(params.start));
             }

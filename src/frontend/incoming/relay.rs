@@ -32,7 +32,11 @@ impl Session {
             return self.at_once(id, incoming, method, &answer);
         }
         let revision = self.revision().unwrap_or_else(Revision::newest_legacy);
-        match route::way(registry, incoming, method, revision) {
+        let way = match method {
+            Method::Task(_) => self.hall.task_way(registry, incoming, self.principal()),
+            _ => route::way(registry, incoming, method, revision),
+        };
+        match way {
             Ok(way) => {
                 let backend = self.own(registry, Arc::clone(&way.backend));
                 self.forward(id, incoming, method, Way { backend, ..way });
@@ -52,6 +56,10 @@ impl Session {
             && let Some(uri) = &way.uri
         {
             self.follow(way.backend.name(), uri, false);
+            if way.backend.is_followed(uri) {
+                // The server knows one follower, who stands for all.
+                return self.at_once(id, incoming, method, &Answer::result("{}"));
+            }
         }
         let request = Request {
             id,
@@ -59,6 +67,7 @@ impl Session {
             token: client_token,
             server: Some(way.backend.name().clone()),
             rewrites: way.rewrites,
+            task: incoming.places.task || matches!(method, Method::Task(_)),
             limit: way.backend.config().limits.result.unwrap_or(usize::MAX),
             uri: way.uri.filter(|_| subscribes),
             back: incoming.back.clone(),

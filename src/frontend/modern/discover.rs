@@ -20,7 +20,7 @@ impl Hall {
         let mut text = format!(
             r#"{{"supportedVersions":[{}],"capabilities":{}"#,
             names.join(","),
-            capabilities(registry, &catalog)
+            capabilities(self, Revision::newest_modern(), registry, &catalog)
         )
         .into_bytes();
         if !catalog.instructions().is_empty() {

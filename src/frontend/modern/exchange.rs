@@ -464,7 +464,10 @@ impl Caller for Exchange {
 
     fn progress(&self, _: Ticket, notice: Notice<'_>, token: Span) {
         let state = self.state();
-        if let Phase::Open(Client { responder, token: Some(own), .. }) = &state.phase {
+        // The servers of many wait for nobody who does not read.
+        if let Phase::Open(Client { responder, token: Some(own), .. }) = &state.phase
+            && (self.hall.is_sole() || responder.waiting() <= CROWDED)
+        {
             send_notice(responder, "notifications/progress", &notice, &[(token, own)]);
         }
     }
@@ -567,13 +570,22 @@ impl Exchange {
                 return self.malformed("asks for input where the specification does not allow it");
             }
             Err(bridge::result::NotFinal::Task) => {
-                return self.malformed("answers with a task that nobody asked for");
+                let takes = bridge::capabilities::takes_tasks(&self.introduction.capabilities);
+                match self.with_our_task(result).filter(|_| takes) {
+                    Some(ours) => bridge::result::as_ours(&ours, &server_info()).unwrap_or(ours),
+                    None => return self.malformed("is a task that nobody asked for"),
+                }
             }
             Err(bridge::result::NotFinal::Unknown(kind)) => {
                 return self.malformed(&format!("has the unknown `resultType` {kind}"));
             }
         };
-        self.finish("result", ours);
+        let task = matches!(self.method, Method::Task(_)).then(|| self.with_our_task(&ours)).flatten();
+        self.finish("result", task.unwrap_or(ours));
+    }
+
+    fn with_our_task(&self, result: &[u8]) -> Option<Bytes> {
+        self.hall.with_our_task(self.server(), self.principal.as_deref(), result)
     }
 
     fn malformed(&self, what: &str) {
@@ -593,6 +605,10 @@ impl Exchange {
     fn error(&self, error: &[u8], from: &'static Revision) {
         if self.lacks_capability() {
             return;
+        }
+        if !fits(error.len()) {
+            let failure = too_large(Some(self.server()), error.len());
+            return self.finish_with(&Answer::failure(self.method, &failure));
         }
         if let Some(urls) = rounds::required_urls(error, from, &self.introduction.capabilities, self.server())
         {

@@ -15,7 +15,7 @@ use crate::wire::json;
 
 /// What is sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(in crate::frontend) enum State {
     /// A call that is kept open here: its number, and which of its rounds this is.
     Parked {
         /// The number.
@@ -27,17 +27,24 @@ pub(super) enum State {
     Relayed(Vec<u8>),
     /// Nothing but that the same call is to be made again.
     Again,
+    /// A task of a server.
+    Task {
+        /// The server's name.
+        server: String,
+        /// The server's id for the task.
+        id: String,
+    },
 }
 
 /// What a state belongs to: it opens nothing else.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bound<'a> {
+pub(in crate::frontend) struct Bound<'a> {
     /// The method of the request.
-    pub(super) method: Method,
+    pub(in crate::frontend) method: Method,
     /// Its [`digest`].
-    pub(super) digest: [u8; 32],
+    pub(in crate::frontend) digest: [u8; 32],
     /// Who made it.
-    pub(super) principal: Option<&'a str>,
+    pub(in crate::frontend) principal: Option<&'a str>,
 }
 
 /// Stands for what a request asks for: two requests with the same digest differ in nothing but `_meta` and what belongs to
@@ -83,7 +90,7 @@ impl Seal {
     }
 
     /// Seals a state for so long.
-    pub(super) fn seal(
+    pub(in crate::frontend) fn seal(
         &self,
         state: &State,
         bound: Bound<'_>,
@@ -103,6 +110,12 @@ impl Seal {
                 text.extend_from_slice(state);
             }
             State::Again => text.push(3),
+            State::Task { server, id } => {
+                text.push(4);
+                text.extend_from_slice(server.as_bytes());
+                text.push(0);
+                text.extend_from_slice(id.as_bytes());
+            }
         }
         let aad = Aad::from(bound.text());
         let key = self.key.as_ref().ok_or(Unspecified)?;
@@ -111,7 +124,7 @@ impl Seal {
     }
 
     /// Opens what was sealed for the same request, by the same principal, not too long ago; `None` for anything else.
-    pub(super) fn open(&self, sealed: &str, bound: Bound<'_>) -> Option<State> {
+    pub(in crate::frontend) fn open(&self, sealed: &str, bound: Bound<'_>) -> Option<State> {
         let mut bytes = from_hex(sealed)?;
         if bytes.len() < NONCE_LEN {
             return None;
@@ -134,6 +147,10 @@ impl Seal {
             }
             (2, state) => Some(State::Relayed(state.to_vec())),
             (3, _) => Some(State::Again),
+            (4, task) => {
+                let (server, id) = std::str::from_utf8(task).ok()?.split_once('\0')?;
+                Some(State::Task { server: server.to_owned(), id: id.to_owned() })
+            }
             _ => None,
         }
     }

@@ -188,3 +188,31 @@ async fn the_sdk_s_client_understands_the_healthy_server() {
     let outcome = tokio::time::timeout(Duration::from_secs(20), server).await.expect("an end in time");
     assert_eq!(outcome.unwrap(), Outcome::Ended);
 }
+
+/// The same client, in the words of the modern era.
+#[tokio::test]
+async fn the_sdk_s_client_understands_the_modern_servers() {
+    use rmcp::ServiceExt as _;
+    use rmcp::model::{CallToolRequestParams, ProtocolVersion, ReadResourceRequestParams};
+    use rmcp::service::{ClientLifecycleMode, ClientServiceExt as _};
+
+    for name in ["modern", "dual"] {
+        let (input, reader) = tokio::io::duplex(1 << 16);
+        let (output, writer) = tokio::io::duplex(1 << 16);
+        let script = parse(&fixture(name)).unwrap();
+        let server = tokio::spawn(serve(script, reader, writer, Hooks::in_memory()));
+        let version: ProtocolVersion = serde_json::from_value(json!("2026-07-28")).unwrap();
+        let mode = ClientLifecycleMode::Discover { preferred_versions: vec![version] };
+        let client = ().into_dyn().serve_with_lifecycle((output, input), mode).await.unwrap();
+        assert!(client.list_all_tools().await.unwrap().len() > 10, "{name}");
+        let call = CallToolRequestParams::new("echo")
+            .with_arguments(serde_json::from_value(json!({"input": "test"})).unwrap());
+        let answer = serde_json::to_value(client.call_tool(call).await.unwrap()).unwrap();
+        assert_eq!(answer["content"][0]["text"], "test", "{name}");
+        let read = client.read_resource(ReadResourceRequestParams::new("note://7")).await.unwrap();
+        assert_eq!(serde_json::to_value(read).unwrap()["contents"][0]["text"], "note 7");
+        client.cancel().await.unwrap();
+        let outcome = tokio::time::timeout(Duration::from_secs(20), server).await.expect("an end in time");
+        assert_eq!(outcome.unwrap(), Outcome::Ended);
+    }
+}

@@ -4,8 +4,8 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::message::Request;
+use crate::bridge::mirror::{encode, named_by};
 use crate::transport::HeaderParams;
-use crate::transport::header_params::header_value;
 use crate::wire::json;
 
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -75,18 +75,12 @@ pub(super) fn listen() -> HeaderMap {
 /// The headers of a modern request: they repeat what stands in it (MCP 2026-07-28, "Request Metadata").
 pub(super) fn modern(request: &Request, revision: &str, text: &[u8], params: &HeaderParams) -> HeaderMap {
     let mut headers = post();
-    headers.insert(REVISION, header_value(revision));
-    headers.insert(METHOD, header_value(&request.method));
+    headers.insert(REVISION, encode(revision));
+    headers.insert(METHOD, encode(&request.method));
     let inside = request.params.map(|span| span.of(text)).unwrap_or_default();
     let member = |name: &str| json::string(json::get(inside, name)?.of(inside));
-    let name = match request.method.as_str() {
-        "tools/call" | "prompts/get" => member("name"),
-        "resources/read" => member("uri"),
-        method if method.starts_with("tasks/") => member("taskId"),
-        _ => None,
-    };
-    let Some(name) = name else { return headers };
-    headers.insert(NAME, header_value(&name));
+    let Some(name) = named_by(&request.method).and_then(member) else { return headers };
+    headers.insert(NAME, encode(&name));
     if request.method == "tools/call"
         && let Some(arguments) = json::get(inside, "arguments")
     {

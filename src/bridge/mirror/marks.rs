@@ -13,11 +13,14 @@ const MAX_DEPTH: usize = 64;
 
 /// Why a tool must not be shown by a client that speaks HTTP: what is wrong with its marks. `None` if nothing is.
 pub fn invalid(definition: &[u8]) -> Option<String> {
-    of(definition).err()
+    marks(definition).err()
 }
 
-/// The marks of a definition.
-pub(super) fn of(definition: &[u8]) -> Result<Vec<Mark>, String> {
+/// The marks of a definition, in its order.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn marks(definition: &[u8]) -> Result<Vec<Mark>, String> {
     if memchr::memmem::find(definition, MARK.as_bytes()).is_none() {
         return Ok(Vec::new());
     }
