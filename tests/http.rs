@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 #[path = "face/client.rs"]
+#[allow(dead_code, reason = "the tests of the face alone use the rest")]
 mod client;
 #[path = "support/rig.rs"]
 mod rig;

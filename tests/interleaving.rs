@@ -101,7 +101,7 @@ fn answers_progress_and_metadata_never_cross() {
             peers[peer].request(&id, "tools/call", params);
             sent.push((peer, id, nonce, token));
         }
-        for (peer, id, nonce, token) in &sent {
+        for (peer, id, nonce, _) in &sent {
             let answer = peers[*peer].answer(id);
             let content = structured(&answer);
             assert_eq!(content["nonce"], *nonce, "{}", answer.raw);

