@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::backend::Backend;
-use crate::bridge::{self, error::HopLocal};
+use crate::bridge;
 use crate::call::{Ask, AskKey, Caller, CallerId, Introduction, NotAsked, Notice, Reply, Ticket};
 use crate::catalog::Catalog;
 use crate::failure::{Code, Failure};
@@ -285,8 +285,7 @@ impl Session {
 
     fn translated_error(&self, request: &Request, error: &[u8], from: &'static Revision) -> Option<Bytes> {
         let own = self.revision()?;
-        let is_demand = bridge::error::recognise(error, from) == Some(HopLocal::UrlElicitationRequired);
-        if std::ptr::eq(own, from) && !is_demand {
+        if std::ptr::eq(own, from) {
             return None;
         }
         let declared = self.introduction().capabilities;
