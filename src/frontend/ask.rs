@@ -27,8 +27,10 @@ impl Session {
         let own = self.revision().unwrap_or_else(Revision::newest_legacy);
         let raw = ask.params.map(|span| span.of(ask.line)).unwrap_or(b"{}");
         let elicitation = format!("switchboard-{}", self.hall.parked.next_question());
-        // An older conversation asks in words that a newer one still has, so only what it may ask is looked at.
-        let is_older = !ask.revision.is_modern() && ask.revision.name <= own.name;
+        // Between equal conversations, and where a model is asked in older words, which newer clients still know, only what may
+        // be asked is looked at.
+        let is_older = ask.kind == AskKind::Sampling && ask.revision.name <= own.name;
+        let is_older = !ask.revision.is_modern() && (is_older || std::ptr::eq(ask.revision, own));
         let (from, to) = if is_older {
             (Revision::newest_legacy(), Revision::newest_legacy())
         } else {
