@@ -118,6 +118,15 @@ impl Setup {
         Board::spawn(self.command(), self.home.path())
     }
 
+    /// Starts a Switchboard with a config of the caller's own, as YAML.
+    pub fn start_with(self, config: &str) -> Board {
+        let command = self.command();
+        std::fs::write(self.home.path().join("config.yaml"), config).unwrap();
+        let mut board = Board::spawn(command, self.home.path());
+        board.setup = Some(self);
+        board
+    }
+
     /// The command line of a Switchboard, for tests that need other pipes.
     pub fn command(&self) -> Command {
         let config = self.home.path().join("config.yaml");

@@ -144,7 +144,6 @@ impl Lifecycle {
                     lacking.extend(failed);
                     self.offering = Some(offering.clone());
                     if asked_for_tools {
-                        self.header_params.learn(&offering.tools);
                         if greeting.tasks && greeting.revision.tasks == Tasks::Core {
                             backend.link.learn_tasks(only_as_tasks(&offering.tools));
                         }
@@ -206,6 +205,7 @@ impl Lifecycle {
             backend.settle(submitted);
         }
         self.policy.ready(std::time::Instant::now());
+        self.login = None;
         self.set_state(State::Ready {
             since: Instant::now(),
             pid: run.peer.pid(),
