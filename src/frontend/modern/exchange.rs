@@ -60,6 +60,15 @@ pub(super) struct Terms {
     pub(super) principal: Option<Arc<str>>,
 }
 
+/// The text of a request, as it goes to the server but for the names in it.
+pub(super) struct Sent {
+    /// The text that holds the params.
+    pub(super) line: Bytes,
+    pub(super) params: Span,
+    /// Where the object `_meta` stands.
+    pub(super) meta: Option<Span>,
+}
+
 /// An exchange has one call, and one name for it.
 const CALL: Ticket = Ticket(0);
 
@@ -112,11 +121,10 @@ impl Exchange {
         method: Method,
         terms: Terms,
         responder: Responder,
-        line: Bytes,
-        params: Span,
-        meta: Option<Span>,
+        request: Sent,
         way: Way,
     ) {
+        let Sent { line, params, meta } = request;
         let token = match way.token {
             TokenPlace::Client(span) => Some(Bytes::copy_from_slice(span.of(&line))),
             TokenPlace::None | TokenPlace::Own { .. } => None,

@@ -84,7 +84,7 @@ fn page(registry: &Registry, kind: ListKind, cursor: Option<&str>, responder: Re
         Ok(page) => {
             let own = Revision::newest_legacy();
             let text = to_modern(Method::List(kind), &page, own, &server_info(), Some(CacheHints::NONE));
-            let text = text.ok().flatten().unwrap_or_else(|| page.into());
+            let text = text.ok().flatten().unwrap_or(page);
             let whole = Span { start: 0, end: text.len() };
             responder.relay("result", &text, whole);
         }
