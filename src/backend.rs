@@ -16,17 +16,15 @@ mod handshake;
 mod lifecycle;
 mod listing;
 mod messages;
-mod orders;
-mod own;
 mod reader;
 mod round;
 mod state;
 mod task;
 mod verdict;
-mod wanted;
 mod way;
 mod words;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -44,10 +42,8 @@ use crate::supervisor::StderrTail;
 use crate::wire::{Body, Span};
 
 use link::{Link, Past, Submitted};
-use orders::Orders;
 use round::Rounds;
 use task::Errands;
-use wanted::Wanted;
 
 pub use lifecycle::{Lifecycle, Shutdown};
 pub use state::State;
@@ -104,6 +100,16 @@ const LEEWAY: Duration = Duration::from_millis(250);
 /// How many lines of noise are kept.
 const NOISE_KEPT: usize = 5;
 
+/// What a new generation of the server must be told again.
+#[derive(Clone, Default)]
+struct Wanted {
+    level: Option<Level>,
+    /// The resources that clients follow, and how many do.
+    subscriptions: BTreeMap<String, usize>,
+    /// Those that nobody follows any more, until a server that was told to begin has been told to end.
+    left: BTreeSet<String>,
+}
+
 /// What happened since we run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tallies {
@@ -117,6 +123,45 @@ pub struct Tallies {
     pub noise: u64,
     /// Log messages that were dropped because there were too many.
     pub dropped_logs: u64,
+}
+
+/// What the lifecycle is asked to do. A flag that is set twice is one order.
+#[derive(Default)]
+struct Orders {
+    pending: Mutex<Pending>,
+    given: Notify,
+}
+
+#[derive(Default)]
+struct Pending {
+    start: bool,
+    refresh: Vec<ListKind>,
+    /// Other resources are followed than before.
+    follow: bool,
+    /// The server has agreed to tell what the request of this id asked it to.
+    acknowledged: Option<u64>,
+    /// The server no longer speaks the revision that it spoke.
+    renegotiate: bool,
+}
+
+impl Orders {
+    fn give(&self, order: impl FnOnce(&mut Pending)) {
+        order(&mut self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        self.given.notify_one();
+    }
+
+    fn wants_refresh(&self) -> bool {
+        !self.pending.lock().unwrap_or_else(PoisonError::into_inner).refresh.is_empty()
+    }
+
+    fn take(&self) -> Pending {
+        std::mem::take(&mut self.pending.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Resolves when there may be an order. Cancel safe.
+    async fn given(&self) {
+        self.given.notified().await;
+    }
 }
 
 impl Backend {
@@ -277,12 +322,111 @@ impl Backend {
         });
     }
 
+    /// The log level for this server from now on, and for every later generation.
+    pub fn set_level(&self, level: Level) {
+        lock(&self.wanted).level = Some(level);
+        self.link.set_level(level);
+    }
+
+    /// A client follows the resource `uri`, to which the server has agreed: later generations will be asked for it too.
+    /// Each call counts, and wants an [`unsubscribed`](Self::unsubscribed).
+    pub fn subscribed(&self, uri: String) {
+        let is_first = {
+            let mut wanted = lock(&self.wanted);
+            wanted.left.remove(&uri);
+            let followers = wanted.subscriptions.entry(uri).or_default();
+            *followers += 1;
+            *followers == 1
+        };
+        if is_first {
+            self.orders.give(|pending| pending.follow = true);
+        }
+    }
+
+    /// A client is no longer interested in the resource. With the last one, the server is told.
+    pub fn unsubscribed(&self, uri: &str) {
+        let mut wanted = lock(&self.wanted);
+        let Some(followers) = wanted.subscriptions.get_mut(uri) else { return };
+        *followers -= 1;
+        if *followers == 0 {
+            wanted.subscriptions.remove(uri);
+            wanted.left.insert(uri.to_owned());
+            drop(wanted);
+            self.orders.give(|pending| pending.follow = true);
+        }
+    }
+
+    /// Whether any client follows the resource.
+    pub fn is_followed(&self, uri: &str) -> bool {
+        lock(&self.wanted).subscriptions.contains_key(uri)
+    }
+
+    /// Whether a client follows any resource of this server.
+    pub fn has_subscriptions(&self) -> bool {
+        !lock(&self.wanted).subscriptions.is_empty()
+    }
+
+    /// Whether the server must not be told to forget the resource yet, because others follow it. If it may, whoever asks
+    /// tells it.
+    fn is_still_followed(&self, uri: &str) -> bool {
+        let mut wanted = lock(&self.wanted);
+        wanted.left.remove(uri);
+        wanted.subscriptions.contains_key(uri)
+    }
+
+    /// The resources that are no longer followed, of which the server has not been told.
+    fn take_left(&self) -> BTreeSet<String> {
+        std::mem::take(&mut lock(&self.wanted).left)
+    }
+
+    fn wanted(&self) -> Wanted {
+        lock(&self.wanted).clone()
+    }
+
     fn set_state(&self, state: State) {
         *lock(&self.state) = state;
     }
 
     fn tally(&self, count: impl FnOnce(&mut Tallies)) {
         count(&mut lock(&self.tallies));
+    }
+
+    fn unavailable(&self, method: &str) -> Failure {
+        let cause = format!("it ended before it answered `{method}`");
+        Failure::new(Code::CallUnavailable, cause).of(self.name())
+    }
+
+    /// Sends a request of our own and waits for its answer.
+    async fn ask_server(
+        &self,
+        method: &str,
+        params: Option<&[u8]>,
+        patience: Duration,
+    ) -> Result<(Bytes, Body), Failure> {
+        let revision = self.link.revision().ok_or_else(|| self.unavailable(method))?;
+        let modern = revision
+            .is_modern()
+            .then(|| handshake::modern_params(&self.audience.introduction(), revision, params));
+        self.ask_server_as_is(method, modern.as_deref().or(params), patience).await
+    }
+
+    /// The same with parameters that are complete.
+    async fn ask_server_as_is(
+        &self,
+        method: &str,
+        params: Option<&[u8]>,
+        patience: Duration,
+    ) -> Result<(Bytes, Body), Failure> {
+        let (id, answer) = self.link.request(method, params).ok_or_else(|| self.unavailable(method))?;
+        match tokio::time::timeout(patience, answer).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(_)) => Err(self.unavailable(method)),
+            Err(_) => {
+                self.link.forget(id);
+                let cause = format!("it did not answer `{method}` within {}", show_duration(patience));
+                Err(Failure::new(Code::CallTimeout, cause).of(self.name()))
+            }
+        }
     }
 
     /// Keeps a line that was no message, for whoever asks why the server is not well.

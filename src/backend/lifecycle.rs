@@ -8,8 +8,6 @@ mod greet;
 mod listen;
 mod run;
 mod serve;
-mod stale;
-mod talk;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,9 +3,7 @@
 //! Every method takes the lock, does its sums and lets go; none waits. Whoever makes a call works on the table
 //! directly, so that a call costs no detour over a task.
 
-mod generations;
 mod levels;
-mod own;
 mod questions;
 mod run;
 
@@ -385,6 +383,171 @@ impl Link {
     /// When the server was last called or answered.
     pub(super) fn last_used(&self) -> Option<Instant> {
         self.lock().last_used
+    }
+
+    // === requests and notifications of our own ===
+
+    /// Sends a request of our own and hands out where its answer will come. `None` if the server is not running.
+    pub(super) fn request(
+        &self,
+        method: &str,
+        params: Option<&[u8]>,
+    ) -> Option<(u64, oneshot::Receiver<OwnReply>)> {
+        let (sender, receiver) = oneshot::channel();
+        let mut inner = self.lock();
+        let run = inner.run.as_mut()?;
+        let id = run.fly(Owner::Own(sender), Instant::now());
+        run.outbox.push(|line| compose::own_request(line, id, method, params));
+        Some((id, receiver))
+    }
+
+    /// Gives up a request of our own.
+    pub(super) fn forget(&self, id: u64) {
+        if let Some(run) = &mut self.lock().run {
+            run.take(id);
+        }
+    }
+
+    /// A request of our own gets no answer.
+    pub(super) fn end_own(&self, generation: u64, id: u64, failure: Failure) {
+        let mut inner = self.lock();
+        let Some(run) = inner.run_of(generation) else { return };
+        let is_own = run.flights.get(&id).is_some_and(|flight| matches!(flight.owner, Owner::Own(_)));
+        if is_own && let Some(Flight { owner: Owner::Own(sender), .. }) = run.take(id) {
+            // Whoever asked may have given up.
+            let _ = sender.send(Err(failure));
+        }
+    }
+
+    /// Gives up a request of our own, and tells the server.
+    pub(super) fn abandon(&self, id: u64) {
+        if let Some(run) = &mut self.lock().run
+            && run.take(id).is_some()
+        {
+            run.cancel(id, None);
+        }
+    }
+
+    /// Whether a request is open.
+    pub(super) fn is_open(&self, generation: u64, id: u64) -> bool {
+        self.lock().run_of(generation).is_some_and(|run| run.flights.contains_key(&id))
+    }
+
+    /// Sends a request of our own whose answer does not matter.
+    pub(super) fn tell(&self, method: &str, params: &[u8]) {
+        let _ = self.request(method, Some(params));
+    }
+
+    /// Sends a notification, if the server has been greeted.
+    pub(super) fn notify(&self, method: &str, params: Option<&[u8]>) {
+        if let Some(run) = self.lock().run.as_ref().filter(|run| run.greeting.is_some()) {
+            run.outbox.push(|line| compose::notification(line, method, params));
+        }
+    }
+
+    // === runs ===
+
+    /// The generation that the next run will have.
+    pub(super) fn next_generation(&self) -> u64 {
+        let mut inner = self.lock();
+        inner.generations += 1;
+        inner.generations
+    }
+
+    /// A process runs; only requests of our own pass so far.
+    ///
+    /// `has_streams` says that the server's questions come with the call that they belong to.
+    pub(super) fn attach(&self, generation: u64, outbox: Arc<Outbox>, has_streams: bool) {
+        let mut inner = self.lock();
+        let guards = inner.serializes && !has_streams;
+        inner.refusal = None;
+        inner.run = Some(Run {
+            server: self.server.clone(),
+            generation,
+            outbox,
+            greeting: None,
+            words: Words::new(Revision::newest_legacy()),
+            next_id: 1,
+            keeps_calls: has_streams,
+            flights: HashMap::default(),
+            own: 0,
+            asks: Vec::new(),
+            gate: Gate::new(guards),
+            levels: Levels::default(),
+        });
+    }
+
+    /// The handshake is done: what waited is sent, and calls pass. `level` is what sessions want
+    /// to be logged, as the server has been told. Gives back calls that were not sent.
+    pub(super) fn open(&self, greeting: Arc<Greeting>, level: Option<Level>) -> Vec<Submitted> {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        let waiting = std::mem::take(&mut inner.waiting);
+        inner.last_used = Some(now);
+        let Some(run) = &mut inner.run else { return Vec::new() };
+        run.words = Words::new(greeting.revision);
+        if greeting.revision.is_modern() {
+            // Its calls may need another round, and it asks nothing outside of their answers.
+            run.keeps_calls = true;
+            run.gate = Gate::new(false);
+        }
+        run.levels = Levels::begin(greeting.logging && !greeting.revision.is_modern(), level);
+        run.greeting = Some(greeting);
+        waiting
+            .into_iter()
+            .map(|Waiting { call, past, .. }| run.submit(call, past, now))
+            .filter(|submitted| !matches!(submitted, Submitted::Sent | Submitted::Waits))
+            .collect()
+    }
+
+    /// The run is about to be over: what is in flight may still be answered, but calls wait for the next one.
+    pub(super) fn closes(&self, generation: u64) {
+        if let Some(run) = self.lock().run_of(generation) {
+            run.greeting = None;
+        }
+    }
+
+    /// What the running server said in its handshake.
+    pub(super) fn greeting(&self) -> Option<Arc<Greeting>> {
+        self.lock().run.as_ref().and_then(|run| run.greeting.clone())
+    }
+
+    /// The revision that is spoken with the running server.
+    pub(super) fn revision(&self) -> Option<&'static Revision> {
+        self.lock().run.as_ref().map(|run| run.words.to)
+    }
+
+    /// The tools that can be called as tasks alone.
+    pub(super) fn learn_tasks(&self, tools: HashSet<String>) {
+        if let Some(run) = &mut self.lock().run {
+            run.words.learn_tasks(tools);
+        }
+    }
+
+    /// Another one of them.
+    pub(super) fn learn_task(&self, tool: &str) {
+        if let Some(run) = &mut self.lock().run {
+            run.words.learn_task(tool);
+        }
+    }
+
+    /// The run is over: nothing of it counts any more.
+    pub(super) fn detach(&self) -> Remains {
+        let mut inner = self.lock();
+        let Some(run) = inner.run.take() else { return Remains::default() };
+        let (now, taken) = (Instant::now(), run.outbox.taken());
+        let asks = run.asks.iter().map(|ask| {
+            let key = AskKey { server: self.server.clone(), generation: run.generation, id: ask.id.clone() };
+            (key, ask.whose.and_then(|flight| run.caller_of(flight)).map(|(_, caller)| caller))
+        });
+        let asks = asks.collect();
+        let lost = run.flights.into_values().filter_map(|flight| flight.lost(now, taken)).collect();
+        Remains { lost, asks, held: run.gate.into_calls() }
+    }
+
+    /// Answers calls with `failure` until the given time, instead of letting them wait.
+    pub(super) fn refuse(&self, failure: Failure, until: Instant) {
+        self.lock().refusal = Some((failure, until));
     }
 }
 

@@ -12,7 +12,6 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use super::run::{Broken, Run, Sign};
-use super::talk::{SILENCE, STUCK, Talk};
 use super::{Lifecycle, RunEnd, shutdown_ordered};
 use crate::backend::handshake::{self, Discovered, Greeting};
 use crate::backend::link::OwnReply;
@@ -23,18 +22,24 @@ use crate::failure::{Code, Failure};
 use crate::protocol::{Era, Revision};
 use crate::transport::Over;
 
+/// A server that does not know what it was asked may say nothing at all; after this long it is asked in other words.
+const SILENCE: Duration = Duration::from_secs(3);
+/// A server that said nothing to a question of the modern era, and nothing to `initialize` after it, for this long may wait
+/// for ever behind the first one: it gets a new start without it.
+const STUCK: Duration = Duration::from_secs(10);
+
 /// In which words a server is greeted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
-    pub(super) first: Era,
+    first: Era,
     /// The other era is tried too.
-    pub(super) tries_both: bool,
+    tries_both: bool,
     /// Silence is only slowness.
-    pub(super) is_patient: bool,
+    is_patient: bool,
     /// The revision to speak, if the config names it.
-    pub(super) pinned: Option<&'static Revision>,
+    pinned: Option<&'static Revision>,
     /// What is found out is to be remembered.
-    pub(super) notes: bool,
+    notes: bool,
 }
 
 /// What came of greeting a server.
@@ -86,6 +91,50 @@ fn other(era: Era) -> Era {
     }
 }
 
+/// A question that has been put to the server, or has been answered in a way that leads no further.
+#[derive(Default)]
+enum Line {
+    #[default]
+    Unsaid,
+    Open(oneshot::Receiver<OwnReply>),
+    Refused(Failure),
+}
+
+impl Line {
+    /// Resolves with the answer to an open question. Cancel safe.
+    async fn answer(&mut self) -> OwnReply {
+        match self {
+            Line::Open(answer) => answer
+                .await
+                .unwrap_or_else(|_| Err(Failure::new(Code::CallUnavailable, "it ended before it answered"))),
+            Line::Unsaid | Line::Refused(_) => pending().await,
+        }
+    }
+
+    fn is_unsaid(&self) -> bool {
+        matches!(self, Line::Unsaid)
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self, Line::Open(_))
+    }
+}
+
+/// What is going on between us and a server that has not been greeted yet.
+struct Talk<'a> {
+    backend: &'a Backend,
+    introduction: Introduction,
+    plan: Plan,
+    initialize: Line,
+    discover: Line,
+    /// The revision in which the server is asked what it speaks.
+    asked: &'static Revision,
+    /// When the last question was put.
+    spoken: Instant,
+    /// Whether what the server did says something of its era.
+    is_definite: bool,
+}
+
 enum Event {
     Initialize(OwnReply),
     Discover(OwnReply),
@@ -93,6 +142,151 @@ enum Event {
     Silence,
     TooLate,
     Shutdown,
+}
+
+impl<'a> Talk<'a> {
+    fn new(backend: &'a Backend, plan: Plan) -> Self {
+        let pinned = plan.pinned.filter(|revision| revision.is_modern());
+        Self {
+            backend,
+            introduction: backend.audience.introduction(),
+            plan,
+            initialize: Line::Unsaid,
+            discover: Line::Unsaid,
+            asked: pinned.unwrap_or_else(Revision::newest_modern),
+            spoken: Instant::now(),
+            is_definite: true,
+        }
+    }
+
+    fn say(&mut self, era: Era) {
+        self.spoken = Instant::now();
+        match era {
+            Era::Legacy => {
+                let pinned = self.plan.pinned.filter(|revision| !revision.is_modern());
+                let params = handshake::initialize_params(&self.introduction, pinned);
+                self.initialize = self.ask("initialize", &params);
+            }
+            Era::Modern => {
+                let params = handshake::modern_params(&self.introduction, self.asked, None);
+                self.discover = self.ask("server/discover", &params);
+            }
+        }
+    }
+
+    fn ask(&self, method: &str, params: &[u8]) -> Line {
+        match self.backend.link.request(method, Some(params)) {
+            Some((_, answer)) => Line::Open(answer),
+            None => Line::Refused(Failure::new(Code::CallUnavailable, "it is not running")),
+        }
+    }
+
+    /// When silence says something, if it still can.
+    fn silent_at(&self) -> Option<Instant> {
+        if self.plan.is_patient || !self.plan.tries_both {
+            return None;
+        }
+        match (&self.initialize, &self.discover) {
+            (Line::Unsaid, _) | (_, Line::Unsaid) => Some(self.spoken + SILENCE),
+            (Line::Open(_), Line::Open(_)) if self.plan.first == Era::Modern => Some(self.spoken + STUCK),
+            _ => None,
+        }
+    }
+
+    /// The era that has not been tried, if it may be.
+    fn untried(&self) -> Option<Era> {
+        let untried = match (self.initialize.is_unsaid(), self.discover.is_unsaid()) {
+            (true, _) => Era::Legacy,
+            (_, true) => Era::Modern,
+            (false, false) => return None,
+        };
+        self.plan.tries_both.then_some(untried)
+    }
+
+    /// Goes on after a question has been refused. `Some` if nothing is left to hope for.
+    fn go_on(&mut self) -> Option<Failure> {
+        if let Some(untried) = self.untried() {
+            self.say(untried);
+            return None;
+        }
+        if self.initialize.is_open() || self.discover.is_open() {
+            return None;
+        }
+        match (&self.initialize, &self.discover) {
+            (Line::Refused(failure), _) | (_, Line::Refused(failure)) => Some(failure.clone()),
+            _ => Some(Failure::new(Code::HandshakeInvalid, "it does not answer")),
+        }
+    }
+
+    /// What a transport said instead of an answer. A refusal by HTTP may mean that the server does not know the era;
+    /// whatever else keeps an answer from us says nothing of that.
+    fn unanswered(&mut self, failure: Failure) -> Result<Failure, Failure> {
+        match failure.code {
+            Code::NetStatus | Code::NetProtocol => {
+                self.is_definite = false;
+                Ok(failure)
+            }
+            _ => Err(failure),
+        }
+    }
+
+    /// Takes the answer to `initialize`.
+    fn initialized(&mut self, answer: OwnReply) -> Option<Result<Greeting, Failure>> {
+        let refusal = match answer {
+            Ok((line, body)) => match handshake::initialized(&line, body) {
+                Ok(greeting) => return Some(Ok(greeting)),
+                Err(refusal) => refusal,
+            },
+            Err(failure) => match self.unanswered(failure) {
+                Ok(failure) => failure.into(),
+                Err(failure) => return Some(Err(failure)),
+            },
+        };
+        if refusal.failure.code == Code::HandshakeRevision {
+            return Some(Err(refusal.failure));
+        }
+        let supported = refusal.supported.unwrap_or_default();
+        if let Some(revision) =
+            Revision::modern().find(|known| supported.iter().any(|name| name == known.name))
+        {
+            self.asked = revision;
+        }
+        self.initialize = Line::Refused(refusal.failure);
+        self.go_on().map(Err)
+    }
+
+    /// Takes the answer to `server/discover`.
+    fn discovered(&mut self, answer: OwnReply) -> Option<Result<Greeting, Failure>> {
+        let failure = match answer {
+            Ok((line, body)) => match handshake::discovered(&line, body, self.asked) {
+                Discovered::Modern(greeting) => return Some(Ok(greeting)),
+                Discovered::Foreign(failure) => return Some(Err(failure)),
+                Discovered::Another(revision) => {
+                    self.asked = revision;
+                    self.say(Era::Modern);
+                    return None;
+                }
+                Discovered::Legacy(failure) => failure,
+            },
+            Err(failure) => match self.unanswered(failure) {
+                Ok(failure) => failure,
+                Err(failure) => return Some(Err(failure)),
+            },
+        };
+        self.discover = Line::Refused(failure);
+        self.go_on().map(Err)
+    }
+
+    fn too_late(&self, patience: Duration) -> Failure {
+        let asked = match (self.initialize.is_unsaid(), self.discover.is_unsaid()) {
+            (false, true) => "did not answer `initialize`",
+            (true, false) => "did not answer `server/discover`",
+            _ => "answered neither `initialize` nor `server/discover`",
+        };
+        let cause = format!("it {asked} within {}", show_duration(patience));
+        Failure::new(Code::HandshakeTimeout, cause)
+            .remedy("Raise `timeouts.start`, or run `switchboard check` to see where it hangs")
+    }
 }
 
 impl Lifecycle {

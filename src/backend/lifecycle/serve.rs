@@ -11,7 +11,6 @@ use tokio::time::{Instant, sleep_until};
 
 use super::listen::{Listening, News};
 use super::run::{Broken, Run, Sign};
-use super::stale::{REFRESH_PAUSE, Stale, Stall, WEDGED_AFTER};
 use super::{Lifecycle, RunEnd, shutdown_ordered};
 use crate::backend::handshake::{self, Greeting};
 use crate::backend::link::Lost;
@@ -25,10 +24,18 @@ use crate::supervisor::Exit;
 use crate::transport::Over;
 use crate::wire::{Outbox, json};
 
+/// Several notices of changed lists are one when they come within this time.
+const REFRESH_PAUSE: Duration = Duration::from_millis(300);
+/// The first notice after some quiet is looked at almost at once: somebody may have made what it is about and look for it.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Tools wait so long for the server's other lists, which may be slow or never come.
 const TOOLS_WAIT: Duration = Duration::from_millis(300);
+/// A list that could not be fetched is asked for again after this pause, which doubles up to a minute.
+const LIST_RETRY: Duration = Duration::from_secs(2);
 /// A connection that was lost after this long may be opened again at once.
 const LASTING: Duration = Duration::from_secs(5);
+/// A server that takes no byte for this long although some wait has stopped reading.
+const WEDGED_AFTER: Duration = Duration::from_secs(10);
 
 /// Everything that can wake us while a server runs.
 enum Event {
@@ -305,6 +312,67 @@ fn uri_params(uri: &str) -> Vec<u8> {
     json::push_string(&mut params, uri);
     params.push(b'}');
     params
+}
+
+/// The lists that have to be fetched again, and when.
+#[derive(Default)]
+struct Stale {
+    kinds: Vec<ListKind>,
+    /// When they were fetched last.
+    looked: Option<Instant>,
+    due: Option<Instant>,
+    /// How often in a row something could not be fetched.
+    failures: u32,
+}
+
+impl Stale {
+    fn add(&mut self, kinds: &[ListKind], pause: Duration) {
+        for kind in kinds {
+            if !self.kinds.contains(kind) {
+                self.kinds.push(*kind);
+            }
+        }
+        if !kinds.is_empty() {
+            self.due.get_or_insert_with(|| Instant::now() + pause);
+        }
+    }
+
+    /// The server has told of changes.
+    fn told(&mut self, kinds: &[ListKind]) {
+        let is_first = self.looked.is_none_or(|looked| looked.elapsed() > 2 * REFRESH_PAUSE);
+        self.add(kinds, if is_first { FIRST_PAUSE } else { REFRESH_PAUSE });
+    }
+
+    fn take(&mut self) -> Vec<ListKind> {
+        self.due = None;
+        self.looked = Some(Instant::now());
+        std::mem::take(&mut self.kinds)
+    }
+
+    /// A list that could not be fetched is asked for again, with growing pauses.
+    fn retry(&mut self, failed: &[ListKind]) {
+        self.failures = if failed.is_empty() { 0 } else { (self.failures + 1).min(6) };
+        self.add(failed, LIST_RETRY * 2u32.pow(self.failures.saturating_sub(1)));
+    }
+}
+
+/// Notices that a server takes nothing although something waits for it.
+#[derive(Default)]
+struct Stall {
+    taken: u64,
+    since: Option<Instant>,
+}
+
+impl Stall {
+    fn lasts(&mut self, outbox: &Outbox, now: Instant) -> bool {
+        let taken = outbox.taken();
+        if outbox.waiting() == 0 || taken != self.taken {
+            self.taken = taken;
+            self.since = None;
+            return false;
+        }
+        now - *self.since.get_or_insert(now) >= WEDGED_AFTER
+    }
 }
 
 async fn due(at: Option<Instant>) {
