@@ -26,6 +26,11 @@ use greet::{Greeted, Plan};
 /// A server that takes longer to start no longer counts among those that may start at once.
 const SLOW_START: Duration = Duration::from_secs(3);
 
+/// A server that wants a login is tried again by itself after this pause, which doubles up to [`LOGIN_LONGEST`]: one whose
+/// tools were never seen cannot be called.
+const LOGIN_PAUSE: Duration = Duration::from_secs(5);
+const LOGIN_LONGEST: Duration = Duration::from_secs(60);
+
 /// How everything is told to end: `None` while we run, then the grace that is left to the processes.
 pub type Shutdown = watch::Receiver<Option<Ending>>;
 
@@ -39,6 +44,8 @@ pub struct Lifecycle {
     verdicts: Verdicts,
     /// The server ended over the first words, in the era of the clients behind us; it may speak the other one.
     tries_other_era: bool,
+    /// The pause before a server that wants a login is tried again, and when it ends.
+    login: Option<(Duration, Instant)>,
     /// How many servers may start at once.
     starts: Arc<Semaphore>,
     observer: Arc<dyn Observer>,
@@ -81,6 +88,7 @@ impl Lifecycle {
             header_params,
             verdicts,
             tries_other_era: false,
+            login: None,
             starts,
             observer,
             policy,
@@ -137,8 +145,11 @@ impl Lifecycle {
             if pending.start || self.backend.link.has_waiting() {
                 return Some(());
             }
+            let login = self.login.filter(|_| matches!(self.backend.state(), State::NeedsLogin { .. }));
+            let at = login.map_or_else(|| Instant::now() + LOGIN_LONGEST, |(_, at)| at);
             tokio::select! {
                 () = self.backend.orders.given() => {}
+                () = sleep_until(at), if login.is_some() => return Some(()),
                 _ = shutdown_ordered(&mut self.shutdown) => return None,
             }
         }
@@ -150,6 +161,8 @@ impl Lifecycle {
         self.policy.forgiven();
         self.backend.fail_all(self.backend.link.take_waiting(), &failure);
         self.backend.orders.take();
+        let pause = self.login.map_or(LOGIN_PAUSE, |(last, _)| (2 * last).min(LOGIN_LONGEST));
+        self.login = Some((pause, Instant::now() + pause));
         self.set_state(State::NeedsLogin { failure });
     }
 

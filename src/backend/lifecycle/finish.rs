@@ -14,6 +14,7 @@ impl Lifecycle {
     pub(super) async fn finish(&mut self, run: Run, end: RunEnd) -> RunEnd {
         let remains = self.backend.link.detach();
         self.backend.is_stale.store(false, Ordering::Relaxed);
+        self.backend.set_wants_login(None);
         for lost in remains.lost {
             self.fail_lost(lost, &end);
         }

@@ -205,6 +205,7 @@ impl Lifecycle {
             backend.settle(submitted);
         }
         self.policy.ready(std::time::Instant::now());
+        self.login = None;
         self.set_state(State::Ready {
             since: Instant::now(),
             pid: run.peer.pid(),
