@@ -71,6 +71,10 @@ impl Lifecycle {
     ) -> Self {
         let policy = RestartPolicy::new(RestartLimits::default());
         let header_params = Arc::new(HeaderParams::default());
+        // Calls may come before the server has shown its tools again.
+        if let Some(offering) = &offering {
+            header_params.learn(&offering.tools);
+        }
         Self {
             backend,
             way,
@@ -116,6 +120,7 @@ impl Lifecycle {
         let failure = Failure::new(Code::CallShutdown, "Switchboard is ending").of(self.backend.name());
         self.backend.fail_all(self.backend.link.take_waiting(), &failure);
         self.backend.rounds.fail_all(&failure);
+        self.backend.errands.fail_all(&failure);
         self.set_state(State::Ended);
     }
 

@@ -9,7 +9,6 @@ use crate::backend::{Backend, handshake::Greeting};
 use crate::bridge::mirror;
 use crate::bridge::result::check_final;
 use crate::catalog::Offering;
-use crate::config::{Launch, RemoteKind};
 use crate::failure::{Code, Failure};
 use crate::protocol::{ListKind, Method, codes};
 use crate::wire::{Body, json};
@@ -32,11 +31,15 @@ pub(super) struct Listed {
 }
 
 /// Fetches those of `kinds` that the server declares; the other lists stay as they are `known`.
+///
+/// With `mirrors`, arguments of tools travel in headers too: a tool that says so in a way that cannot be done is left out
+/// (MCP 2026-07-28, "Streamable HTTP", Schema Extension).
 pub(super) async fn fetch(
     backend: &Backend,
     greeting: &Greeting,
     kinds: &[ListKind],
     known: Option<&Offering>,
+    mirrors: bool,
 ) -> Listed {
     let mut offering = known.cloned().unwrap_or_default();
     offering.initialize = greeting.result.clone();
@@ -48,7 +51,7 @@ pub(super) async fn fetch(
         }
         match list(backend, greeting, kind).await {
             Ok(mut items) => {
-                if kind == ListKind::Tools && marks_count(backend, greeting) {
+                if kind == ListKind::Tools && mirrors {
                     items.retain(|tool| has_usable_marks(backend, tool));
                 }
                 *offering.list_mut(kind) = items;
@@ -110,15 +113,6 @@ async fn list(backend: &Backend, greeting: &Greeting, kind: ListKind) -> Result<
     }
     tracing::warn!(server = %backend.name(), method, "more than {MAX_PAGES} pages; the rest is cut off");
     Ok(items)
-}
-
-/// Whether arguments of tools stand in headers too on the way to this server.
-fn marks_count(backend: &Backend, greeting: &Greeting) -> bool {
-    let is_http = match &backend.config().launch {
-        Launch::Remote(remote) => matches!(remote.kind, RemoteKind::Auto | RemoteKind::Http),
-        Launch::Stdio(_) => false,
-    };
-    is_http && greeting.revision.is_modern()
 }
 
 /// A tool whose marks for headers break the rules must not be used (MCP 2026-07-28, "Streamable HTTP", Custom Headers).

@@ -24,7 +24,8 @@ use crate::wire::json;
 #[command(after_help = "key=value   a text, or what the tool's schema says (number, boolean, array, …)\n\
     key:=json   JSON, whatever the schema says\n\
     key=@file   the value stands in a file\n\n\
-    Exit codes: 0 ok, 1 the tool failed, 2 wrong arguments, 5 no such tool, 6 timeout or not available.")]
+    Exit codes: 0 ok, 1 the tool failed, 2 wrong arguments, 4 a login is wanted, 5 no such tool,\n\
+    6 timeout or not available.")]
 pub struct CallArgs {
     /// The tool: its name as in `switchboard tools`, or its own name if only one server has it
     tool: String,
@@ -120,7 +121,8 @@ fn unknown(inside: &Inside, name: &str) -> Exit {
     });
     if let Some(report) = owner {
         exit::print_err(&format!("error: {}", why_missing(report)));
-        return exit::TRANSIENT;
+        let code = report.failure.as_ref().map(|failure| failure.code);
+        return if code == Some(Code::AuthNeedsLogin) { exit::NEEDS_LOGIN } else { exit::TRANSIENT };
     }
     let catalog = inside.registry.catalog();
     let owners: Vec<&str> = catalog
@@ -184,6 +186,7 @@ fn print_result(result: &[u8], as_json: bool) -> Exit {
         Some(Code::CallTimeout | Code::CallUnavailable | Code::CallBusy | Code::HandshakeTimeout) => {
             exit::TRANSIENT
         }
+        Some(Code::AuthNeedsLogin) => exit::NEEDS_LOGIN,
         _ if failed => exit::FAILED,
         _ => exit::OK,
     }

@@ -30,7 +30,8 @@ const LISTING: Duration = Duration::from_secs(60);
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit codes: 0 all well, 3 some servers cannot be used, 5 no such server, 78 bad config."
+    after_help = "Exit codes: 0 all well, 3 some servers cannot be used, 4 they only want a login, 5 no such server, \
+                  78 bad config."
 )]
 pub struct CheckArgs {
     /// Only these servers
@@ -73,12 +74,18 @@ pub fn run(global: &Global, args: CheckArgs) -> Exit {
     } else {
         exit::print_out(&page::render(&findings, max_name, Paint::stdout()));
     }
-    if problems.iter().any(is_config_error) {
-        exit::BAD_CONFIG
-    } else if findings.iter().any(|finding| finding.verdict() == Verdict::Failed) {
-        exit::PARTLY
-    } else {
+    if problems.iter().any(is_config_error) { exit::BAD_CONFIG } else { of_servers(&findings) }
+}
+
+/// What the servers are worth together. Where a login mends everything, that is said by a code of its own.
+fn of_servers(findings: &[Finding]) -> Exit {
+    let mut failed = findings.iter().filter(|finding| finding.verdict() == Verdict::Failed).peekable();
+    if failed.peek().is_none() {
         exit::OK
+    } else if failed.all(Finding::needs_login) {
+        exit::NEEDS_LOGIN
+    } else {
+        exit::PARTLY
     }
 }
 

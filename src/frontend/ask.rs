@@ -27,7 +27,16 @@ impl Session {
         let own = self.revision().unwrap_or_else(Revision::newest_legacy);
         let raw = ask.params.map(|span| span.of(ask.line)).unwrap_or(b"{}");
         let elicitation = format!("switchboard-{}", self.hall.parked.next_question());
-        let translated = question::params(ask.kind, raw, ask.revision, own, &declared, &elicitation)?;
+        // Between equal conversations, and where a model is asked in older words, which newer clients still know, only what may
+        // be asked is looked at.
+        let is_older = ask.kind == AskKind::Sampling && ask.revision.name <= own.name;
+        let is_older = !ask.revision.is_modern() && (is_older || std::ptr::eq(ask.revision, own));
+        let (from, to) = if is_older {
+            (Revision::newest_legacy(), Revision::newest_legacy())
+        } else {
+            (ask.revision, own)
+        };
+        let translated = question::params(ask.kind, raw, from, to, &declared, &elicitation)?;
         let told = translated.as_deref().unwrap_or(raw);
         let task = bridge::tasks::related(told).is_some();
         let task = task.then(|| self.hall.with_our_task(&ask.key.server, self.principal(), told)).flatten();

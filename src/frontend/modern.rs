@@ -27,7 +27,7 @@ use crate::protocol::{Era, Method, Revision, codes};
 use crate::status;
 use crate::wire::{Id, Span, json};
 
-use exchange::{Exchange, Terms};
+use exchange::{Exchange, Sent, Terms};
 use scope::{Responder, Scope};
 use seal::{Bound, State, digest};
 
@@ -134,7 +134,14 @@ impl Hall {
         match way {
             Ok(way) => {
                 let meta = places.meta.filter(|span| json::kind(span.of(&line)) == json::Kind::Object);
-                Exchange::begin(self, method, terms, responder, line.clone(), params, meta, way);
+                Exchange::begin(
+                    self,
+                    method,
+                    terms,
+                    responder,
+                    Sent { line: line.clone(), params, meta },
+                    way,
+                );
             }
             Err(Miss::Invalid(answer)) => respond(responder, method, &answer),
             Err(Miss::Unknown(answer)) => self.nobody_has(&forward, method, terms, responder, answer),
@@ -215,7 +222,14 @@ impl Hall {
                 Ok(way) => {
                     let meta = places.meta.filter(|span| json::kind(span.of(&line)) == json::Kind::Object);
                     let params = params.unwrap_or(Span { start: 0, end: 0 });
-                    Exchange::begin(&hall, method, terms, responder, line.clone(), params, meta, way);
+                    Exchange::begin(
+                        &hall,
+                        method,
+                        terms,
+                        responder,
+                        Sent { line: line.clone(), params, meta },
+                        way,
+                    );
                 }
                 Err(Miss::Invalid(answer) | Miss::Unknown(answer)) => respond(responder, method, &answer),
             }

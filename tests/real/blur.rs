@@ -76,6 +76,14 @@ pub(crate) fn elicitation_id(outcome: &mut Value) {
     }
 }
 
+/// Over a network `everything` says in which session it speaks; over stdio it has none.
+pub(crate) fn sessions(outcome: &mut Value) {
+    each_text(outcome, &|_, text| {
+        *text = replace_pattern(text, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", "undefined");
+        *text = text.replace("from session undefined", "");
+    });
+}
+
 /// Calls `change` with every text in the value and the key it stands under (empty in arrays).
 fn each_text(value: &mut Value, change: &dyn Fn(&str, &mut String)) {
     fn walk(key: &str, value: &mut Value, change: &dyn Fn(&str, &mut String)) {
@@ -89,12 +97,13 @@ fn each_text(value: &mut Value, change: &dyn Fn(&str, &mut String)) {
     walk("", value, change);
 }
 
-/// Replaces every place that fits the pattern, in which `d` stands for one digit.
+/// Replaces every place that fits the pattern, in which `d` stands for one digit and `x` for one of sixteen.
 fn replace_pattern(text: &str, pattern: &str, with: &str) -> String {
     let fits = |rest: &str| {
         rest.len() >= pattern.len()
             && rest.bytes().zip(pattern.bytes()).all(|(letter, wanted)| match wanted {
                 b'd' => letter.is_ascii_digit(),
+                b'x' => letter.is_ascii_hexdigit(),
                 _ => letter == wanted,
             })
     };

@@ -69,12 +69,6 @@ impl Case {
         self
     }
 
-    /// Leaves the case out where typed clients run the table.
-    pub(crate) fn raw_only(mut self) -> Self {
-        self.raw_only = true;
-        self
-    }
-
     /// Switchboard answers in the server's place, in its own words.
     pub(crate) fn refused_here(mut self) -> Self {
         self.refused_here = true;

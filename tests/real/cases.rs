@@ -13,6 +13,7 @@ mod everything_old;
 mod filesystem;
 mod git;
 mod memory;
+mod python;
 mod time;
 
 /// The table of a server, in the order in which it runs: later cases see what earlier ones did.
@@ -23,6 +24,10 @@ pub(crate) fn of(server: &str, world: &World) -> Vec<Case> {
         "filesystem" => filesystem::cases(world),
         "git" => git::cases(world),
         "memory" => memory::cases(),
+        "python" => python::cases(),
+        "python-stateless" => python::without_questions(),
+        "python-json" => python::without_streams(),
+        "python-modern" => python::without_logs(),
         "time" | "time-old" => time::cases(),
         other => panic!("no table for {other}"),
     }

@@ -23,6 +23,7 @@ mod clients;
 mod direct;
 mod oauth;
 mod over_http;
+mod remote;
 mod scenes;
 mod servers;
 mod side;

@@ -52,14 +52,17 @@ fn ping(side: &Side<'_>, _: &World) -> Value {
 /// subscription at level `info`.
 fn log_level(side: &Side<'_>, _: &World) -> Value {
     let mut outcome = Vec::new();
-    for level in ["emergency", "debug", "warning", "info"] {
+    for (level, logs) in [("emergency", 0), ("debug", 1), ("warning", 0), ("info", 1)] {
         let answer = side.ask("logging/setLevel", json!({ "level": level }));
         let mark = side.client.mark();
         let uri = "demo://resource/static/document/features.md";
         let id = side.request("resources/subscribe", &json!({ "uri": uri }));
         let subscribed = side.client.answer(&id, Duration::from_secs(20));
-        let seen = side.seen(mark, LOG, Some(&id));
-        side.ask("resources/unsubscribe", json!({ "uri": uri }));
+        let seen = side.seen_with(mark, LOG, &id, logs);
+        let mark = side.client.mark();
+        let id = side.request("resources/unsubscribe", &json!({ "uri": uri }));
+        side.client.answer(&id, Duration::from_secs(20));
+        side.seen_with(mark, LOG, &id, logs);
         outcome
             .push(json!({ "level": level, "answer": answer, "seen": seen, "result": subscribed["result"] }));
     }
@@ -79,11 +82,11 @@ fn simulated_logging(side: &Side<'_>, _: &World) -> Value {
 
 /// Updates come for what is subscribed, before the answer of the call that causes them, and for nothing else.
 fn subscription(side: &Side<'_>, _: &World) -> Value {
-    let toggled = || {
+    let toggled = |updates: usize| {
         let mark = side.client.mark();
         let id = side.request("tools/call", &json!({ "name": "toggle-subscriber-updates", "arguments": {} }));
         let answer = side.client.answer(&id, Duration::from_secs(20));
-        json!({ "seen": side.seen(mark, UPDATED, Some(&id)), "result": answer["result"] })
+        json!({ "seen": side.seen_with(mark, UPDATED, &id, updates), "result": answer["result"] })
     };
     let uri = |name: &str| json!({ "uri": format!("demo://resource/static/document/{name}.md") });
     let template = json!({ "uri": "demo://resource/dynamic/text/1" });
@@ -93,12 +96,12 @@ fn subscription(side: &Side<'_>, _: &World) -> Value {
         side.ask("resources/subscribe", uri("structure")),
         side.ask("resources/unsubscribe", uri("structure")),
     ];
-    outcome.extend([toggled(), toggled()]);
+    outcome.extend([toggled(2), toggled(0)]);
     outcome.extend([
         side.ask("resources/unsubscribe", uri("startup")),
         side.ask("resources/unsubscribe", template),
     ]);
-    outcome.extend([toggled(), toggled()]);
+    outcome.extend([toggled(0), toggled(0)]);
     json!(outcome)
 }
 

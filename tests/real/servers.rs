@@ -19,6 +19,10 @@ pub(crate) struct Server {
     variables: Vec<(String, String)>,
     /// With what the URIs of its resources start. No two servers here share a beginning.
     uris: &'static str,
+    /// Its entry in the config, where it listens at an address instead of being started.
+    remote: Option<Value>,
+    /// What it says outside of calls comes on another stream than its answers, so that nothing tells their order.
+    pub(crate) has_streams: bool,
 }
 
 impl Server {
@@ -28,6 +32,27 @@ impl Server {
         command.args(&self.arguments).env_clear().envs(base_variables(world)).envs(self.variables.clone());
         command.current_dir(world.path("home"));
         command
+    }
+
+    /// The same server, reached by this entry of the config: it was started already.
+    pub(crate) fn at(self, entry: Value, has_streams: bool) -> Self {
+        Self { remote: Some(entry), has_streams, ..self }
+    }
+
+    /// The same server with other arguments in the place of the last ones.
+    pub(crate) fn instead(mut self, last: &[&str], others: &[&str]) -> Self {
+        assert!(
+            self.arguments.ends_with(&last.iter().map(|argument| (*argument).to_owned()).collect::<Vec<_>>())
+        );
+        self.arguments.truncate(self.arguments.len() - last.len());
+        self.arguments.extend(others.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
+    /// The same server with one more variable.
+    pub(crate) fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// The command as clients' scenario files have it.
@@ -44,6 +69,9 @@ impl Server {
 
     /// The entry of the config. A `tee` before the server's stdin keeps what Switchboard wrote to it.
     pub(crate) fn entry(&self, world: &World) -> Value {
+        if let Some(remote) = &self.remote {
+            return remote.clone();
+        }
         let tap = self.tap(world);
         let mut arguments =
             vec![json!("-c"), json!("tee -- \"$0\" | \"$@\""), json!(tap), json!(self.program)];
@@ -97,7 +125,15 @@ pub(crate) fn mock(world: &World, name: &'static str, script: &str) -> Server {
     std::fs::write(&path, script).unwrap();
     let arguments = vec!["mock".to_owned(), path.to_str().unwrap().to_owned()];
     let program = PathBuf::from(env!("CARGO_BIN_EXE_switchboard"));
-    Server { name, program, arguments, variables: Vec::new(), uris: "none://" }
+    Server {
+        name,
+        program,
+        arguments,
+        variables: Vec::new(),
+        uris: "none://",
+        remote: None,
+        has_streams: false,
+    }
 }
 
 fn everything() -> Server {
@@ -134,11 +170,22 @@ fn node(name: &'static str, set: &str, package: &str, arguments: &[&str], uris: 
     let script = real::npm_file(set, &format!("@modelcontextprotocol/{package}/dist/index.js"));
     let mut all = vec![script.to_str().unwrap().to_owned()];
     all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
-    Server { name, program: real::node(), arguments: all, variables: Vec::new(), uris }
+    program(name, real::node(), all, uris)
 }
 
 fn python(name: &'static str, set: &str, module: &[&str], variables: Vec<(String, String)>) -> Server {
     let mut arguments = vec!["-m".to_owned()];
     arguments.extend(module.iter().map(|argument| (*argument).to_owned()));
-    Server { name, program: real::python(set), arguments, variables, uris: "none://" }
+    Server { variables, ..program(name, real::python(set), arguments, "none://") }
+}
+
+fn program(name: &'static str, program: PathBuf, arguments: Vec<String>, uris: &'static str) -> Server {
+    Server { name, program, arguments, variables: Vec::new(), uris, remote: None, has_streams: false }
+}
+
+/// `remote/server.py` on one of the Python SDKs.
+pub(crate) fn python_sdk(name: &'static str, sdk: &'static str) -> Server {
+    let file = real::source_folder().join("remote/server.py");
+    let arguments = ["-B", file.to_str().unwrap(), sdk, "stdio"].map(str::to_owned);
+    program(name, real::python(sdk), arguments.to_vec(), "note://")
 }

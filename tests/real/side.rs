@@ -2,7 +2,8 @@
 //! in the server's own words and give outcomes as a client of Switchboard should see them, so that two outcomes
 //! of the same request are the same text.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -88,6 +89,22 @@ impl Side<'_> {
             }
         }
         seen
+    }
+
+    /// The server's `count` messages of these methods that come with the answer to `id`: before it, unless they have a
+    /// stream of their own and have to be waited for.
+    pub(crate) fn seen_with(&self, mark: usize, methods: &[&str], id: &Value, count: usize) -> Vec<Value> {
+        if !self.server.has_streams || matches!(self.way, Way::Direct) {
+            return self.seen(mark, methods, Some(id));
+        }
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            let seen = self.seen(mark, methods, None);
+            if seen.len() >= count || Instant::now() >= end {
+                return seen;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// One message of the server as a client of Switchboard should see it.

@@ -123,12 +123,12 @@ impl Tap {
     }
 }
 
-/// Params without the progress token, and without a `_meta` that held nothing else.
+/// Params without the progress token and what each hop says of itself, and without a `_meta` that held nothing else.
 fn without_token(params: &Value) -> Value {
     let mut params = params.clone();
     if let Some(map) = params.as_object_mut() {
         if let Some(meta) = map.get_mut("_meta").and_then(Value::as_object_mut) {
-            meta.shift_remove("progressToken");
+            meta.retain(|key, _| key != "progressToken" && !key.starts_with("io.modelcontextprotocol/"));
         }
         if map.get("_meta") == Some(&json!({})) {
             map.shift_remove("_meta");

@@ -42,6 +42,8 @@ const CLIENTS_PATIENCE: Duration = Duration::from_secs(2);
 pub struct Setup {
     home: TempDir,
     servers: Vec<Server>,
+    /// Entries of servers that are no mock servers of ours, as lines of YAML.
+    entries: String,
     rest: String,
     environment: Vec<(String, String)>,
 }
@@ -55,7 +57,8 @@ struct Server {
 impl Setup {
     pub fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
-        Self { home, servers: Vec::new(), rest: String::new(), environment: Vec::new() }
+        let (entries, rest) = Default::default();
+        Self { home, servers: Vec::new(), entries, rest, environment: Vec::new() }
     }
 
     /// Adds a mock server with a script of `fixtures/mock/`.
@@ -79,6 +82,12 @@ impl Setup {
     /// Adds keys to the last server's entry of the config, as members of a YAML flow mapping: `prefix: web, start: eager`.
     pub fn keys(mut self, keys: &str) -> Self {
         self.servers.last_mut().unwrap().keys = format!(", {keys}");
+        self
+    }
+
+    /// Adds a server by its entry in the config, as a YAML flow mapping: `{ url: "http://…" }`.
+    pub fn entry(mut self, name: &str, entry: &str) -> Self {
+        writeln!(self.entries, "  \"{name}\": {entry}").unwrap();
         self
     }
 
@@ -148,7 +157,8 @@ impl Setup {
             )
             .unwrap();
         }
-        if self.servers.is_empty() {
+        yaml += &self.entries;
+        if self.servers.is_empty() && self.entries.is_empty() {
             yaml = "servers: {}\n".to_owned();
         }
         yaml + &self.rest

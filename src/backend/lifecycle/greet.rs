@@ -290,8 +290,13 @@ impl<'a> Talk<'a> {
 }
 
 impl Lifecycle {
-    /// The era of the clients behind us.
+    /// The era that is tried first where nobody knows: that of the clients behind us, so that as little as may be has to be
+    /// bridged. Over HTTP it is the modern one, as the specification wants it: to ask costs one request and no start, and servers
+    /// of that era may take an `initialize` for who knows what.
     pub(super) fn audience_era(&self) -> Era {
+        if self.way.has_streams() {
+            return Era::Modern;
+        }
         self.backend.audience.introduction().revision.era
     }
 

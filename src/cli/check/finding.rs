@@ -65,6 +65,11 @@ impl Finding {
         matches!(self.verdict(), Verdict::Well | Verdict::Lacking)
     }
 
+    /// Nothing is wrong with it but that somebody has to log in to it.
+    pub(super) fn needs_login(&self) -> bool {
+        self.report.failure.as_ref().is_some_and(|failure| failure.code == Code::AuthNeedsLogin)
+    }
+
     pub(super) fn held(&self) -> usize {
         self.notes.iter().filter(|note| note.code == Code::ToolHeld).count()
     }

@@ -60,6 +60,15 @@ pub(super) struct Terms {
     pub(super) principal: Option<Arc<str>>,
 }
 
+/// The text of a request, as it goes to the server but for the names in it.
+pub(super) struct Sent {
+    /// The text that holds the params.
+    pub(super) line: Bytes,
+    pub(super) params: Span,
+    /// Where the object `_meta` stands.
+    pub(super) meta: Option<Span>,
+}
+
 /// An exchange has one call, and one name for it.
 const CALL: Ticket = Ticket(0);
 
@@ -112,11 +121,10 @@ impl Exchange {
         method: Method,
         terms: Terms,
         responder: Responder,
-        line: Bytes,
-        params: Span,
-        meta: Option<Span>,
+        request: Sent,
         way: Way,
     ) {
+        let Sent { line, params, meta } = request;
         let token = match way.token {
             TokenPlace::Client(span) => Some(Bytes::copy_from_slice(span.of(&line))),
             TokenPlace::None | TokenPlace::Own { .. } => None,
@@ -141,7 +149,9 @@ impl Exchange {
                 handle: None,
             }),
         });
-        exchange.wait_on(responder, token);
+        if !exchange.wait_on(responder, token) {
+            return;
+        }
         way.backend.call(Call {
             ticket: CALL,
             caller: Arc::clone(&exchange) as Arc<dyn Caller>,
@@ -159,14 +169,16 @@ impl Exchange {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait_on(&self, responder: Responder, token: Option<Bytes>) {
+    /// From now on the client of this responder waits. False if it has given up already.
+    #[must_use]
+    fn wait_on(&self, responder: Responder, token: Option<Bytes>) -> bool {
         let watched = Arc::new(Watch(Weak::clone(&self.me)));
-        // Under the lock of the scope only: whoever gives up the request meanwhile finds the state after it.
         let mut state = self.state();
-        state.phase = Phase::Open(Client { responder, token, gathers: false });
-        if let Phase::Open(client) = &state.phase {
-            client.responder.watch(watched);
+        let is_open = responder.watch(watched);
+        if is_open {
+            state.phase = Phase::Open(Client { responder, token, gathers: false });
         }
+        is_open
     }
 
     /// What seals of this request are bound to.
@@ -268,10 +280,9 @@ impl Exchange {
         if let Some(handle) = handle {
             self.hall.parked.forget(handle);
         }
-        for question in questions {
-            question.give_up();
-        }
         self.backend.cancel(self.id, CALL, Some("nobody came back to answer the server's question"));
+        // After that, so that the answer need not wait for the call's turn: it only closes the question.
+        questions.iter().for_each(Question::give_up);
     }
 
     /// The client has come back to a parked call.
@@ -312,7 +323,10 @@ impl Exchange {
         state.questions = left;
         let asks_again = !state.questions.is_empty();
         drop(state);
-        self.wait_on(responder, token);
+        if !self.wait_on(responder, token) {
+            self.backend.cancel(self.id, CALL, Some("the client has given up"));
+            return Ok(());
+        }
         for (question, answer) in answered {
             question.deliver(&answer);
         }
@@ -425,7 +439,7 @@ impl Open for Watch {
             exchange.hall.parked.forget(handle);
         }
         exchange.backend.cancel(exchange.id, CALL, reason);
-        drop(questions);
+        questions.iter().for_each(Question::give_up);
     }
 }
 
@@ -616,6 +630,10 @@ impl Exchange {
             if let Ok(sealed) = self.hall.seal.seal(&Sealed::Again, self.bound(), life) {
                 return self.finish("result", rounds::with_state(&urls, &sealed));
             }
+        }
+        // The server was told what this client declared, so what it misses the client lacks.
+        if bridge::error::recognise(error, from) == Some(bridge::error::HopLocal::MissingClientCapability) {
+            return self.finish("error", Bytes::copy_from_slice(error));
         }
         let own = Revision::newest_modern();
         let ours = bridge::error::relay(self.method, error, from, own, &self.introduction.capabilities);

@@ -121,7 +121,9 @@ impl Hall {
             Err(answer) => return responder.answer(&answer),
         };
         let given_up = CancellationToken::new();
-        responder.watch(Arc::new(Watch(given_up.clone())));
+        if !responder.watch(Arc::new(Watch(given_up.clone()))) {
+            return;
+        }
         let known = digests(&registry.catalog());
         let hall = Arc::clone(self);
         self.tasks.spawn(async move {
@@ -232,9 +234,8 @@ impl Listener {
 
     fn unfollow(&self) {
         for (backend, uri) in self.followed.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // With the last one who follows it, the server is told.
             backend.unsubscribed(&uri);
-            let (subscriber, _) = Subscriber::new();
-            subscriber.call(&backend, Method::Unsubscribe, &uri);
         }
     }
 }

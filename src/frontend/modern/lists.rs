@@ -43,7 +43,9 @@ impl Hall {
             return page(&registry, kind, cursor.as_deref(), responder);
         }
         let given_up = CancellationToken::new();
-        responder.watch(Arc::new(Waiting(given_up.clone())));
+        if !responder.watch(Arc::new(Waiting(given_up.clone()))) {
+            return;
+        }
         let ended = self.ended.clone();
         self.tasks.spawn(async move {
             let ready = async {
@@ -84,7 +86,7 @@ fn page(registry: &Registry, kind: ListKind, cursor: Option<&str>, responder: Re
         Ok(page) => {
             let own = Revision::newest_legacy();
             let text = to_modern(Method::List(kind), &page, own, &server_info(), Some(CacheHints::NONE));
-            let text = text.ok().flatten().unwrap_or_else(|| page.into());
+            let text = text.ok().flatten().unwrap_or(page);
             let whole = Span { start: 0, end: text.len() };
             responder.relay("result", &text, whole);
         }

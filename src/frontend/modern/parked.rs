@@ -34,9 +34,4 @@ impl Parked {
     pub(in crate::frontend) fn next_question(&self) -> u64 {
         self.questions.fetch_add(1, Ordering::Relaxed) + 1
     }
-
-    /// How many calls are parked, or on their way back.
-    pub(in crate::frontend) fn count(&self) -> usize {
-        self.calls().len()
-    }
 }

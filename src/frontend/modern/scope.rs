@@ -100,17 +100,16 @@ impl Responder {
         &self.id
     }
 
-    /// From now on, whoever gives the request up is handed to `open`.
-    pub(in crate::frontend) fn watch(&self, open: Arc<dyn Open>) {
+    /// From now on, whoever gives the request up is handed to `open`. False if it was given up already.
+    #[must_use]
+    pub(in crate::frontend) fn watch(&self, open: Arc<dyn Open>) -> bool {
         let mut requests = self.scope.requests();
-        match requests.by_id.get_mut(&self.id) {
-            Some((serial, slot)) if *serial == self.serial => *slot = Some(open),
-            // It was given up before anybody watched.
-            _ => {
-                drop(requests);
-                open.cancelled(None);
-            }
+        let slot = requests.by_id.get_mut(&self.id).filter(|(serial, _)| *serial == self.serial);
+        let is_open = slot.is_some();
+        if let Some((_, slot)) = slot {
+            *slot = Some(open);
         }
+        is_open
     }
 
     /// Whether the client still waits.

@@ -19,21 +19,24 @@ pub(super) fn deadline(began: Instant, patience: Duration, bytes: u64) -> Instan
     began + patience.saturating_add(earned)
 }
 
+/// Why there is no whole body.
+pub(super) enum Unread {
+    /// It has this many bytes or more, and that is too many.
+    TooLarge(u64),
+    /// It broke off.
+    Broken(Failure),
+}
+
 /// Reads a whole body. The limit holds for what comes out of compression too.
 pub(super) async fn read(
     mut response: Response,
     limit: usize,
     patience: &Patience,
     place: &str,
-) -> Result<Bytes, Failure> {
-    let too_large = |length: u64| {
-        let cause =
-            format!("{place} sent an answer that is too large: {length} bytes or more, {limit} are read");
-        Failure::new(Code::CallTooLarge, cause)
-    };
+) -> Result<Bytes, Unread> {
     // The length that is announced is that of the compressed body; reqwest gives none then.
     if let Some(length) = response.content_length().filter(|length| *length > limit as u64) {
-        return Err(too_large(length));
+        return Err(Unread::TooLarge(length));
     }
     let began = Instant::now();
     let mut whole = BytesMut::new();
@@ -42,14 +45,14 @@ pub(super) async fn read(
         let chunk = match tokio::time::timeout_at(until, response.chunk()).await {
             Ok(Ok(Some(chunk))) => chunk,
             Ok(Ok(None)) => return Ok(whole.freeze()),
-            Ok(Err(error)) => return Err(errors::of_error(&error, place)),
+            Ok(Err(error)) => return Err(Unread::Broken(errors::of_error(&error, place))),
             Err(_) => {
                 let cause = format!("{place} stopped in the middle of its answer, or sends it too slowly");
-                return Err(Failure::new(Code::NetTimeout, cause));
+                return Err(Unread::Broken(Failure::new(Code::NetTimeout, cause)));
             }
         };
         if whole.len() + chunk.len() > limit {
-            return Err(too_large((whole.len() + chunk.len()) as u64));
+            return Err(Unread::TooLarge((whole.len() + chunk.len()) as u64));
         }
         whole.extend_from_slice(&chunk);
     }

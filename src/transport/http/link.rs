@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
 use reqwest::Url;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -47,7 +48,15 @@ pub(super) struct Link {
     open: Mutex<HashMap<u64, Open>>,
     incoming: mpsc::Sender<Inbound>,
     lost: watch::Sender<Option<Failure>>,
+    /// The server does not know the session any more.
+    is_forgotten: AtomicBool,
+    /// Told when a request has ended.
+    ended: Notify,
 }
+
+/// How long the connection stays after the server has forgotten the session: so long may the refusals of what else was on
+/// its way take. Whatever was refused waits for that.
+const LAST_REFUSALS: Duration = Duration::from_millis(500);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -72,6 +81,8 @@ impl Link {
             open: Mutex::default(),
             incoming,
             lost: watch::Sender::new(None),
+            is_forgotten: AtomicBool::new(false),
+            ended: Notify::new(),
         };
         (Arc::new(link), receiver)
     }
@@ -104,7 +115,7 @@ impl Link {
     /// Whether a refusal means that the server does not know the session any more.
     ///
     /// 404 says so by the rules. Servers that keep sessions in a table often say 400 and "No valid session ID" instead.
-    pub(super) fn is_forgotten(&self, refusal: &Refusal, id: Option<u64>) -> bool {
+    pub(super) fn says_forgotten(&self, refusal: &Refusal, id: Option<u64>) -> bool {
         if matches!(self.way(), Way::Streamable(Session { id: None, .. })) {
             return false;
         }
@@ -120,6 +131,35 @@ impl Link {
         }
     }
 
+    /// The server does not know the session any more, so that the connection is over: when everything on its way has been
+    /// refused too, which tells that it was not run, or after a moment.
+    pub(super) fn forget(self: &Arc<Self>) {
+        if self.is_forgotten.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (link, stop) = (Arc::clone(self), self.stop.clone());
+        let waiting = async move {
+            let _ = tokio::time::timeout(LAST_REFUSALS, link.all_ended()).await;
+            link.lose(link.forgotten());
+        };
+        self.tasks.spawn(async move { stop.run_until_cancelled(waiting).await });
+    }
+
+    /// Whether the server does not know the session any more: nothing needs to be sent to it.
+    pub(super) fn is_forgotten(&self) -> bool {
+        self.is_forgotten.load(Ordering::Relaxed)
+    }
+
+    async fn all_ended(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if lock(&self.open).is_empty() {
+                return;
+            }
+            ended.await;
+        }
+    }
+
     // --- requests on their way ---
 
     /// Notes a request. What it gives ends when the request is cancelled, or the connection ends.
@@ -132,6 +172,7 @@ impl Link {
     /// A request has ended.
     pub(super) fn closed(&self, id: u64) {
         lock(&self.open).remove(&id);
+        self.ended.notify_one();
     }
 
     /// Whether this request is on its way, and is a modern one.
@@ -143,6 +184,7 @@ impl Link {
     pub(super) fn cancel(&self, id: u64) {
         if let Some(open) = lock(&self.open).remove(&id) {
             open.stop.cancel();
+            self.ended.notify_one();
         }
     }
 
@@ -173,8 +215,12 @@ impl Link {
         });
     }
 
-    /// The failure that the end of a session is, as far as calls see it.
-    pub(super) fn forgotten(&self) -> Failure {
+    /// The request belongs to a session that the server does not know any more.
+    pub(super) async fn fail_forgotten(&self, id: u64) {
+        self.fail(id, self.forgotten(), Fate::SendAgain).await;
+    }
+
+    fn forgotten(&self) -> Failure {
         Failure::new(Code::NetLost, format!("{} has forgotten the session", self.client.place))
     }
 
@@ -209,7 +255,7 @@ impl Link {
         Ok(self.events(response, Some(client.patience.quiet)))
     }
 
-    pub(super) fn events(&self, response: reqwest::Response, quiet: Option<std::time::Duration>) -> Events {
+    pub(super) fn events(&self, response: reqwest::Response, quiet: Option<Duration>) -> Events {
         let client = &self.client;
         Events::new(response, self.opening.max_message, quiet, &client.patience, &client.place)
     }

@@ -20,8 +20,8 @@ pub(super) async fn listen(link: Arc<Link>) {
                 hand_on(&link, events, &mut cursor).await;
             }
             // Before the stream was ever open, 404 may as well mean that there is none.
-            Err(refusal) if was_open && link.is_forgotten(&refusal, None) => {
-                link.lose(link.forgotten());
+            Err(refusal) if was_open && link.says_forgotten(&refusal, None) => {
+                link.forget();
                 return;
             }
             Err(refusal) if refusal.is_passing() => at_least = refusal.retry_after,

@@ -8,13 +8,14 @@ use http::{HeaderValue, Method, StatusCode};
 use reqwest::Response;
 use tokio_util::sync::CancellationToken;
 
+use super::body::{self, Unread};
 use super::client::{self, content_type};
 use super::errors::Refusal;
+use super::event_stream;
 use super::headers::{self, EVENT_STREAM, Session};
 use super::link::{Link, Way, session_id};
 use super::message::{self, Answer, Request};
 use super::streams::{Cursor, Events};
-use super::{body, event_stream};
 use crate::failure::{Code, Failure};
 use crate::transport::Fate;
 use crate::wire::{Event, Line};
@@ -56,6 +57,10 @@ pub(super) async fn request(link: Arc<Link>, request: Request, text: Bytes, stop
 }
 
 async fn exchange(link: &Arc<Link>, request: &Request, text: Bytes) -> Result<(), Lost> {
+    if link.is_forgotten() && !request.is_modern() {
+        link.fail_forgotten(request.id).await;
+        return Ok(());
+    }
     let session = match link.way() {
         Way::Streamable(session) => session,
         Way::EventStream(_) => return deliver(link, request, text).await,
@@ -99,7 +104,14 @@ async fn whole(link: &Link, request: &Request, opener: &Opener, response: Respon
     let kind = content_type(&response);
     let status = response.status();
     let limit = link.opening.max_message;
-    let text = body::read(response, limit, &link.client.patience, place).await.map_err(Lost::unknown)?;
+    let text = match body::read(response, limit, &link.client.patience, place).await {
+        Ok(text) => text,
+        Err(Unread::TooLarge(length)) => {
+            link.hand_on_ends([Bytes::new(), Bytes::new()], length, Some(request.id)).await;
+            return Ok(());
+        }
+        Err(Unread::Broken(failure)) => return Err(Lost::unknown(failure)),
+    };
     let wrong = |code, cause: String| Err(Lost::unknown(Failure::new(code, cause)));
     match message::look(&text, request.id) {
         Answer::Ours => answer(link, request, opener, text).await,
@@ -133,7 +145,7 @@ async fn whole(link: &Link, request: &Request, opener: &Opener, response: Respon
 
 /// An answer that is an event stream. If it breaks and the server has named its events, it is taken up again.
 async fn stream(
-    link: &Link,
+    link: &Arc<Link>,
     request: &Request,
     session: &Session,
     opener: &Opener,
@@ -168,14 +180,14 @@ async fn stream(
 }
 
 /// Opens a stream again at the place where it broke.
-async fn resume(link: &Link, session: &Session, cursor: &mut Cursor) -> Option<Events> {
+async fn resume(link: &Arc<Link>, session: &Session, cursor: &mut Cursor) -> Option<Events> {
     let mut at_least = None;
     for _ in 0..MAX_RESUMES {
         cursor.wait(&link.client.patience, at_least).await;
         match link.listen(session, cursor).await {
             Ok(events) => return Some(events),
-            Err(refusal) if link.is_forgotten(&refusal, None) => {
-                link.lose(link.forgotten());
+            Err(refusal) if link.says_forgotten(&refusal, None) => {
+                link.forget();
                 return None;
             }
             Err(refusal) if refusal.is_passing() => at_least = refusal.retry_after,
@@ -216,9 +228,9 @@ async fn take(link: &Link, request: &Request, opener: &Opener, event: Event) -> 
 
 /// A server that does not say that all is well may have answered all the same.
 async fn refused(link: &Arc<Link>, request: &Request, text: Bytes, refusal: Refusal) -> Result<(), Lost> {
-    if link.is_forgotten(&refusal, Some(request.id)) && !request.is_modern() {
-        link.fail(request.id, link.forgotten(), Fate::SendAgain).await;
-        link.lose(link.forgotten());
+    if link.says_forgotten(&refusal, Some(request.id)) && !request.is_modern() {
+        link.fail_forgotten(request.id).await;
+        link.forget();
         return Ok(());
     }
     let opener = Opener { session: None };
@@ -258,12 +270,12 @@ fn is_elsewhere(refusal: &Refusal) -> bool {
 }
 
 /// Sends a request whose answer comes on another stream.
-pub(super) async fn deliver(link: &Link, request: &Request, text: Bytes) -> Result<(), Lost> {
+pub(super) async fn deliver(link: &Arc<Link>, request: &Request, text: Bytes) -> Result<(), Lost> {
     match plain(link, text).await {
         Ok(()) => Ok(()),
-        Err(refusal) if link.is_forgotten(&refusal, Some(request.id)) => {
-            link.fail(request.id, link.forgotten(), Fate::SendAgain).await;
-            link.lose(link.forgotten());
+        Err(refusal) if link.says_forgotten(&refusal, Some(request.id)) => {
+            link.fail_forgotten(request.id).await;
+            link.forget();
             Ok(())
         }
         Err(refusal) => Err(refusal.into()),

@@ -60,9 +60,6 @@ fn refusals() -> Vec<Case> {
         call("get-sum", json!({ "a": "one", "b": 2 })).with("argument of wrong type"),
         ask("arguments left out", "tools/call", json!({ "name": "echo" })),
         call("get-structured-content", json!({ "location": "Atlantis" })).with("not in the enumeration"),
-        call("simulate-research-query", json!({ "topic": "x" }))
-            .with("needs a task, called without")
-            .raw_only(),
         call("no-such-tool", json!({})).refused_here(),
         prompt("args-prompt", json!({})).with("argument missing"),
         prompt("resource-prompt", json!({ "resourceType": "Text", "resourceId": "abc" }))
