@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
+#[allow(dead_code, reason = "this crate uses a part of it")]
 #[path = "face/client.rs"]
 #[allow(dead_code, reason = "the tests of the face alone use the rest")]
 mod client;
