@@ -296,7 +296,6 @@ fn news_reach_those_who_asked_for_them() {
 
 /// Checks 64, 65: news are followed at the server as long as anybody listens for them, and again after it was restarted.
 #[test]
-#[ignore = "the first who stops listening ends the subscription of all"]
 fn a_resource_is_followed_as_long_as_anybody_listens() {
     let script = "
 tools: { touch: { updated: \"res://x\", answer: ok }, die: { exit: 3 } }

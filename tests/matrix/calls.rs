@@ -178,6 +178,24 @@ fn needs_over_stdio() {
     );
 }
 
+/// Check 54: a modern client is told in the terms of the specification which of its abilities a modern server wants.
+#[test]
+#[ignore = "the error of the server is wrapped, as if it were of its hop alone"]
+fn a_missing_ability_is_named() {
+    each_with(
+        true,
+        "matrix",
+        |_| json!({}),
+        |cell| {
+            if cell.has_modern_client() && cell.has_modern_server() {
+                let answer = cell.tool("draw", json!({}));
+                assert_eq!(answer.code(), -32021, "{}", answer.raw);
+                assert_eq!(answer.error()["data"]["requiredCapabilities"], json!({ "sampling": {} }));
+            }
+        },
+    );
+}
+
 /// Check 49: progress under the client's own token, of its own type, rising, before the answer, and none without a token.
 fn progress(cell: &Cell<'_>) {
     for token in [json!("t"), json!(42), json!("42")] {
