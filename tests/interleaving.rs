@@ -333,3 +333,31 @@ resources: { \"res://x\": { name: X, text: x } }
     drop(peers);
     house.close();
 }
+
+/// Checks 62, 79: a server that asks again in the middle of a call that waits for its user. Whose the question is cannot be known
+/// then; it must not be another call's.
+#[test]
+#[ignore = "a call that rests is taken to ask nothing more: its next question goes to whoever is at the server"]
+fn a_second_question_of_a_resting_call_reaches_nobody_else() {
+    let script = r#"
+tools:
+  twice:
+    steps:
+      - ask: { method: elicitation/create, wait: false, params: { message: "first of {{nonce}}", requestedSchema: { type: object, properties: {} } } }
+      - sleep: 150ms
+      - ask: { method: elicitation/create, params: { message: "second of {{nonce}}", requestedSchema: { type: object, properties: {} } } }
+      - answer: "{{nonce}}"
+  busy: { delay: 400ms, answer: "{{nonce}}" }
+"#;
+    let house = House::stdio(Setup::new().script("a", script));
+    let peer = house.peer(MODERN);
+    peer.list_with("tools/list", "a__twice");
+    let call =
+        |tool: &str, nonce: &str| json!({ "name": format!("a__{tool}"), "arguments": { "nonce": nonce } });
+    let round = Round::expect(&peer.call("tools/call", call("twice", "A")));
+    assert_eq!(round.questions[0].params["message"], "[a] first of A");
+    let other = peer.call("tools/call", call("busy", "B"));
+    assert!(!other.raw.contains("of A"), "the question of another call: {}", other.raw);
+    drop(peer);
+    house.close();
+}
