@@ -296,7 +296,6 @@ fn news_reach_those_who_asked_for_them() {
 
 /// Checks 64, 65: news are followed at the server as long as anybody listens for them, and again after it was restarted.
 #[test]
-#[ignore = "the first who stops listening ends the subscription of all"]
 fn a_resource_is_followed_as_long_as_anybody_listens() {
     let script = "
 tools: { touch: { updated: \"res://x\", answer: ok }, die: { exit: 3 } }
@@ -332,5 +331,33 @@ resources: { \"res://x\": { name: X, text: x } }
     peers[2].cancel(&ids[2]);
     house.await_received("a", 1, is("resources/unsubscribe"));
     drop(peers);
+    house.close();
+}
+
+/// Checks 62, 79: a server that asks again in the middle of a call that waits for its user. Whose the question is cannot be known
+/// then; it must not be another call's.
+#[test]
+#[ignore = "a call that rests is taken to ask nothing more: its next question goes to whoever is at the server"]
+fn a_second_question_of_a_resting_call_reaches_nobody_else() {
+    let script = r#"
+tools:
+  twice:
+    steps:
+      - ask: { method: elicitation/create, wait: false, params: { message: "first of {{nonce}}", requestedSchema: { type: object, properties: {} } } }
+      - sleep: 150ms
+      - ask: { method: elicitation/create, params: { message: "second of {{nonce}}", requestedSchema: { type: object, properties: {} } } }
+      - answer: "{{nonce}}"
+  busy: { delay: 400ms, answer: "{{nonce}}" }
+"#;
+    let house = House::stdio(Setup::new().script("a", script));
+    let peer = house.peer(MODERN);
+    peer.list_with("tools/list", "a__twice");
+    let call =
+        |tool: &str, nonce: &str| json!({ "name": format!("a__{tool}"), "arguments": { "nonce": nonce } });
+    let round = Round::expect(&peer.call("tools/call", call("twice", "A")));
+    assert_eq!(round.questions[0].params["message"], "[a] first of A");
+    let other = peer.call("tools/call", call("busy", "B"));
+    assert!(!other.raw.contains("of A"), "the question of another call: {}", other.raw);
+    drop(peer);
     house.close();
 }

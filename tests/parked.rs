@@ -297,12 +297,11 @@ fn a_state_expires() {
 /// Check 56: a state given to one principal opens nothing for another one, or for nobody in particular.
 #[test]
 fn a_state_belongs_to_whom_it_was_given() {
-    let setup =
-        asking().config("http: { tokens: { alice: alice-0123456789abcdef, bob: bob-0123456789abcdef } }");
+    let setup = asking().config(&format!("http: {{ tokens: {{ alice: {ALICE}, bob: {BOB} }} }}"));
     let house = House::http(setup);
     let client = |token| house.stranger(MODERN, peer::everything(MODERN), token);
-    let alice = client(Some("alice-0123456789abcdef"));
-    let bob = client(Some("bob-0123456789abcdef"));
+    let alice = client(Some(ALICE));
+    let bob = client(Some(BOB));
     alice.list_with("tools/list", "a__form");
     let round = Round::expect(&alice.call("tools/call", form("n")));
     let retry = round.retry_all(&form("n"), &accept("Bob"));
@@ -348,29 +347,30 @@ fn forget_a_thousand(http: bool) {
     for at in 0..SERVERS {
         peer.list_with("tools/list", &format!("s{at}__form"));
     }
+    let let_go = |line: &Value| is_answer(line, "cancel") || is_cancel(line);
     let wave = |each: usize, wave: &str| {
+        let count = |at| house.received(&format!("s{at}")).iter().filter(|line| let_go(line)).count();
+        let before: Vec<usize> = (0..SERVERS).map(count).collect();
         let call = |turn: usize, at: usize| json!({ "name": format!("s{at}__form"), "arguments": { "nonce": format!("{wave}-{turn}-{at}") } });
         let all: Vec<Value> = (0..each).flat_map(|turn| (0..SERVERS).map(move |at| call(turn, at))).collect();
         let ids: Vec<String> = all.iter().map(|params| peer.ask("tools/call", params.clone())).collect();
-        let states: HashSet<String> = (ids.iter().zip(&all))
-            .map(|(id, params)| {
-                let round = Round::expect(&peer.answer(id));
-                let nonce = params["arguments"]["nonce"].as_str().unwrap();
-                assert!(round.questions[0].params["message"].as_str().unwrap().contains(nonce));
-                round.state.unwrap().to_string()
-            })
-            .collect();
-        assert_eq!(states.len(), ids.len());
+        let mut states = HashSet::new();
+        for (id, params) in ids.iter().zip(&all) {
+            let answer = peer.answer(id);
+            let nonce = params["arguments"]["nonce"].as_str().unwrap();
+            let Some(round) = Round::of(&answer) else {
+                // The time began when the server asked; on a busy machine it may be over already.
+                assert_eq!(answer.text(), format!("{nonce}: cancel "));
+                continue;
+            };
+            assert!(round.questions[0].params["message"].as_str().unwrap().contains(nonce));
+            assert!(states.insert(round.state.unwrap().to_string()));
+        }
+        assert!(states.len() > all.len() / 2, "{} of {} were parked", states.len(), all.len());
         for at in 0..SERVERS {
             let name = format!("s{at}");
-            let is_asked = |line: &Value| {
-                line["params"]["arguments"]["nonce"].as_str().is_some_and(|nonce| nonce.starts_with(wave))
-            };
-            let calls = house.await_received(&name, each, is_asked);
-            let cancelled = |line: &Value| {
-                is_cancel(line) && calls.iter().any(|call| call["id"] == line["params"]["requestId"])
-            };
-            house.await_received(&name, each, cancelled);
+            // It is told of each that it is cancelled, or that nobody answers, and of most of them both.
+            house.await_received(&name, before[at] + each, let_go);
         }
     };
     wave(25, "first");
@@ -439,8 +439,18 @@ tools:
 /// Check 50: calls that are cancelled before the client was asked leave no question open at the server, which could ask nothing
 /// more after some hundreds of them.
 #[test]
-#[ignore = "calls of modern clients leave their questions open at the server"]
 fn questions_of_cancelled_calls_do_not_pile_up() {
+    cancel_many("2025-11-25");
+}
+
+/// The same with a modern client.
+#[test]
+#[ignore = "calls of modern clients leave their questions open at the server"]
+fn questions_of_cancelled_modern_calls_do_not_pile_up() {
+    cancel_many(MODERN);
+}
+
+fn cancel_many(revision: &'static str) {
     let script = "
 tools:
   hasty:
@@ -452,24 +462,21 @@ tools:
     ask: { method: elicitation/create, save: reply, params: { message: m, requestedSchema: { type: object, properties: {} } } }
     answer: 'asked: {{reply.action}}'
 ";
-    for revision in [MODERN, "2025-11-25"] {
-        let house = House::stdio(Setup::new().script("a", script));
-        let peer = house.peer(revision);
-        peer.list_with("tools/list", "a__form");
-        for turn in 0..300 {
-            let id =
-                peer.ask("tools/call", json!({ "name": "a__hasty", "_meta": { "progressToken": turn } }));
-            peer.notification("notifications/progress");
-            peer.cancel(&id);
-        }
-        house.await_received("a", 300, is_cancel);
-        peer.heard();
-        let params = json!({ "name": "a__form" });
-        let answer = peer.converse("tools/call", params, |_| json!({ "action": "decline" }));
-        assert_eq!(answer.text(), "asked: decline", "{revision}");
-        drop(peer);
-        house.close();
+    let house = House::stdio(Setup::new().script("a", script));
+    let peer = house.peer(revision);
+    peer.list_with("tools/list", "a__form");
+    for turn in 0..300 {
+        let id = peer.ask("tools/call", json!({ "name": "a__hasty", "_meta": { "progressToken": turn } }));
+        peer.notification("notifications/progress");
+        peer.cancel(&id);
     }
+    house.await_received("a", 300, is_cancel);
+    peer.heard();
+    let params = json!({ "name": "a__form" });
+    let answer = peer.converse("tools/call", params, |_| json!({ "action": "decline" }));
+    assert_eq!(answer.text(), "asked: decline", "{revision}");
+    drop(peer);
+    house.close();
 }
 
 /// Check 53: when the server dies while the call waits for its user, the retry is told so, and the server is there again.
@@ -563,4 +570,162 @@ tools: { late: { answer: here }, other: { answer: there } }
         drop(peer);
         house.close();
     }
+}
+
+// === hostile ids over HTTP ===
+
+const ALICE: &str = "alice-0123456789abcdef";
+const BOB: &str = "bob-0123456789abcdef";
+
+/// Checks 76, 79: a session that is another's, forged, ended or not named is none, for every method; an answer given in another
+/// session answers nothing.
+#[test]
+fn a_session_belongs_to_whom_it_was_given() {
+    let config = format!("http: {{ tokens: {{ alice: {ALICE}, bob: {BOB} }} }}");
+    let house = House::http(asking().config(&config));
+    let client = |token| {
+        let peer = house.stranger("2025-11-25", json!({ "elicitation": {} }), Some(token));
+        peer.initialize();
+        peer.list_with("tools/list", "a__form");
+        peer
+    };
+    let (alice, bob) = (client(ALICE), client(BOB));
+    let id = alice.session().unwrap();
+    assert_ne!(alice.session(), bob.session());
+    let send = |method, token: &str, sessions: &[&str], event: Option<&str>, body: &str| {
+        let mut headers = vec![
+            ("Accept".to_owned(), "application/json, text/event-stream".to_owned()),
+            ("Authorization".to_owned(), format!("Bearer {token}")),
+        ];
+        headers.extend(sessions.iter().map(|id| ("Mcp-Session-Id".to_owned(), (*id).to_owned())));
+        headers.extend(event.map(|event| ("Last-Event-ID".to_owned(), event.to_owned())));
+        Request { method, headers, body: body.to_owned() }.reply(house.address()).status
+    };
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    assert_eq!(send("POST", ALICE, &[&id], None, ping), 200);
+    let swapped = if id.starts_with('0') { id.replacen('0', "1", 1) } else { format!("0{}", &id[1..]) };
+    let forged = [&swapped, &id[1..], &format!("{id}0"), &id.to_uppercase(), "0", "../x", &"f".repeat(9000)];
+    for (token, session) in forged.iter().map(|forged| (ALICE, *forged)).chain([(BOB, &*id)]) {
+        if session == id && token == ALICE {
+            continue;
+        }
+        for method in ["POST", "GET", "DELETE"] {
+            assert_eq!(send(method, token, &[session], None, ping), 404, "{method} {session:.60}");
+        }
+    }
+    assert_eq!(send("POST", ALICE, &[], None, ping), 400);
+    assert_eq!(send("POST", ALICE, &[&id, &id], None, ping), 400);
+    assert_eq!(send("POST", ALICE, &[""], None, ping), 404);
+    assert_eq!(send("POST", "nobody", &[&id], None, ping), 401);
+    for event in ["x", "0.0.0", "00000000.0.1", &format!("{id}.0.1"), "-1", &"9".repeat(5000)] {
+        assert_eq!(send("GET", ALICE, &[&id], Some(event), ""), 400, "{event:.60}");
+    }
+
+    // A question of Alice's call, answered by Bob in his own session under the same number.
+    let call = alice.ask("tools/call", form("n"));
+    let question = alice.hear("a question", |message| message.id.is_some()).id.unwrap();
+    bob.respond(&question, &accept("Bob"));
+    assert_eq!(bob.call("ping", Value::Null).result(), json!({}));
+    alice.respond(&question, &accept("Ada"));
+    assert_eq!(alice.answer(&call).text(), r#"n: accept {"name":"Ada"}"#);
+    assert!(!house.received("a").iter().any(|line| line["result"]["content"]["name"] == "Bob"));
+    // Nor does he cancel it.
+    let call = alice.ask("tools/call", form("m"));
+    let question = alice.hear("a question", |message| message.id.is_some()).id.unwrap();
+    bob.notify(
+        "notifications/cancelled",
+        json!({ "requestId": serde_json::from_str::<Value>(&call).unwrap() }),
+    );
+    alice.respond(&question, &accept("Ada"));
+    assert_eq!(alice.answer(&call).text(), r#"m: accept {"name":"Ada"}"#);
+
+    assert_eq!(send("DELETE", ALICE, &[&id], None, ""), 204);
+    for method in ["POST", "GET", "DELETE"] {
+        assert_eq!(send(method, ALICE, &[&id], None, ping), 404, "{method} after its end");
+    }
+    assert_eq!(bob.call("ping", Value::Null).result(), json!({}));
+    drop((alice, bob));
+    house.close();
+}
+
+/// Checks 63, 64, 79: a stream of news is known by its own request alone. Nobody else ends it, and no server writes on it what it
+/// does not follow.
+#[test]
+fn a_stream_of_news_belongs_to_its_request() {
+    let script = r#"
+tools:
+  touch: { updated: "res://x", answer: ok }
+  forge:
+    steps:
+      - notify: { method: notifications/resources/updated, params: { uri: "res://secret", _meta: { "io.modelcontextprotocol/subscriptionId": "1" } } }
+      - notify: { method: notifications/tools/list_changed, params: { _meta: { "io.modelcontextprotocol/subscriptionId": "1" } } }
+      - notify: { method: notifications/subscriptions/acknowledged, params: { notifications: {}, _meta: { "io.modelcontextprotocol/subscriptionId": "1" } } }
+      - answer: forged
+resources: { "res://x": { name: X, text: x }, "res://secret": { name: S, text: s } }
+"#;
+    let house = House::http(Setup::new().script("a", script));
+    let (ann, ben) = (house.peer(MODERN), house.peer(MODERN));
+    ann.list_with("tools/list", "a__touch");
+    let wanted = json!({ "notifications": { "resourceSubscriptions": ["res://x"] } });
+    // The same id, each on a connection of its own.
+    let id = "\"1\"";
+    let subscription =
+        |message: &Message| message.params()["_meta"]["io.modelcontextprotocol/subscriptionId"].clone();
+    for peer in [&ann, &ben] {
+        peer.request(id, "subscriptions/listen", wanted.clone());
+        assert_eq!(subscription(&peer.notification("notifications/subscriptions/acknowledged")), "1");
+    }
+    let mallory = house.peer(MODERN);
+    for hostile in [json!("1"), json!(1), json!(null), json!({}), json!("x")] {
+        let cancel =
+            json!({ "requestId": hostile, "_meta": { "io.modelcontextprotocol/subscriptionId": "1" } });
+        mallory.notify("notifications/cancelled", cancel);
+    }
+    assert_eq!(mallory.tool("a__forge", json!({})).text(), "forged");
+    assert_eq!(mallory.tool("a__touch", json!({})).text(), "ok");
+    for peer in [&ann, &ben] {
+        let news = peer.hear("news", |_| true);
+        assert_eq!(news.method.as_deref(), Some("notifications/resources/updated"), "{}", news.raw);
+        assert_eq!((news.params()["uri"].as_str(), subscription(&news)), (Some("res://x"), json!("1")));
+    }
+    ann.cancel(id);
+    assert_eq!(mallory.tool("a__touch", json!({})).text(), "ok");
+    assert_eq!(subscription(&ben.notification("notifications/resources/updated")), "1");
+    assert!(mallory.heard().is_empty());
+    drop((ann, ben, mallory));
+    house.close();
+}
+
+/// Check 76: what is refused at the door, with the status and the code that the specification has for it.
+#[test]
+fn what_is_refused_at_the_door() {
+    let house = House::http(asking());
+    let peer = house.stranger(MODERN, json!({}), None);
+    let params = peer.dressed(json!({ "name": "a__form" }));
+    let body =
+        |method: &str| json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+    let send = |verb, body: String, changes: &[(&str, &str)]| {
+        let mut headers = peer.headers(Some(("tools/call", &params)));
+        for (name, value) in changes {
+            headers.retain(|(known, _)| known != name);
+            headers.push(((*name).to_owned(), (*value).to_owned()));
+        }
+        headers.retain(|(_, value)| !value.is_empty());
+        let reply = Request { method: verb, headers, body }.reply(house.address());
+        (reply.status, reply.code())
+    };
+    let call = || body("tools/call");
+    assert_eq!(send("POST", call(), &[("Origin", "https://evil.example")]).0, 403);
+    assert_eq!(send("POST", call(), &[("Host", "evil.example")]).0, 403);
+    assert_eq!(send("GET", String::new(), &[]).0, 405);
+    assert_eq!(send("DELETE", String::new(), &[]).0, 405);
+    assert_eq!(send("POST", call(), &[("Mcp-Name", "a__url")]), (400, Some(-32020)));
+    assert_eq!(send("POST", call(), &[("Mcp-Method", "tools/list")]), (400, Some(-32020)));
+    assert_eq!(send("POST", call(), &[("Mcp-Name", "")]), (400, Some(-32020)));
+    assert_eq!(send("POST", call(), &[("MCP-Protocol-Version", "2025-11-25")]), (400, Some(-32020)));
+    assert_eq!(send("POST", body("no/such"), &[("Mcp-Method", "no/such")]), (404, Some(-32601)));
+    let unknown = call().replace(MODERN, "2099-01-01");
+    assert_eq!(send("POST", unknown, &[("MCP-Protocol-Version", "2099-01-01")]), (400, Some(-32022)));
+    drop(peer);
+    house.close();
 }

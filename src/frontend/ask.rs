@@ -8,21 +8,24 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::bridge::{self, question};
-use crate::call::{Ask, AskKey, AskKind, Caller, NotAsked};
+use crate::call::{Ask, AskKey, AskKind, Caller, NotAsked, Ticket};
+use crate::frontend::MAX_MESSAGE;
 use crate::frontend::answer::Answer;
 use crate::frontend::pending::Question;
 use crate::frontend::session::{Session, fits, write_edited};
-use crate::frontend::{MAX_MESSAGE, Outlet};
 use crate::protocol::{Revision, codes};
 use crate::wire::outbox::render;
 use crate::wire::{Body, Span, envelope, json};
 
 /// More open questions than this are refused.
 const MAX_QUESTIONS: usize = 1024;
+/// What a server is told whose call was given up before its question was answered.
+const CANCELLED: &[u8] = br#"{"code":-32603,"message":"the client has cancelled the call"}"#;
 
 impl Session {
     /// Puts a question to the client, on the way of the call in whose middle it is asked, if there is one.
-    pub(super) fn put(&self, ask: Ask<'_>, out: Option<Outlet>) -> Result<(), NotAsked> {
+    pub(super) fn put(&self, ask: Ask<'_>, whose: Option<Ticket>) -> Result<(), NotAsked> {
+        let out = whose.and_then(|ticket| self.outlet_of(ticket));
         let declared = self.introduction().capabilities;
         let own = self.revision().unwrap_or_else(Revision::newest_legacy);
         let raw = ask.params.map(|span| span.of(ask.line)).unwrap_or(b"{}");
@@ -63,6 +66,7 @@ impl Session {
                 kind: ask.kind,
                 revision: ask.revision,
                 token: edits.token(&ask),
+                whose,
                 out: out.clone(),
             };
             state.questions.insert(number, question);
@@ -109,13 +113,24 @@ impl Session {
             return held.retain(|(waiting, _)| *waiting != number);
         }
         drop(state);
-        question.out.push(|out| {
-            out.copy(br#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"#);
-            out.copy(number.to_string().as_bytes());
-            out.copy(br#","reason":"#);
-            out.copy(&json::quote(reason));
-            out.copy(b"}}");
-        });
+        withdraw(number, &question, reason);
+    }
+
+    /// The client has given up a request: what a server asked in the middle of it needs no answer any more, and the server is told
+    /// that there will be none (MCP "Cancellation").
+    pub(super) fn give_up_questions(&self, ticket: Ticket) {
+        let questions: Vec<(u64, Question)> =
+            self.state().questions.extract_if(|_, question| question.whose == Some(ticket)).collect();
+        for (number, question) in questions {
+            withdraw(number, &question, "the request that it belongs to was cancelled");
+            let (text, is_result) = match question.kind {
+                AskKind::Elicitation => (bridge::elicitation::CANCEL, true),
+                AskKind::Sampling | AskKind::Roots => (CANCELLED, false),
+            };
+            let whole = Span { start: 0, end: text.len() };
+            let body = if is_result { Body::Result(whole) } else { Body::Error(whole) };
+            question.asker.answer(&question.key, &Bytes::from_static(text), body);
+        }
     }
 
     /// The client has answered a question, or something that we never asked.
@@ -164,6 +179,17 @@ impl Session {
         edited.replace(token, own);
         asker.progress(&key, &edited.to_bytes());
     }
+}
+
+/// Tells the client that a question needs no answer any more.
+fn withdraw(number: u64, question: &Question, reason: &str) {
+    question.out.push(|out| {
+        out.copy(br#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"#);
+        out.copy(number.to_string().as_bytes());
+        out.copy(br#","reason":"#);
+        out.copy(&json::quote(reason));
+        out.copy(b"}}");
+    });
 }
 
 fn unacceptable(why: &str) -> Result<(), NotAsked> {

@@ -303,6 +303,7 @@ impl Session {
         else {
             return;
         };
+        self.give_up_questions(ticket);
         if let Some(backend) = request.server.and_then(|server| self.backend(&server)) {
             backend.cancel(self.caller_id(), ticket, reason.as_deref());
         }

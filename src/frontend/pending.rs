@@ -75,6 +75,8 @@ pub(super) struct Question {
     pub(super) revision: &'static Revision,
     /// The server's own progress token.
     pub(super) token: Option<Bytes>,
+    /// The request in whose middle it was asked, if it is known.
+    pub(super) whose: Option<Ticket>,
     /// Where it went.
     pub(super) out: Outlet,
 }

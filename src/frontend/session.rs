@@ -451,7 +451,19 @@ impl Caller for Session {
             .get(ticket)
             .map(|request| (request.token.clone(), request.back.out.clone()));
         let Some((Some(own), out)) = found else { return };
-        self.send_notice(&out, "notifications/progress", &notice, &[(token, &own)]);
+        let send = |notice: &Notice<'_>, token| {
+            self.send_notice(&out, "notifications/progress", notice, &[(token, &own)]);
+        };
+        // What the first revision lacks is in every notification; the others are not even looked at.
+        let older = self.revision().filter(|own| !own.progress_message);
+        let Some(text) =
+            older.and_then(|own| bridge::request::notification(notice.params.of(notice.line), true, own))
+        else {
+            return send(&notice, token);
+        };
+        if let Some(token) = json::get(&text, "progressToken") {
+            send(&Notice { line: &text, params: Span { start: 0, end: text.len() } }, token);
+        }
     }
 
     fn log(&self, ticket: Ticket, server: &ServerName, notice: Notice<'_>) {
@@ -459,7 +471,7 @@ impl Caller for Session {
     }
 
     fn ask(&self, ticket: Ticket, ask: Ask<'_>) -> Result<(), NotAsked> {
-        self.put(ask, self.outlet_of(ticket))
+        self.put(ask, Some(ticket))
     }
 
     fn withdraw(&self, key: &AskKey, reason: &str) {
@@ -468,7 +480,7 @@ impl Caller for Session {
 }
 
 impl Session {
-    fn outlet_of(&self, ticket: Ticket) -> Option<Outlet> {
+    pub(super) fn outlet_of(&self, ticket: Ticket) -> Option<Outlet> {
         self.state().requests.get(ticket).map(|request| request.back.out.clone())
     }
 

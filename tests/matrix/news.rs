@@ -30,6 +30,13 @@ fn updates(cell: &Cell<'_>) {
             assert_eq!(answer.result(), json!({}));
         })
     };
+    if cell.has_modern_server() {
+        // Whoever follows a resource there is told that he does before the server has been.
+        let is = |line: &Value| {
+            line["method"] == "subscriptions/listen" && line.to_string().contains("resourceSubscriptions")
+        };
+        cell.house.await_received(&cell.named, 1, is);
+    }
     cell.tool("touch", json!({}));
     let news = cell.peer.notification("notifications/resources/updated");
     assert_eq!(news.params()["uri"], uri, "check 66");
