@@ -19,6 +19,7 @@ mod messages;
 mod reader;
 mod round;
 mod state;
+mod task;
 mod verdict;
 mod way;
 mod words;
@@ -42,6 +43,7 @@ use crate::wire::{Body, Span};
 
 use link::{Link, Past, Submitted};
 use round::Rounds;
+use task::Errands;
 
 pub use lifecycle::{Lifecycle, Shutdown};
 pub use state::State;
@@ -80,6 +82,8 @@ pub struct Backend {
     wanted: Mutex<Wanted>,
     /// Calls whose clients are being asked.
     rounds: Rounds,
+    /// Calls that have become tasks of the server.
+    errands: Errands,
     /// Calls that are sent again when the tools have been listed anew.
     after_listing: Mutex<Vec<(Call, Past)>>,
     state: Mutex<State>,
@@ -172,6 +176,7 @@ impl Backend {
             waits: Notify::new(),
             wanted: Mutex::default(),
             rounds: Rounds::default(),
+            errands: Errands::default(),
             after_listing: Mutex::default(),
             state: Mutex::new(State::Idle),
             tallies: Mutex::default(),
@@ -208,7 +213,7 @@ impl Backend {
 
     /// How many calls are at the server, wait for it or for their clients.
     pub fn open_calls(&self) -> usize {
-        self.link.open_calls() + self.rounds.count()
+        self.link.open_calls() + self.rounds.count() + self.errands.count()
     }
 
     /// Hands a call to the server, starting it if need be. The answer, or the failure, reaches the call's client.
@@ -290,7 +295,7 @@ impl Backend {
     pub fn cancel(&self, caller: CallerId, ticket: Ticket, reason: Option<&str>) {
         let is_it = |call: &Call| call.ticket == ticket && call.caller.id() == caller;
         lock(&self.after_listing).retain(|(call, _)| !is_it(call));
-        if !self.rounds.cancel(caller, ticket) {
+        if !self.rounds.cancel(caller, ticket) && !self.errands.cancel(caller, ticket) {
             self.link.cancel(caller, ticket, reason);
         }
     }
@@ -386,6 +391,11 @@ impl Backend {
         count(&mut lock(&self.tallies));
     }
 
+    fn unavailable(&self, method: &str) -> Failure {
+        let cause = format!("it ended before it answered `{method}`");
+        Failure::new(Code::CallUnavailable, cause).of(self.name())
+    }
+
     /// Sends a request of our own and waits for its answer.
     async fn ask_server(
         &self,
@@ -393,19 +403,24 @@ impl Backend {
         params: Option<&[u8]>,
         patience: Duration,
     ) -> Result<(Bytes, Body), Failure> {
-        let unavailable = || {
-            Failure::new(Code::CallUnavailable, format!("it ended before it answered `{method}`"))
-                .of(self.name())
-        };
-        let revision = self.link.revision().ok_or_else(unavailable)?;
+        let revision = self.link.revision().ok_or_else(|| self.unavailable(method))?;
         let modern = revision
             .is_modern()
             .then(|| handshake::modern_params(&self.audience.introduction(), revision, params));
-        let params = modern.as_deref().or(params);
-        let (id, answer) = self.link.request(method, params).ok_or_else(unavailable)?;
+        self.ask_server_as_is(method, modern.as_deref().or(params), patience).await
+    }
+
+    /// The same with parameters that are complete.
+    async fn ask_server_as_is(
+        &self,
+        method: &str,
+        params: Option<&[u8]>,
+        patience: Duration,
+    ) -> Result<(Bytes, Body), Failure> {
+        let (id, answer) = self.link.request(method, params).ok_or_else(|| self.unavailable(method))?;
         match tokio::time::timeout(patience, answer).await {
             Ok(Ok(reply)) => reply,
-            Ok(Err(_)) => Err(unavailable()),
+            Ok(Err(_)) => Err(self.unavailable(method)),
             Err(_) => {
                 self.link.forget(id);
                 let cause = format!("it did not answer `{method}` within {}", show_duration(patience));

@@ -146,9 +146,7 @@ fn questions_and_their_answers_never_cross() {
             // Sent in one breath, in the order of a shuffled deck.
             let mut deck: Vec<(&Peer, String)> = Vec::new();
             deck.extend((0..54).map(|at| (modern[at % modern.len()], format!("m{at}"))));
-            // Older clients are not asked by modern servers yet.
-            let older = if server == "new" { 0 } else { 12 };
-            deck.extend((0..older).map(|at| (legacy[at % legacy.len()], format!("l{at}"))));
+            deck.extend((0..12).map(|at| (legacy[at % legacy.len()], format!("l{at}"))));
             fastrand::shuffle(&mut deck);
             let sent: Vec<(&Peer, String, String)> = deck
                 .into_iter()

@@ -120,6 +120,7 @@ impl Lifecycle {
         let failure = Failure::new(Code::CallShutdown, "Switchboard is ending").of(self.backend.name());
         self.backend.fail_all(self.backend.link.take_waiting(), &failure);
         self.backend.rounds.fail_all(&failure);
+        self.backend.errands.fail_all(&failure);
         self.set_state(State::Ended);
     }
 

@@ -7,7 +7,7 @@ mod levels;
 mod questions;
 mod run;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -136,6 +136,8 @@ pub(super) struct Flown {
     /// The whole call, where it may have to be sent again.
     pub(super) whole: Option<Call>,
     pub(super) past: Past,
+    /// We have made a task of it, if the server did not refuse.
+    pub(super) is_task: bool,
     /// The highest progress that was reported on it, once it has landed.
     pub(super) progress: Option<f64>,
 }
@@ -516,6 +518,20 @@ impl Link {
     /// The revision that is spoken with the running server.
     pub(super) fn revision(&self) -> Option<&'static Revision> {
         self.lock().run.as_ref().map(|run| run.words.to)
+    }
+
+    /// The tools that can be called as tasks alone.
+    pub(super) fn learn_tasks(&self, tools: HashSet<String>) {
+        if let Some(run) = &mut self.lock().run {
+            run.words.learn_tasks(tools);
+        }
+    }
+
+    /// Another one of them.
+    pub(super) fn learn_task(&self, tool: &str) {
+        if let Some(run) = &mut self.lock().run {
+            run.words.learn_task(tool);
+        }
     }
 
     /// The run is over: nothing of it counts any more.

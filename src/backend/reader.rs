@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::backend::Backend;
 use crate::backend::link::{Addressee, Flown, Listener};
+use crate::bridge::tasks;
 use crate::call::{Notice, Reply};
 use crate::failure::{Code, Failure};
 use crate::protocol::{ListKind, Revision};
@@ -241,6 +242,9 @@ impl Reader {
     fn reply(&self, line: &Bytes, body: Body, call: Box<Flown>, revision: &'static Revision) {
         match body {
             Body::Result(span) if line.get(span.start) == Some(&b'{') => match revision.is_modern() {
+                false if call.is_task && tasks::is_created(span.of(line)) => {
+                    self.begin_errand(line, span, call, revision);
+                }
                 false => call.caller.reply(call.ticket, Reply { line, body, revision }),
                 true => self.modern_result(line, span, call, revision),
             },

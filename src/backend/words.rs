@@ -3,14 +3,16 @@
 //! Between a client and a server of one legacy revision nothing is translated, and the call is not even looked at beyond
 //! its `_meta`: that is the way that has to be quick.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use memchr::memmem;
 
 use crate::backend::compose::{self, Digits};
-use crate::bridge::{capabilities, meta, request};
+use crate::bridge::{capabilities, meta, request, tasks};
 use crate::call::{Call, CallerId, TokenPlace};
 use crate::protocol::meta::PREFIX;
-use crate::protocol::{Method, Revision};
+use crate::protocol::{Method, Revision, Tasks};
 use crate::wire::Span;
 use crate::wire::outbox::render;
 
@@ -20,11 +22,14 @@ pub(super) struct Words {
     pub(super) to: &'static Revision,
     /// Who called last, and in which revision: nearly always the same again.
     last: Option<(CallerId, &'static Revision)>,
+    /// The tools that can be called as tasks alone, by their own names: as the server lists them (2025-11-25), or as it has
+    /// said when they were called (SEP-2663). Nearly always empty.
+    only_as_task: HashSet<String>,
 }
 
 impl Words {
     pub(super) fn new(to: &'static Revision) -> Self {
-        Self { to, last: None }
+        Self { to, last: None, only_as_task: HashSet::new() }
     }
 
     /// The revision of the caller.
@@ -46,8 +51,13 @@ impl Words {
     #[inline]
     pub(super) fn params(&mut self, call: &Call, id: u64) -> Option<Bytes> {
         let from = self.from(call);
+        if !self.only_as_task.is_empty()
+            && let Some(params) = self.as_task(call, from, id)
+        {
+            return Some(params);
+        }
         if self.to.is_modern() {
-            return Some(self.modern(call, from, id));
+            return Some(self.modern(call, from, id, false));
         }
         let given = call.params?;
         let speaks_of_its_hop =
@@ -71,10 +81,52 @@ impl Words {
         Some(request::params(call.method, &text, from, self.to).unwrap_or_else(|| text.into()))
     }
 
+    /// Notes which tools can be called as tasks alone.
+    pub(super) fn learn_tasks(&mut self, tools: HashSet<String>) {
+        self.only_as_task = tools;
+    }
+
+    /// Notes that this tool can be called as a task alone.
+    pub(super) fn learn_task(&mut self, tool: &str) {
+        self.only_as_task.insert(tool.to_owned());
+    }
+
+    /// Whether we make a task of this call, and look after it: the client does not know how.
+    pub(super) fn makes_task(&mut self, call: &Call) -> bool {
+        if self.only_as_task.is_empty() || call.method != Method::ToolsCall {
+            return false;
+        }
+        let from = self.from(call);
+        self.only_as_task.contains(call.label.as_str()) && !self.is_task_of_client(call, from)
+    }
+
+    fn is_task_of_client(&self, call: &Call, from: &'static Revision) -> bool {
+        match self.to.tasks {
+            Tasks::Extension => capabilities::takes_tasks(&call.caller.introduction().capabilities),
+            Tasks::Core => {
+                from.tasks == Tasks::Core
+                    && call.params.is_some_and(|params| tasks::asks_for_task(params.of(&call.line)))
+            }
+            Tasks::None => false,
+        }
+    }
+
+    fn as_task(&mut self, call: &Call, from: &'static Revision, id: u64) -> Option<Bytes> {
+        if !self.makes_task(call) {
+            return None;
+        }
+        Some(match self.to.tasks {
+            Tasks::Extension => self.modern(call, from, id, true),
+            Tasks::Core | Tasks::None => {
+                tasks::ask_for_task(&self.legacy(call, call.params?, from, id), None)
+            }
+        })
+    }
+
     /// Every request to a modern server says who we are and what the caller of this very call can do.
-    fn modern(&self, call: &Call, from: &'static Revision, id: u64) -> Bytes {
+    fn modern(&self, call: &Call, from: &'static Revision, id: u64, as_task: bool) -> Bytes {
         let introduction = call.caller.introduction();
-        let tasks = capabilities::takes_tasks(&introduction.capabilities);
+        let tasks = as_task || capabilities::takes_tasks(&introduction.capabilities);
         let told = capabilities::for_server(&introduction.capabilities, from, self.to, tasks);
         let digits = Digits::of(id);
         let own = meta::Own {

@@ -15,7 +15,6 @@ use crate::call::{Ask, AskKey, Caller, CallerId, Introduction, NotAsked, Notice,
 use crate::catalog::Catalog;
 use crate::failure::{Code, Failure};
 use crate::frontend::answer::Answer;
-use crate::frontend::modern::listen::unfollow;
 use crate::frontend::modern::scope::Scope;
 use crate::frontend::pending::{Question, Request, Requests};
 use crate::frontend::private::Private;
@@ -178,7 +177,7 @@ impl Session {
         }
         for (server, uri) in followed {
             if let Some(backend) = self.backend(&server) {
-                unfollow(&backend, &uri);
+                backend.unsubscribed(&uri);
             }
         }
         self.private.end();

@@ -125,6 +125,10 @@ fn errors(cell: &Cell<'_>) {
     // The server wants more than its client can do: a legacy server says so with a code that it does not have, a modern one by right.
     let demanding = cell.tool("demanding", json!({}));
     let code = demanding.error.as_ref().map(|_| demanding.code());
+    if cell.client == cell.server && !cell.has_modern_client() {
+        // Between a client and a server of one legacy revision nothing is translated.
+        return assert_eq!(code, Some(-32021), "{}", demanding.raw);
+    }
     assert!(code != Some(-32020) && code != Some(-32022) && code != Some(-32042), "{}", demanding.raw);
     if code == Some(-32021) {
         assert!(cell.has_modern_client(), "{}", demanding.raw);
@@ -271,10 +275,11 @@ fn cancel(cell: &Cell<'_>) {
     let id = cell.peer.ask("tools/call", params);
     cell.peer.notification("notifications/progress");
     cell.peer.cancel(&id);
-    let is = |line: &Value| line["method"] == "notifications/cancelled";
-    let cancelled = cell.house.await_received(&cell.named, 1, is);
-    let calls = cell.received(|line| line["params"]["name"] == "wait");
-    assert_eq!(cancelled.last().unwrap()["params"]["requestId"], calls.last().unwrap()["id"]);
+    let call = cell.received(|line| line["params"]["name"] == "wait").pop().unwrap();
+    let is = |line: &Value| {
+        line["method"] == "notifications/cancelled" && line["params"]["requestId"] == call["id"]
+    };
+    cell.house.await_received(&cell.named, 1, is);
     assert_eq!(cell.tool("echo", json!({ "input": "on" })).text(), "on");
     assert!(cell.peer.answer_within(Duration::from_millis(20), &id).is_none());
     // Unknown and finished ones are ignored.

@@ -30,7 +30,7 @@ fn lists(cell: &Cell<'_>) {
         let own: Vec<Value> =
             result[key].as_array().unwrap().iter().filter(|item| belongs(cell, item)).cloned().collect();
         let expected = match key {
-            "tools" => 18,
+            "tools" => 17,
             "prompts" => 4,
             "resources" => 5,
             _ => 1,

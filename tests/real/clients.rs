@@ -24,14 +24,14 @@ use crate::world::World;
 const LONGEST_CONNECT: Duration = Duration::from_secs(3);
 
 /// A scenario program and how it is started.
-enum Sdk {
+pub(crate) enum Sdk {
     Node { set: &'static str, script: &'static str },
     Python { set: &'static str, script: &'static str },
 }
 
 impl Sdk {
     /// Runs the scenario and gives the document it prints.
-    fn run(&self, world: &World, scenario: &Value) -> Value {
+    pub(crate) fn run(&self, world: &World, scenario: &Value) -> Value {
         let file = world.path("scenario.json");
         fs::write(&file, scenario.to_string()).unwrap();
         let mut command = match self {
@@ -68,7 +68,13 @@ fn node_folder(world: &World, set: &str) -> std::path::PathBuf {
     folder
 }
 
-fn scenario(world: &World, server: &Value, mode: &str, prefixes: &[String], steps: Vec<Value>) -> Value {
+pub(crate) fn scenario(
+    world: &World,
+    server: &Value,
+    mode: &str,
+    prefixes: &[String],
+    steps: Vec<Value>,
+) -> Value {
     json!({
         "server": server,
         "mode": mode,
@@ -88,7 +94,7 @@ fn scenario(world: &World, server: &Value, mode: &str, prefixes: &[String], step
 }
 
 /// The cases that a typed client can say, with those that need one more flag at the end.
-fn cases_of(server: &Server, world: &World) -> Vec<(Case, bool)> {
+pub(crate) fn cases_of(server: &Server, world: &World) -> Vec<(Case, bool)> {
     let mut cases: Vec<(Case, bool)> = cases::of(server.name, world)
         .into_iter()
         .filter(|case| !case.raw_only)
@@ -103,7 +109,7 @@ fn cases_of(server: &Server, world: &World) -> Vec<(Case, bool)> {
     cases
 }
 
-fn steps(cases: &[(Case, bool)], say: impl Fn(&Case) -> Value) -> Vec<Value> {
+pub(crate) fn steps(cases: &[(Case, bool)], say: impl Fn(&Case) -> Value) -> Vec<Value> {
     let lists = LISTS.iter().map(|(method, _)| json!({ "method": method }));
     let ping = json!({ "method": "ping" });
     let asked = cases
@@ -152,7 +158,7 @@ fn equal_to_direct(sdk: &Sdk) {
 }
 
 /// Every difference between the outcomes of one server's steps.
-fn compare(server: &Server, world: &World, direct: &[Value], through: &[&Value]) -> Vec<String> {
+pub(crate) fn compare(server: &Server, world: &World, direct: &[Value], through: &[&Value]) -> Vec<String> {
     let mapping = Mapping::new(server.name);
     let mut found = Vec::new();
     let mut note = |name: &str, direct: &Value, through: &Value| {
@@ -247,16 +253,27 @@ fn inspector_lists_and_calls() {
 }
 
 fn inspect(world: &World, server: &Command, arguments: &[&str]) -> Value {
-    let script = real::npm_file("inspector", "@modelcontextprotocol/inspector");
-    let package: Value =
-        serde_json::from_str(&fs::read_to_string(script.join("package.json")).unwrap()).unwrap();
-    let mut command = Command::new(real::node());
-    command.arg(script.join(package["bin"]["mcp-inspector"].as_str().unwrap())).arg("--cli");
+    let mut command = inspector();
     for (name, value) in server.get_envs() {
         let pair = format!("{}={}", name.to_str().unwrap(), value.unwrap_or_default().to_str().unwrap());
         command.arg("-e").arg(pair);
     }
     command.args(arguments).arg("--").arg(server.get_program()).args(server.get_args());
+    inspected(world, command)
+}
+
+/// The Inspector's command line, without a server and what to do there.
+pub(crate) fn inspector() -> Command {
+    let script = real::npm_file("inspector", "@modelcontextprotocol/inspector");
+    let package: Value =
+        serde_json::from_str(&fs::read_to_string(script.join("package.json")).unwrap()).unwrap();
+    let mut command = Command::new(real::node());
+    command.arg(script.join(package["bin"]["mcp-inspector"].as_str().unwrap())).arg("--cli");
+    command
+}
+
+/// What it prints.
+pub(crate) fn inspected(world: &World, mut command: Command) -> Value {
     command.env_clear().envs(servers::base_variables(world)).stdin(Stdio::null());
     let output = command.output().unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);

@@ -22,6 +22,7 @@ mod cases;
 mod clients;
 mod direct;
 mod oauth;
+mod over_http;
 mod remote;
 mod scenes;
 mod servers;

@@ -119,6 +119,15 @@ pub(crate) fn named(world: &World, name: &str) -> Server {
     all(world).into_iter().find(|server| server.name == name).unwrap()
 }
 
+/// The mock server with this script. It is not among all the others.
+pub(crate) fn mock(world: &World, name: &'static str, script: &str) -> Server {
+    let path = world.path("home").join(format!("{name}.yaml"));
+    std::fs::write(&path, script).unwrap();
+    let arguments = vec!["mock".to_owned(), path.to_str().unwrap().to_owned()];
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_switchboard"));
+    self::program(name, program, arguments, "none://")
+}
+
 fn everything() -> Server {
     let variables = vec![("DEMO_SETTING".to_owned(), "42 ä \"quoted\" $HOME".to_owned())];
     Server { variables, ..node("everything", "servers", "server-everything", &[], "demo://") }

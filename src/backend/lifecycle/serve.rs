@@ -1,10 +1,12 @@
 //! While a server is well: what can happen stands in one enum, [`Event`]; what follows, in [`Lifecycle::serve`].
 
+use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
 use super::listen::{Listening, News};
@@ -14,9 +16,10 @@ use crate::backend::handshake::{self, Greeting};
 use crate::backend::link::Lost;
 use crate::backend::listing::{self, Listed};
 use crate::backend::{Extent, State, compose, lock, show_duration};
+use crate::bridge::tasks;
 use crate::config::Start;
 use crate::failure::{Code, Failure};
-use crate::protocol::ListKind;
+use crate::protocol::{ListKind, Tasks};
 use crate::supervisor::Exit;
 use crate::transport::Over;
 use crate::wire::{Outbox, json};
@@ -141,7 +144,9 @@ impl Lifecycle {
                     lacking.extend(failed);
                     self.offering = Some(offering.clone());
                     if asked_for_tools {
-                        self.header_params.learn(&offering.tools);
+                        if greeting.tasks && greeting.revision.tasks == Tasks::Core {
+                            backend.link.learn_tasks(only_as_tasks(&offering.tools));
+                        }
                         for (call, past) in std::mem::take(&mut *lock(&backend.after_listing)) {
                             backend.submit(call, past);
                         }
@@ -290,6 +295,15 @@ impl Lifecycle {
         };
         RunEnd::Fell(self.with_last_words(failure.of(backend.name())))
     }
+}
+
+/// The tools that can be called as tasks alone (MCP 2025-11-25, "Tasks").
+fn only_as_tasks(tools: &[Bytes]) -> HashSet<String> {
+    let name = |tool: &Bytes| {
+        let name = json::get(tool, "name").and_then(|span| json::string(span.of(tool)))?;
+        (tasks::Support::of(tool) == tasks::Support::Required).then(|| name.into_owned())
+    };
+    tools.iter().filter_map(name).collect()
 }
 
 fn uri_params(uri: &str) -> Vec<u8> {

@@ -58,6 +58,7 @@ impl Run {
         self.next_id += 1;
         self.lower_level(id, &call);
         let position = self.outbox.pushed();
+        let is_task = self.words.makes_task(&call);
         let words = self.words.params(&call, id);
         if self.outbox.try_push(|line| compose::request(line, id, &call, words.as_ref())).is_err() {
             let failure = Failure::new(
@@ -74,8 +75,9 @@ impl Run {
             caller: Arc::clone(&call.caller),
             label: call.label.clone(),
             method: call.method,
-            whole: self.keeps_calls.then_some(call),
+            whole: (self.keeps_calls || is_task).then_some(call),
             past,
+            is_task,
             progress: None,
         });
         let owner = Owner::Client { call, relay_progress };

@@ -6,13 +6,15 @@ use super::Reader;
 use crate::backend::link::Flown;
 use crate::backend::lock;
 use crate::backend::round::Round;
+use crate::backend::task::Errand;
+use crate::bridge::capabilities::takes_tasks;
 use crate::bridge::error::{self, HopLocal};
 use crate::bridge::meta;
 use crate::bridge::result::{NotFinal, check_final, may_need_input};
 use crate::call::{Notice, Reply};
 use crate::failure::{Code, Failure};
 use crate::protocol::meta::SUBSCRIPTION_ID;
-use crate::protocol::{ListKind, Revision};
+use crate::protocol::{ListKind, Method, Revision};
 use crate::wire::{Body, Span, Splice, envelope, json};
 
 impl Reader {
@@ -27,6 +29,9 @@ impl Reader {
     ) {
         let kind = match check_final(span.of(line)) {
             Ok(()) => None,
+            Err(NotFinal::Task) if !takes_tasks(&call.caller.introduction().capabilities) => {
+                return self.begin_errand(line, span, call, revision);
+            }
             Err(_) if call.caller.introduction().revision.is_modern() => None,
             Err(kind) => Some(kind),
         };
@@ -43,7 +48,7 @@ impl Reader {
             Some(NotFinal::InputRequired) => {
                 "it asks for input where the specification does not allow it".to_owned()
             }
-            Some(NotFinal::Task) => "it answered with a task that nobody asked for".to_owned(),
+            Some(NotFinal::Task) => "it answered with a task that this client cannot follow".to_owned(),
             Some(NotFinal::Unknown(kind)) => format!("its result has the unknown `resultType` {kind}"),
         };
         self.fail(&call, Code::CallMalformed, failure);
@@ -67,6 +72,7 @@ impl Reader {
                 left
             }
             Some(HopLocal::HeaderMismatch) => self.list_first(call),
+            Some(HopLocal::MissingClientCapability) if needs_tasks(span.of(line)) => self.make_task(call),
             _ => Some(call),
         };
         if let Some(call) = call {
@@ -79,6 +85,38 @@ impl Reader {
         let Some(whole) = call.whole.take().filter(|_| !call.past.again) else { return Some(call) };
         lock(&self.backend.after_listing).push((whole, call.past.sent_again()));
         self.backend.refresh(ListKind::Tools);
+        None
+    }
+
+    /// The server goes on with the call, and the client does not know how to follow that.
+    pub(super) fn begin_errand(
+        &self,
+        line: &Bytes,
+        span: Span,
+        mut call: Box<Flown>,
+        revision: &'static Revision,
+    ) {
+        match call.whole.take().filter(|_| call.method == Method::ToolsCall) {
+            Some(whole) => {
+                Errand::begin(&self.backend, whole, span.of(line), revision, self.generation);
+            }
+            None => {
+                let cause = "it answered with a task where the specification does not allow it";
+                self.fail(&call, Code::CallMalformed, cause.to_owned());
+            }
+        }
+    }
+
+    /// The server serves this call as a task alone: it is sent again as one, and so is every later call of this tool.
+    fn make_task(&self, mut call: Box<Flown>) -> Option<Box<Flown>> {
+        if call.method != Method::ToolsCall {
+            return Some(call);
+        }
+        let Some(whole) = call.whole.take().filter(|_| !call.is_task && !call.past.again) else {
+            return Some(call);
+        };
+        self.backend.link.learn_task(call.label.as_str());
+        self.backend.submit(whole, call.past.sent_again());
         None
     }
 
@@ -100,7 +138,9 @@ impl Reader {
                     envelope::own_id(request.of(params.of(line)))
                 });
                 let cause = Failure::new(Code::CallUnavailable, "it ended the subscription");
-                id.map(|id| self.backend.link.end_own(self.generation, id, cause));
+                if let Some(id) = id {
+                    self.backend.link.end_own(self.generation, id, cause);
+                }
             }
             _ => match params.and_then(|params| meta::strip_in(params.of(line))) {
                 Some(stripped) => {
@@ -111,6 +151,11 @@ impl Reader {
             },
         }
     }
+}
+
+/// Whether an error demands the extension "tasks" of the client.
+fn needs_tasks(error: &[u8]) -> bool {
+    error::required_capabilities(error).is_some_and(takes_tasks)
 }
 
 /// Progress on a call that was sent again, counted on from where it was.

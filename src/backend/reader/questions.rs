@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::Reader;
 use crate::backend::link::Whose;
-use crate::call::{Ask, AskKind, Asker, NotAsked};
+use crate::bridge::tasks;
+use crate::call::{Ask, AskKind, Asker, Call, NotAsked};
 use crate::protocol::codes;
 use crate::wire::{Id, Span, json};
 
@@ -35,9 +36,17 @@ impl Reader {
             self.backend.link.withdrawn(self.generation, &id);
             return self.refuse(&id, codes::INVALID_REQUEST, "questions come after the handshake");
         };
+        let errand = params
+            .and_then(|params| tasks::related(params.of(line)))
+            .and_then(|task| self.backend.errands.of_task(&task));
         let asker = Arc::clone(&self.backend) as Arc<dyn Asker>;
         let ask = Ask { key, asker, revision: greeting.revision, kind, line, params };
         let asked = match whose {
+            // A task's request has been answered already, so nothing else tells whose it is.
+            _ if errand.is_some() => errand.map_or(Ok(()), |errand| {
+                let Call { ticket, caller, .. } = errand.call();
+                caller.ask(*ticket, ask)
+            }),
             Whose::Ones(_, ticket, caller) => caller.ask(ticket, ask),
             Whose::Nobodys => self.backend.audience.ask(ask),
             Whose::Unclear => Err(NotAsked::Unacceptable(

@@ -56,10 +56,6 @@ impl Session {
             && let Some(uri) = &way.uri
         {
             self.follow(way.backend.name(), uri, false);
-            if way.backend.is_followed(uri) {
-                // The server knows one follower, who stands for all.
-                return self.at_once(id, incoming, method, &Answer::result("{}"));
-            }
         }
         let request = Request {
             id,

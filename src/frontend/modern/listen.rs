@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::backend::{Backend, State};
+use crate::backend::Backend;
 use crate::call::{
     Ask, AskKey, Call, Caller, CallerId, Introduction, NotAsked, Notice, Reply, Ticket, TokenPlace,
 };
@@ -232,7 +232,9 @@ impl Listener {
 
     fn unfollow(&self) {
         for (backend, uri) in self.followed.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            unfollow(&backend, &uri);
+            backend.unsubscribed(&uri);
+            let (subscriber, _) = Subscriber::new();
+            subscriber.call(&backend, Method::Unsubscribe, &uri);
         }
     }
 }
@@ -273,15 +275,6 @@ async fn follow(registry: &Registry, uris: &mut Vec<String>) -> Vec<(Arc<Backend
         }
     }
     followed
-}
-
-/// Somebody who followed a resource has left. A server that runs is told if nobody else follows it.
-pub(in crate::frontend) fn unfollow(backend: &Backend, uri: &str) {
-    backend.unsubscribed(uri);
-    if !backend.is_followed(uri) && matches!(backend.state(), State::Ready { .. }) {
-        let (subscriber, _) = Subscriber::new();
-        subscriber.call(backend, Method::Unsubscribe, uri);
-    }
 }
 
 /// Calls a server in our own name and wants to know only whether it agreed.

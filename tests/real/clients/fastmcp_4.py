@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastmcp import Client
-from fastmcp.client.transports import StdioTransport
+from fastmcp.client.transports import SSETransport, StdioTransport, StreamableHttpTransport
 from mcp import types
 
 from scenario import plain, run
@@ -48,13 +48,13 @@ class Session:
 
 
 @asynccontextmanager
-async def connect(scenario, told):
+async def connect(scenario, seen):
     async def sampling(messages, params, context):
-        told("sampling/createMessage", plain(params))
+        seen.told("sampling/createMessage", plain(params))
         return types.CreateMessageResult.model_validate(scenario["replies"]["sampling"])
 
     async def elicitation(message, response_type, params, context):
-        told("elicitation/create", plain(params))
+        seen.told("elicitation/create", plain(params))
         url = getattr(params, "mode", None) == "url"
         return types.ElicitResult.model_validate({"action": "accept"} if url else scenario["replies"]["elicitation"])
 
@@ -63,11 +63,14 @@ async def connect(scenario, told):
 
     async def message(incoming):
         if isinstance(incoming, types.ResourceUpdatedNotification):
-            told(incoming.method, plain(incoming.params))
+            seen.told(incoming.method, plain(incoming.params))
 
-    transport = StdioTransport(**scenario["server"], keep_alive=False, log_file=Path(os.devnull))
+    async def log(message):
+        seen.logged(message.data)
+
     client = Client(
-        transport,
+        transport(scenario["server"]),
+        log_handler=log,
         roots=roots,
         sampling_handler=sampling,
         elicitation_handler=elicitation,
@@ -76,6 +79,12 @@ async def connect(scenario, told):
     )
     async with client:
         yield Session(client)
+
+
+def transport(server):
+    if "url" not in server:
+        return StdioTransport(**server, keep_alive=False, log_file=Path(os.devnull))
+    return SSETransport(server["url"]) if server["sse"] else StreamableHttpTransport(server["url"])
 
 
 run(connect)

@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 
 from anyio import BrokenResourceError
 from mcp import ClientSession, StdioServerParameters, stdio_client, types
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamablehttp_client
 from pydantic import AnyUrl
 
 from scenario import plain, run
@@ -45,13 +47,13 @@ class Session:
 
 
 @asynccontextmanager
-async def connect(scenario, told):
+async def connect(scenario, seen):
     async def sampling(context, params):
-        told("sampling/createMessage", plain(params))
+        seen.told("sampling/createMessage", plain(params))
         return types.CreateMessageResult.model_validate(scenario["replies"]["sampling"])
 
     async def elicitation(context, params):
-        told("elicitation/create", plain(params))
+        seen.told("elicitation/create", plain(params))
         url = getattr(params, "mode", None) == "url"
         return types.ElicitResult.model_validate({"action": "accept"} if url else scenario["replies"]["elicitation"])
 
@@ -61,13 +63,15 @@ async def connect(scenario, told):
     async def message(incoming):
         root = getattr(incoming, "root", None)
         if isinstance(root, types.ResourceUpdatedNotification):
-            told(root.method, plain(root.params))
+            seen.told(root.method, plain(root.params))
 
-    server = StdioServerParameters(**scenario["server"])
+    async def log(params):
+        seen.logged(params.data)
+
     # Closing while the server is still writing (the cancelled call reports progress) breaks a stream of the SDK.
     try:
         with open(os.devnull, "w", encoding="utf-8") as nowhere:
-            async with stdio_client(server, errlog=nowhere) as (reading, writing):
+            async with transport(scenario["server"], nowhere) as (reading, writing, *_):
                 async with ClientSession(
                     reading,
                     writing,
@@ -75,10 +79,17 @@ async def connect(scenario, told):
                     elicitation_callback=elicitation,
                     list_roots_callback=roots,
                     message_handler=message,
+                    logging_callback=log,
                 ) as session:
                     yield Session(session, await session.initialize())
     except* BrokenResourceError:
         pass
+
+
+def transport(server, nowhere):
+    if "url" not in server:
+        return stdio_client(StdioServerParameters(**server), errlog=nowhere)
+    return sse_client(server["url"]) if server["sse"] else streamablehttp_client(server["url"])
 
 
 run(connect)

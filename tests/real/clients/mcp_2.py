@@ -3,6 +3,7 @@
 from contextlib import asynccontextmanager
 
 from mcp import Client, StdioServerParameters, types
+from mcp.client.sse import sse_client
 
 from scenario import plain, run
 
@@ -44,13 +45,13 @@ class Session:
 
 
 @asynccontextmanager
-async def connect(scenario, told):
+async def connect(scenario, seen):
     async def sampling(context, params):
-        told("sampling/createMessage", plain(params))
+        seen.told("sampling/createMessage", plain(params))
         return types.CreateMessageResult.model_validate(scenario["replies"]["sampling"])
 
     async def elicitation(context, params):
-        told("elicitation/create", plain(params))
+        seen.told("elicitation/create", plain(params))
         url = getattr(params, "mode", None) == "url"
         return types.ElicitResult.model_validate({"action": "accept"} if url else scenario["replies"]["elicitation"])
 
@@ -59,10 +60,15 @@ async def connect(scenario, told):
 
     async def message(incoming):
         if isinstance(incoming, types.ResourceUpdatedNotification):
-            told(incoming.method, plain(incoming.params))
+            seen.told(incoming.method, plain(incoming.params))
+
+    async def log(params):
+        seen.logged(params.data)
 
     client = Client(
-        StdioServerParameters(**scenario["server"]),
+        transport(scenario["server"]),
+        logging_callback=log,
+        log_level="info",
         sampling_callback=sampling,
         elicitation_callback=elicitation,
         list_roots_callback=roots,
@@ -71,6 +77,12 @@ async def connect(scenario, told):
     )
     async with client:
         yield Session(client)
+
+
+def transport(server):
+    if "url" not in server:
+        return StdioServerParameters(**server)
+    return sse_client(server["url"]) if server["sse"] else server["url"]
 
 
 run(connect)

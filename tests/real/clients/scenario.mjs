@@ -1,6 +1,6 @@
 // The scenario that both TypeScript SDKs run: connect, do the steps, tell the outcomes as one JSON document.
 //
-// The file named by the first argument holds `server` (command, args, env, cwd), `roots`, `replies` (to
+// The file named by the first argument holds `server` (command, args, env, cwd; or url, and sse for HTTP+SSE), `roots`, `replies` (to
 // sampling and elicitation), `prefixes` (tool names to wait for), `mode` and `steps` (method, params, cancel).
 // An SDK is an adapter: `connect(server, mode)`, `handle(method, answer)`, `notice(method, told)`, `client`,
 // `callTool(params, options)`.
@@ -24,7 +24,9 @@ export async function run(sdk) {
   answered("elicitation/create", (params) =>
     params.mode === "url" ? { action: "accept" } : scenario.replies.elicitation);
   let listChanges = 0;
+  const logs = [];
   sdk.notice("notifications/tools/list_changed", () => { listChanges += 1; });
+  sdk.notice("notifications/message", (told) => { logs.push(told.params.data); });
   sdk.notice("notifications/resources/updated", (told) => seen.push({ method: told.method, params: told.params }));
 
   const started = performance.now();
@@ -47,6 +49,7 @@ export async function run(sdk) {
   const about = {
     connectMs,
     listChanges,
+    logs,
     server: client.getServerVersion(),
     capabilities: client.getServerCapabilities(),
     instructions: client.getInstructions?.() ?? null,

@@ -1,7 +1,7 @@
 """The scenario that the Python SDKs run: connect, do the steps, tell the outcomes as one JSON document.
 
-See scenario.mjs for the file. An SDK is an adapter: an async context `connect(scenario, told)` that yields an
-object with one coroutine per step. `told(method, params)` notes a message of the server.
+See scenario.mjs for the file. An SDK is an adapter: an async context `connect(scenario, seen)` that yields an
+object with one coroutine per step. `seen` is told the messages of the server.
 """
 
 import json
@@ -19,6 +19,10 @@ def plain(model):
 class Seen:
     def __init__(self):
         self.messages = []
+        self.logs = []
+
+    def logged(self, data):
+        self.logs.append(data)
 
     def told(self, method, params):
         self.messages.append({"method": method, "params": params})
@@ -106,7 +110,7 @@ async def main(connect):
         scenario = json.load(file)
     seen, outcomes = Seen(), []
     started = time.monotonic()
-    async with connect(scenario, seen.told) as session:
+    async with connect(scenario, seen) as session:
         connect_ms = round((time.monotonic() - started) * 1000)
         await wait_for_tools(session, scenario["prefixes"])
         for step in scenario["steps"]:
@@ -117,7 +121,7 @@ async def main(connect):
                 inner = getattr(error, "error", None)
                 answer = {"error": plain(inner) if inner is not None else {"code": None, "message": repr(error)}}
             outcomes.append({"seen": seen.messages, "answer": answer})
-        about = {"connectMs": connect_ms, **session.about()}
+        about = {"connectMs": connect_ms, "logs": seen.logs, **session.about()}
     print(json.dumps({"about": about, "outcomes": outcomes}))
 
 
