@@ -10,16 +10,26 @@
 //! another try has other credentials. The transport then sends the request once more, and only once.
 //!
 //! A provider is plugged in where the program is put together, under the name of a server of the config:
-//! `Switchboard::with_auth("files", Arc::new(provider))`.
+//! `Switchboard::builder(loaded).auth("files", Arc::new(provider))`. The example does that with a server on this machine,
+//! which refuses the first token that the command prints.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
+use std::error::Error;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
+use switchboard::app::Switchboard;
+use switchboard::cli::client::{Answer, Client};
+use switchboard::config::{self, Environment, Syntax};
 use switchboard::failure::{Code, Failure};
+use switchboard::mock::{self, Face, Hooks};
 use switchboard::names::ServerName;
+use switchboard::protocol::{ListKind, Method};
 use switchboard::transport::{AuthProvider, BoxFuture, Challenge};
 use tokio::process::Command;
 use tokio::sync::Mutex;
@@ -31,16 +41,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 struct TokenFromCommand {
     server: ServerName,
-    program: &'static str,
-    arguments: &'static [&'static str],
+    program: String,
+    arguments: Vec<String>,
     /// The header with the last token. Whoever fetches a new one holds the lock, so that many calls that are refused at
     /// the same time run the command once.
     header: Mutex<Option<HeaderValue>>,
 }
 
 impl TokenFromCommand {
-    fn new(server: &str, program: &'static str, arguments: &'static [&'static str]) -> Self {
-        Self { server: server.into(), program, arguments, header: Mutex::default() }
+    fn new(server: &str, program: &str, arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        Self { server: server.into(), program: program.to_owned(), arguments, header: Mutex::default() }
     }
 
     async fn fetch(&self) -> Result<HeaderValue, Failure> {
@@ -50,8 +61,9 @@ impl TokenFromCommand {
                 .of(&self.server)
                 .remedy("Run it in a terminal to see what is wrong")
         };
-        let mut command = Command::new(self.program);
-        command.args(self.arguments).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        println!("`{}` is run for a token", self.program);
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let output = match tokio::time::timeout(PATIENCE, command.output()).await {
             Ok(Ok(output)) if output.status.success() => output.stdout,
             Ok(Ok(output)) => return Err(failed(&output.status.to_string())),
@@ -100,19 +112,44 @@ impl AuthProvider for TokenFromCommand {
     }
 }
 
-/// Plays the transport: one request, one refusal, one more request.
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Failure> {
-    // `$$` is another number in every run: a token that changes.
-    let provider = TokenFromCommand::new("files", "sh", &["-c", "echo demo-token-$$"]);
-    let url = "https://files.example/mcp";
-    let first = provider.authorize(url).await?;
-    println!("headers of the first request: {first:?}");
+/// A server that lets in whoever knows this year's token.
+const SERVER: &str = "
+tools: { read: { answer: \"The file {{name}}.\" } }
+http: { bearer: token-of-this-year }
+";
 
-    let sent = first.first().map(|(_, value)| value.clone());
-    let refusal = Challenge { url: url.into(), status: 401, www_authenticate: vec!["Bearer".into()], sent };
-    provider.challenged(&refusal).await?;
-    let second = provider.authorize(url).await?;
-    println!("another token after a refusal: {}", first != second);
+/// Stands for a password manager: what it knows is old at first.
+const PASSWORD_MANAGER: &str =
+    "if test -e \"$0\"; then echo token-of-this-year; else echo token-of-last-year > \"$0\"; cat \"$0\"; fi";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let server = mock::listen(mock::parse(SERVER)?, &Face::Http(address), Hooks::in_memory()).await?;
+    let text = format!("servers: {{ files: {{ url: {:?} }} }}", server.url);
+    tokio::spawn(server.run());
+
+    let memory = std::env::temp_dir().join(format!("custom-auth-{}", std::process::id()));
+    let arguments = ["-c", PASSWORD_MANAGER, memory.to_str().unwrap_or("custom-auth")];
+    let provider = TokenFromCommand::new("files", "sh", &arguments);
+    let loaded =
+        config::load_text(&text, Syntax::Yaml, Path::new("/switchboard.yaml"), &Environment::default());
+    let switchboard = Switchboard::builder(loaded).auth("files", Arc::new(provider)).build();
+
+    // A client on the other end of a pipe. In a program of yours these are stdin and stdout.
+    let (ours, theirs) = tokio::io::duplex(64 << 10);
+    let (input, output) = tokio::io::split(theirs);
+    let serving = tokio::spawn(switchboard.serve(input, output, std::future::pending()));
+    let mut client = Client::new(ours);
+    client.introduce().await?;
+    let call = br#"{"name":"files__read","arguments":{"name":"notes.txt"}}"#;
+    client.list(ListKind::Tools).await?;
+    match client.request(Method::ToolsCall, call, |_, _| {}).await? {
+        Answer::Result(result) => println!("result: {}", String::from_utf8_lossy(&result)),
+        Answer::Error(error) => return Err(String::from_utf8_lossy(&error).into()),
+    }
+    drop(client);
+    serving.await?;
+    tokio::fs::remove_file(memory).await?;
     Ok(())
 }

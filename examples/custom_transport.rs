@@ -4,21 +4,29 @@
 //! Nothing else is needed: ids, handshakes, timeouts and restarts are the relay's. (A transport that has nothing but a
 //! stream of lines can hand that out as [`Traffic::Lines`] and leave the framing to the relay too.)
 //!
-//! `cargo run --example custom_transport` starts a server on this machine, connects to it and shows what comes back. In a
-//! program of yours the transport is handed to `Switchboard::with_transport("my-server", Arc::new(transport))`.
+//! `cargo run --example custom_transport` starts a server on this machine, puts a Switchboard before it that reaches it by
+//! this transport, and calls a tool as a client would. In a program of yours the transport is handed over where the program
+//! is put together, under the name of a server of the config: `Switchboard::builder(loaded).transport("clock", …)`.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
+use std::error::Error;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use switchboard::app::Switchboard;
+use switchboard::cli::client::{Answer, Client};
+use switchboard::config::{self, Environment, Syntax};
 use switchboard::failure::{Code, Failure};
+use switchboard::mock::{self, Hooks};
+use switchboard::protocol::{ListKind, Method};
 use switchboard::supervisor::Ending;
-use switchboard::transport::{
-    BoxFuture, Connection, HeaderParams, Inbound, Opening, Over, Peer, Traffic, Transport,
-};
+use switchboard::transport::{BoxFuture, Connection, Inbound, Opening, Over, Peer, Traffic, Transport};
 use switchboard::wire::{Line, LineReader};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -129,45 +137,45 @@ impl Peer for TcpPeer {
     }
 }
 
+/// The entry of the server is there for everything else that can be said of it; how it is started is not looked at.
+const CONFIG: &str = "servers: { clock: { command: lines-over-tcp, timeouts: { call: 10s } } }";
+
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let transport = LinesOverTcp { address: listener.local_addr()?.to_string() };
     tokio::spawn(serve(listener));
 
-    // What the relay does with a transport, in short.
-    let opening = Opening {
-        server: "example".into(),
-        generation: 1,
-        max_message: 16 << 20,
-        header_params: Arc::new(HeaderParams::default()),
-    };
-    let Connection { traffic, peer } = transport.connect(opening).await?;
-    let Traffic::Messages { outgoing, mut incoming } = traffic else {
-        return Err("the transport carries messages".into());
-    };
-    outgoing.send(Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)).await?;
-    let Some(Inbound::Message { text, .. }) = incoming.recv().await else {
-        return Err("the server says something".into());
-    };
-    drop(outgoing);
-    peer.end(Ending::SHUTDOWN).await;
+    let loaded =
+        config::load_text(CONFIG, Syntax::Yaml, Path::new("/switchboard.yaml"), &Environment::default());
+    let switchboard = Switchboard::builder(loaded).transport("clock", Arc::new(transport)).build();
 
-    let mut stdout = tokio::io::stdout();
-    stdout.write_all(&text).await?;
-    stdout.write_all(b"\n").await?;
-    stdout.flush().await?;
+    // A client on the other end of a pipe. In a program of yours these are stdin and stdout.
+    let (ours, theirs) = tokio::io::duplex(64 << 10);
+    let (input, output) = tokio::io::split(theirs);
+    let serving = tokio::spawn(switchboard.serve(input, output, std::future::pending()));
+    let mut client = Client::new(ours);
+    client.introduce().await?;
+    for tool in client.list(ListKind::Tools).await? {
+        println!("tool:   {}", String::from_utf8_lossy(&tool));
+    }
+    let call = br#"{"name":"clock__strike","arguments":{"hour":3}}"#;
+    match client.request(Method::ToolsCall, call, |_, _| {}).await? {
+        Answer::Result(result) => println!("result: {}", String::from_utf8_lossy(&result)),
+        Answer::Error(error) => return Err(String::from_utf8_lossy(&error).into()),
+    }
+    drop(client);
+    serving.await?;
     Ok(())
 }
 
-/// A server that knows one answer.
+/// A server with one tool. `switchboard mock` would speak these lines on stdin and stdout.
 async fn serve(listener: TcpListener) -> io::Result<()> {
+    let script = mock::parse("tools: { strike: { answer: \"The clock struck {{hour}}.\" } }");
+    let script = script.map_err(io::Error::other)?;
     loop {
         let (stream, _) = listener.accept().await?;
-        let (input, mut output) = stream.into_split();
-        let mut lines = BufReader::new(input).lines();
-        while let Some(_line) = lines.next_line().await? {
-            output.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n").await?;
-        }
+        let (input, output) = stream.into_split();
+        mock::serve(script.clone(), input, output, Hooks::in_memory()).await;
     }
 }

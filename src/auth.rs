@@ -6,6 +6,8 @@
 //! step-up, revocation. [`Attempt`] is the login by a person, which only `switchboard auth login` begins: while we serve, no
 //! browser is ever opened, and whoever needs one gets a failure with the command to run. A login is bound to one server, one
 //! resource and one authorization server. The room never sees what clients prove to us, so it cannot pass it on.
+//! Credentials that come from elsewhere are a provider that is handed to [`Builder::auth`](crate::app::Builder::auth), as
+//! `examples/custom_auth.rs` does; this room then has nothing to do with that server.
 //!
 //! The SDK has an `AuthorizationManager` too. It is not used here, because what we need most lies outside of it: it keeps
 //! no client secret, so a registered client cannot renew anything after a restart; it needs the network before it can use

@@ -1,6 +1,6 @@
 //! One server as we use it: its connection, the ids we give it, its generations.
 //!
-//! In come [`Call`]s with the server's own names; out go their answers, to the [`Client`] that made them, and what the
+//! In come [`Call`]s with the server's own names; out go their answers, to the [`Caller`](crate::call::Caller) that made them, and what the
 //! server shows ([`Observer::offering`]). A backend starts its server when somebody needs it, starts it again when it
 //! fell, and answers everything in flight when it does. It never knows exposed names or a client's ids.
 //!

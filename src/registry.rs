@@ -171,7 +171,7 @@ impl Registry {
     fn way(&self, config: &ServerConfig) -> Way {
         let supervisor = self.supervisor.clone();
         if let Some(transport) = self.ways.transports.get(&config.name) {
-            return Way::over(Arc::clone(transport), config, supervisor);
+            return Way::over(Arc::clone(transport), supervisor);
         }
         let Launch::Remote(launch) = &config.launch else { return Way::child(supervisor) };
         let auth = match self.ways.auth.get(&config.name) {
@@ -180,7 +180,7 @@ impl Registry {
         };
         let patience = Patience::default().for_calls_of(config.timeouts.call, config.timeouts.total);
         match transport::remote(launch, auth, patience) {
-            Ok(transport) => Way::over(transport, config, supervisor),
+            Ok(transport) => Way::over(transport, supervisor),
             Err(failure) => Way::none(failure, supervisor),
         }
     }

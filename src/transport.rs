@@ -8,8 +8,10 @@
 //! [`remote`] makes the transport for a server at an address: Streamable HTTP (every revision) and HTTP with SSE, over
 //! TCP or a Unix socket; WebSocket; lines on a Unix socket. Child processes belong to the supervisor.
 //!
-//! To add a transport, implement [`Transport`] and [`Peer`] and hand the transport to `Switchboard::with_transport`;
-//! `examples/custom_transport.rs` is a complete one.
+//! To add a transport, implement [`Transport`] and [`Peer`] and hand the transport to
+//! [`Builder::transport`](crate::app::Builder::transport); `examples/custom_transport.rs` is a complete one. Credentials of
+//! one's own are an [`AuthProvider`] that is handed to [`Builder::auth`](crate::app::Builder::auth):
+//! `examples/custom_auth.rs`.
 
 use std::fmt;
 use std::pin::Pin;
@@ -72,6 +74,12 @@ pub trait Transport: Send + Sync + fmt::Debug {
     /// # Errors
     /// The server cannot be reached: why, and what would mend it.
     fn connect(&self, opening: Opening) -> BoxFuture<'_, Result<Connection, Failure>>;
+
+    /// Whether what a server says comes with the request that it belongs to ([`Inbound::Message`]). Where it does not, calls
+    /// of several clients in the middle of which a server may ask something are kept apart. Asked after every handshake.
+    fn has_streams(&self) -> bool {
+        false
+    }
 }
 
 /// What a transport is told when it opens a connection.

@@ -5,7 +5,6 @@
 
 #[allow(dead_code, reason = "this crate uses a part of it")]
 #[path = "face/client.rs"]
-#[allow(dead_code, reason = "the tests of the face alone use the rest")]
 mod client;
 #[path = "support/rig.rs"]
 mod rig;

@@ -367,10 +367,10 @@ fn forget_a_thousand(http: bool) {
             assert!(states.insert(round.state.unwrap().to_string()));
         }
         assert!(states.len() > all.len() / 2, "{} of {} were parked", states.len(), all.len());
-        for at in 0..SERVERS {
+        for (at, before) in before.iter().enumerate() {
             let name = format!("s{at}");
             // It is told of each that it is cancelled, or that nobody answers, and of most of them both.
-            house.await_received(&name, before[at] + each, let_go);
+            house.await_received(&name, before + each, let_go);
         }
     };
     wave(25, "first");

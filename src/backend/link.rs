@@ -455,11 +455,8 @@ impl Link {
     }
 
     /// A process runs; only requests of our own pass so far.
-    ///
-    /// `has_streams` says that the server's questions come with the call that they belong to.
-    pub(super) fn attach(&self, generation: u64, outbox: Arc<Outbox>, has_streams: bool) {
+    pub(super) fn attach(&self, generation: u64, outbox: Arc<Outbox>) {
         let mut inner = self.lock();
-        let guards = inner.serializes && !has_streams;
         inner.refusal = None;
         inner.run = Some(Run {
             server: self.server.clone(),
@@ -468,29 +465,35 @@ impl Link {
             greeting: None,
             words: Words::new(Revision::newest_legacy()),
             next_id: 1,
-            keeps_calls: has_streams,
+            keeps_calls: false,
             flights: HashMap::default(),
             own: 0,
             asks: Vec::new(),
-            gate: Gate::new(guards),
+            gate: Gate::new(false),
             levels: Levels::default(),
         });
     }
 
     /// The handshake is done: what waited is sent, and calls pass. `level` is what sessions want
-    /// to be logged, as the server has been told. Gives back calls that were not sent.
-    pub(super) fn open(&self, greeting: Arc<Greeting>, level: Option<Level>) -> Vec<Submitted> {
+    /// to be logged, as the server has been told. `has_streams` says that the server's questions come with the call that
+    /// they belong to. Gives back calls that were not sent.
+    pub(super) fn open(
+        &self,
+        greeting: Arc<Greeting>,
+        level: Option<Level>,
+        has_streams: bool,
+    ) -> Vec<Submitted> {
         let now = Instant::now();
         let mut inner = self.lock();
+        let serializes = inner.serializes;
         let waiting = std::mem::take(&mut inner.waiting);
         inner.last_used = Some(now);
         let Some(run) = &mut inner.run else { return Vec::new() };
         run.words = Words::new(greeting.revision);
-        if greeting.revision.is_modern() {
-            // Its calls may need another round, and it asks nothing outside of their answers.
-            run.keeps_calls = true;
-            run.gate = Gate::new(false);
-        }
+        // The calls of a modern server may need another round, and it asks nothing outside of their answers.
+        let is_clear = has_streams || greeting.revision.is_modern();
+        run.keeps_calls = is_clear;
+        run.gate = Gate::new(serializes && !is_clear);
         run.levels = Levels::begin(greeting.logging && !greeting.revision.is_modern(), level);
         run.greeting = Some(greeting);
         waiting

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::{Launch, RemoteKind, ServerConfig, StdioLaunch};
+use crate::config::{Launch, ServerConfig, StdioLaunch};
 use crate::failure::{Code, Failure};
 use crate::supervisor::{Child, Ending, NoiseLog, Process, SpawnPlan, StderrTail, Supervisor};
 use crate::transport::{BoxFuture, Connection, Opening, Over, Peer, Traffic, Transport};
@@ -18,8 +18,8 @@ pub struct Way {
 enum Kind {
     /// As the child that the config describes.
     Child,
-    /// Over a transport. Some tell what a server says from the stream of the call that it belongs to.
-    Over { transport: Arc<dyn Transport>, has_streams: bool },
+    /// Over a transport.
+    Over(Arc<dyn Transport>),
     /// Not at all.
     None(Failure),
 }
@@ -39,13 +39,9 @@ impl Way {
         Self { supervisor, kind: Kind::Child }
     }
 
-    /// Over a transport. Whether it keeps the streams of calls apart is told by the config.
-    pub fn over(transport: Arc<dyn Transport>, config: &ServerConfig, supervisor: Supervisor) -> Self {
-        let has_streams = match &config.launch {
-            Launch::Remote(remote) => matches!(remote.kind, RemoteKind::Auto | RemoteKind::Http),
-            Launch::Stdio(_) => false,
-        };
-        Self { supervisor, kind: Kind::Over { transport, has_streams } }
+    /// Over a transport.
+    pub fn over(transport: Arc<dyn Transport>, supervisor: Supervisor) -> Self {
+        Self { supervisor, kind: Kind::Over(transport) }
     }
 
     /// There is none, and this is why.
@@ -55,7 +51,7 @@ impl Way {
 
     /// Whether what a server says comes with the call that it belongs to.
     pub(super) fn has_streams(&self) -> bool {
-        matches!(self.kind, Kind::Over { has_streams: true, .. })
+        matches!(&self.kind, Kind::Over(transport) if transport.has_streams())
     }
 
     /// Opens a connection.
@@ -65,7 +61,7 @@ impl Way {
             (Kind::Child, Launch::Remote(_)) => {
                 Err(Failure::new(Code::NetUnreachable, "nobody said how to get to the address"))
             }
-            (Kind::Over { transport, .. }, launch) => {
+            (Kind::Over(transport), launch) => {
                 let secrets = match launch {
                     Launch::Remote(remote) => {
                         remote.headers.iter().map(|(_, value)| value.expose().to_owned()).collect()

@@ -90,6 +90,10 @@ impl Transport for HttpTransport {
     fn connect(&self, opening: Opening) -> BoxFuture<'_, Result<Connection, Failure>> {
         Box::pin(self.open(opening))
     }
+
+    fn has_streams(&self) -> bool {
+        !self.event_stream.load(Ordering::Relaxed)
+    }
 }
 
 impl fmt::Debug for HttpTransport {

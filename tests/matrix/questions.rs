@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::board::Message;
-use super::peer::Question;
+use super::peer::{Question, Round};
 use super::{Cell, each, each_with, since};
 
 /// Whether servers of this revision ask in this way: what is not of a revision is no cell.

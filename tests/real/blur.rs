@@ -84,6 +84,18 @@ pub(crate) fn sessions(outcome: &mut Value) {
     });
 }
 
+/// The Python SDKs put the keys of a schema in another order where they speak 2026-07-28.
+pub(crate) fn key_order(outcome: &mut Value) {
+    match outcome {
+        Value::Array(items) => items.iter_mut().for_each(key_order),
+        Value::Object(map) => {
+            map.values_mut().for_each(key_order);
+            map.sort_keys();
+        }
+        _ => {}
+    }
+}
+
 /// Calls `change` with every text in the value and the key it stands under (empty in arrays).
 fn each_text(value: &mut Value, change: &dyn Fn(&str, &mut String)) {
     fn walk(key: &str, value: &mut Value, change: &dyn Fn(&str, &mut String)) {

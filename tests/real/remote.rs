@@ -46,7 +46,7 @@ fn compare(
     command: impl Fn(&World, u16) -> Command,
 ) {
     let world = World::new();
-    let direct = direct::outcomes(&world, server, revision);
+    let mut direct = direct::outcomes(&world, server, revision);
 
     world.reset();
     let listener = Listener::start(&world, |port| command(&world, port));
@@ -59,6 +59,9 @@ fn compare(
     let mut through = cases::outcomes(&world, &side);
     for (_, outcome) in &mut through {
         blur::sessions(outcome);
+    }
+    if keys["protocol"] == "2026-07-28" {
+        direct.iter_mut().chain(&mut through).for_each(|(_, outcome)| blur::key_order(outcome));
     }
     cases::assert_all_same(&direct, &through);
 }
@@ -95,21 +98,20 @@ fn everything_over_event_streams_is_equal() {
     everything_is_equal(Transport::EventStream, &json!({ "type": "sse" }));
 }
 
-/// It has one session for all and ends with its first client.
+/// It has one session for all and ends with its first client. It speaks 2024-11-05, and so does the client: a newer one would be
+/// asked in newer words.
 #[test]
 fn old_everything_over_event_streams_is_equal() {
     if real::skipped() {
         return;
     }
     let server = servers::named(&World::new(), "everything-old");
-    for revision in [REVISION, "2024-11-05"] {
-        compare(&server, Transport::EventStream, revision, &json!({}), |world, port| {
-            let file = real::npm_file("servers-old", "@modelcontextprotocol/server-everything/dist/sse.js");
-            let mut command = Command::new(real::node());
-            command.arg(file).env_clear().envs(servers::base_variables(world)).env("PORT", port.to_string());
-            command
-        });
-    }
+    compare(&server, Transport::EventStream, "2024-11-05", &json!({}), |world, port| {
+        let file = real::npm_file("servers-old", "@modelcontextprotocol/server-everything/dist/sse.js");
+        let mut command = Command::new(real::node());
+        command.arg(file).env_clear().envs(servers::base_variables(world)).env("PORT", port.to_string());
+        command
+    });
 }
 
 // === the Python SDKs ===

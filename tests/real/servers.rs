@@ -125,15 +125,7 @@ pub(crate) fn mock(world: &World, name: &'static str, script: &str) -> Server {
     std::fs::write(&path, script).unwrap();
     let arguments = vec!["mock".to_owned(), path.to_str().unwrap().to_owned()];
     let program = PathBuf::from(env!("CARGO_BIN_EXE_switchboard"));
-    Server {
-        name,
-        program,
-        arguments,
-        variables: Vec::new(),
-        uris: "none://",
-        remote: None,
-        has_streams: false,
-    }
+    self::program(name, program, arguments, "none://")
 }
 
 fn everything() -> Server {

@@ -105,7 +105,7 @@ impl Lifecycle {
         let Reached { connection: Connection { traffic, peer }, stderr, noise } = reached;
         *lock(&backend.stderr) = stderr;
         let outbox = Arc::new(Outbox::new(OUTBOX_LIMIT));
-        backend.link.attach(generation, Arc::clone(&outbox), self.way.has_streams());
+        backend.link.attach(generation, Arc::clone(&outbox));
         let (reader, writer) = match traffic {
             Traffic::Lines { input, mut output } => {
                 let (queue, name) = (Arc::clone(&outbox), config.name.clone());

@@ -201,7 +201,7 @@ impl Lifecycle {
             backend.take_left();
         }
         let level = backend.wanted().level;
-        for submitted in backend.link.open(Arc::clone(greeting), level) {
+        for submitted in backend.link.open(Arc::clone(greeting), level, self.way.has_streams()) {
             backend.settle(submitted);
         }
         self.policy.ready(std::time::Instant::now());
