@@ -209,14 +209,7 @@ impl Registry {
 
     /// Whether any server speaks a modern revision, as far as it has shown itself.
     pub fn has_modern(&self) -> bool {
-        self.shown().offerings.values().any(|known| {
-            let initialize = &known.offering.initialize;
-            let version = json::get(initialize, "protocolVersion").map(|span| span.of(initialize));
-            version
-                .and_then(json::string)
-                .and_then(|name| Revision::find(&name))
-                .is_some_and(Revision::is_modern)
-        })
+        self.shown().offerings.values().any(|known| known.offering.revision().is_modern())
     }
 
     /// Whether a server has shown its lists in this run.

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use crate::catalog::edit::{ObjectEdit, entries};
 use crate::failure::Code;
 use crate::names::ServerName;
-use crate::protocol::ListKind;
+use crate::protocol::{ListKind, Revision};
 use crate::wire::json::{self, Kind};
 pub(super) use quick::Places;
 
@@ -61,9 +61,9 @@ pub enum Verdict {
     },
 }
 
-/// Decides about one item, which must be a checked JSON value.
-pub fn judge(kind: ListKind, item: &[u8]) -> Verdict {
-    match look(kind, item) {
+/// Decides about one item, which must be a checked JSON value, of a server of this revision.
+pub fn judge(kind: ListKind, item: &[u8], revision: &Revision) -> Verdict {
+    match look(kind, item, revision) {
         Finding::Fine(_) => Verdict::Keep,
         Finding::Repaired(item, notes) => Verdict::Repaired { item, notes },
         Finding::Held(reason) => Verdict::Held { reason },
@@ -86,13 +86,14 @@ pub(super) fn sift(
     server: &ServerName,
     kind: ListKind,
     items: &[Bytes],
+    revision: &Revision,
     allows: impl Fn(&str) -> bool,
 ) -> (Vec<Shown>, Vec<Note>) {
     let mut shown: Vec<Shown> = Vec::with_capacity(items.len());
     let mut seen = HashSet::with_capacity(items.len());
     let mut notes = Vec::new();
     for raw in items {
-        let (item, places, texts) = match look(kind, raw) {
+        let (item, places, texts) = match look(kind, raw, revision) {
             Finding::Fine(places) => (raw.clone(), places, Vec::new()),
             Finding::Repaired(item, texts) => {
                 let places = Places::find(kind, &item);
@@ -141,12 +142,12 @@ enum Finding {
     Held(String),
 }
 
-fn look(kind: ListKind, item: &[u8]) -> Finding {
+fn look(kind: ListKind, item: &[u8], revision: &Revision) -> Finding {
     let sound = item.len() <= MAX_DEFINITION && !may_break_parsers(item);
     if let Some(places) = Some(()).filter(|()| sound).and_then(|()| quick::recognise(kind, item)) {
         return Finding::Fine(Some(places));
     }
-    match repair(kind, item) {
+    match repair(kind, item, revision) {
         Ok(None) => Finding::Fine(Places::find(kind, item)),
         Ok(Some((item, notes))) => Finding::Repaired(item, notes),
         Err(reason) => Finding::Held(reason),
@@ -161,7 +162,7 @@ fn may_break_parsers(item: &[u8]) -> bool {
 
 type Repaired = Option<(Bytes, Vec<String>)>;
 
-fn repair(kind: ListKind, item: &[u8]) -> Result<Repaired, String> {
+fn repair(kind: ListKind, item: &[u8], revision: &Revision) -> Result<Repaired, String> {
     if json::kind(item) != Kind::Object {
         return Err(format!("this {} is not an object", kind.noun()));
     }
@@ -177,7 +178,7 @@ fn repair(kind: ListKind, item: &[u8]) -> Result<Repaired, String> {
         repair.note("half a surrogate pair was replaced by U+FFFD");
     }
     match kind {
-        ListKind::Tools => tool(&mut repair)?,
+        ListKind::Tools => tool(&mut repair, revision)?,
         ListKind::Prompts => prompt(&mut repair)?,
         ListKind::Resources | ListKind::Templates => resource(&mut repair, kind.id_key())?,
     }
@@ -203,7 +204,7 @@ fn too_large(item: &[u8]) -> Result<(), String> {
 
 // === the four kinds ===
 
-fn tool(repair: &mut Repair<'_>) -> Result<(), String> {
+fn tool(repair: &mut Repair<'_>, revision: &Revision) -> Result<(), String> {
     repair.needs_text("name")?;
     repair.text_or_nothing(&["title", "description"]);
     repair.mend_or_nothing("annotations", tool_annotations);
@@ -219,7 +220,7 @@ fn tool(repair: &mut Repair<'_>) -> Result<(), String> {
     if let Some(schema) = input.schema {
         repair.edit.set("inputSchema", schema);
     }
-    match repair.edit.get("outputSchema").map(schema::output) {
+    match repair.edit.get("outputSchema").map(|schema| schema::output(schema, revision)) {
         None => {}
         Some(Ok(output)) => {
             repair.notes.extend(output.notes);

@@ -187,7 +187,9 @@ impl<'a> Builder<'a> {
         let mut all = Vec::with_capacity(self.sources.len());
         for source in self.sources {
             let allows = |id: &str| kind != ListKind::Tools || source.rules.allows(id);
-            let (shown, notes) = hygiene::sift(source.name, kind, source.offering.list(kind), allows);
+            let revision = source.offering.revision();
+            let (shown, notes) =
+                hygiene::sift(source.name, kind, source.offering.list(kind), revision, allows);
             self.notes.extend(notes);
             all.push(shown);
         }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::protocol::ListKind;
+use crate::protocol::{ListKind, Revision};
 
 use crate::wire::json::{self, Kind};
 
@@ -48,6 +48,14 @@ impl Offering {
             ListKind::Resources => &mut self.resources,
             ListKind::Templates => &mut self.templates,
         }
+    }
+
+    /// The revision that its handshake settled on; the newest legacy one if that is not known.
+    pub fn revision(&self) -> &'static Revision {
+        json::get(&self.initialize, "protocolVersion")
+            .and_then(|span| json::string(span.of(&self.initialize)))
+            .and_then(|name| Revision::find(&name))
+            .unwrap_or_else(Revision::newest_legacy)
     }
 
     /// The capabilities that the server declared in its handshake.

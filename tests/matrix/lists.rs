@@ -66,7 +66,6 @@ fn lists_over_http() {
 
 /// Check 35: a schema whose root is no object is one of the modern era, and is for its clients.
 #[test]
-#[ignore = "the catalog leaves out what older clients could not read, for everybody"]
 fn schemas_of_any_kind_reach_modern_clients() {
     each(false, "matrix", |cell| {
         let list = cell.peer.call("tools/list", json!({})).result();

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::{is_list_of, is_object, is_string};
 use crate::catalog::edit::{ObjectEdit, entries};
+use crate::protocol::{Revision, StructuredContent};
 use crate::wire::json::{self, Kind};
 
 /// A schema after a look at it.
@@ -55,12 +56,16 @@ pub(super) fn input(schema: Option<&[u8]>) -> Result<Looked, String> {
     Ok(looked)
 }
 
-/// Looks at an `outputSchema`; `Err` says why it cannot be shown.
-pub(super) fn output(schema: &[u8]) -> Result<Looked, String> {
+/// Looks at an `outputSchema` of a server of this revision; `Err` says why it cannot be shown.
+pub(super) fn output(schema: &[u8], revision: &Revision) -> Result<Looked, String> {
+    let any_root = revision.structured_content == StructuredContent::Any;
     let object_root = || {
         json::get(schema, "type").is_some_and(|span| matches!(root_type(span.of(schema)), RootType::Object))
     };
-    if !is_object(schema) || !object_root() {
+    if !is_object(schema) {
+        return Err("its `outputSchema` is not an object".to_owned());
+    }
+    if !any_root && !object_root() {
         return Err("its `outputSchema` does not have the type `object`".to_owned());
     }
     let mut edit = ObjectEdit::open(schema);

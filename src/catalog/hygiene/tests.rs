@@ -2,12 +2,12 @@ use super::*;
 use proptest::prelude::*;
 
 fn outcome(kind: ListKind, item: &str) -> String {
-    match judge(kind, item.as_bytes()) {
+    match judge(kind, item.as_bytes(), Revision::newest_legacy()) {
         Verdict::Keep => "kept".to_owned(),
         Verdict::Repaired { item, notes } => {
             assert!(!notes.is_empty());
             assert!(json::check(&item).is_ok(), "{}", String::from_utf8_lossy(&item));
-            assert_eq!(judge(kind, &item), Verdict::Keep, "a repair is complete: {item:?}");
+            assert_eq!(judge(kind, &item, Revision::newest_legacy()), Verdict::Keep, "a repair is complete: {item:?}");
             String::from_utf8(item.to_vec()).unwrap()
         }
         Verdict::Held { reason } => format!("held: {reason}"),
@@ -24,6 +24,19 @@ fn input(schema: &str, expected: &str) {
     let expected =
         if expected == "kept" || expected.starts_with("held") { expected.to_owned() } else { wrap(expected) };
     tool(&wrap(schema), &expected);
+}
+
+/// MCP 2026-07-28: the root of an `outputSchema` may be of any type.
+#[test]
+fn servers_of_the_modern_era_may_describe_any_result() {
+    let modern = Revision::find("2026-07-28").unwrap();
+    for schema in [r#"{"type":"array"}"#, "{}", r#"{"anyOf":[{}]}"#] {
+        let item = format!(r#"{{"name":"a","inputSchema":{{"type":"object"}},"outputSchema":{schema}}}"#);
+        assert_eq!(judge(ListKind::Tools, item.as_bytes(), modern), Verdict::Keep, "{schema}");
+        assert_ne!(judge(ListKind::Tools, item.as_bytes(), Revision::newest_legacy()), Verdict::Keep);
+    }
+    let item = r#"{"name":"a","inputSchema":{"type":"object"},"outputSchema":true}"#;
+    assert_ne!(judge(ListKind::Tools, item.as_bytes(), modern), Verdict::Keep);
 }
 
 #[test]
@@ -275,7 +288,7 @@ proptest! {
         let text = item.to_string();
         let outcome = outcome(kind, &text);
         if let Some(places) = quick::recognise(kind, text.as_bytes()) {
-            prop_assert_eq!(repair(kind, text.as_bytes()).map(|repaired| repaired.is_some()), Ok(false));
+            prop_assert_eq!(repair(kind, text.as_bytes(), Revision::newest_legacy()).map(|repaired| repaired.is_some()), Ok(false));
             prop_assert_eq!(Some(places), Places::find(kind, text.as_bytes()));
             prop_assert_eq!(outcome, "kept");
         }
