@@ -11,6 +11,7 @@
 pub mod link;
 
 mod compose;
+mod freshness;
 mod gate;
 mod handshake;
 mod lifecycle;
@@ -31,16 +32,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
+use crate::bridge::result::CacheHints;
 use crate::call::{AskKey, Asker, Audience, Call, CallerId, Reply, Ticket};
 use crate::catalog::Offering;
-use crate::config::{Questions, ServerConfig};
+use crate::config::{ServerConfig, Share};
 use crate::failure::{Code, Failure};
 use crate::names::ServerName;
 use crate::protocol::{Level, ListKind, Method, Revision};
 use crate::supervisor::StderrTail;
 use crate::wire::{Body, Span};
 
+use freshness::Freshness;
 use link::{Link, Past, Submitted};
 use round::Rounds;
 use task::Errands;
@@ -77,6 +81,7 @@ pub struct Backend {
     link: Link,
     orders: Orders,
     is_stale: AtomicBool,
+    freshness: Freshness,
     /// Told when a call begins to wait for the server.
     waits: Notify,
     wanted: Mutex<Wanted>,
@@ -168,11 +173,12 @@ impl Backend {
     /// A backend whose server is not running. [`Lifecycle::run`] must be spawned for it to ever do so.
     pub fn new(config: ServerConfig, audience: Arc<dyn Audience>) -> Arc<Self> {
         Arc::new(Self {
-            link: Link::new(config.name.clone(), config.questions == Questions::Serialize),
+            link: Link::new(config.name.clone(), config.questions),
             config,
             audience,
             orders: Orders::default(),
             is_stale: AtomicBool::new(false),
+            freshness: Freshness::default(),
             waits: Notify::new(),
             wanted: Mutex::default(),
             rounds: Rounds::default(),
@@ -209,6 +215,15 @@ impl Backend {
     /// Whether the server has said that a list has changed, and has not been asked for it yet.
     pub fn is_stale(&self) -> bool {
         self.is_stale.load(Ordering::Relaxed)
+    }
+
+    /// For how long what the server has listed may be kept, by its own word; not at all if it is one of the older servers,
+    /// has told of a change, or shows each client something of its own.
+    pub fn cache_hints(&self, kind: ListKind) -> CacheHints {
+        if self.is_stale() || self.config.share == Share::Session {
+            return CacheHints::NONE;
+        }
+        self.freshness.left(kind, Instant::now())
     }
 
     /// How many calls are at the server, wait for it or for their clients.

@@ -18,14 +18,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::{self, AuthStore};
 use crate::backend::{Backend, Extent, Lifecycle, Observer, State, Verdicts, Way};
+use crate::bridge::result::CacheHints;
 use crate::call::{Audience, Introduction};
 use crate::catalog::{Catalog, Offering, Options, Overrides, Rules, Source, Store, Stored};
 use crate::config::{Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
 use crate::names::ServerName;
-use crate::protocol::{Level, ListKind, Revision};
+use crate::protocol::{Level, ListKind};
 use crate::supervisor::{Ending, Supervisor};
 use crate::transport::{self, AuthProvider, Patience, Transport};
-use crate::wire::json;
 
 pub use instance::Instance;
 
@@ -277,6 +277,15 @@ impl Registry {
                     State::Starting { .. } | State::Ready { .. } => false,
                 }
         })
+    }
+
+    /// For how long the merged list may be kept: as long as every part of it may, if all are there.
+    pub fn cache_hints(&self, kind: ListKind) -> CacheHints {
+        if !self.is_complete() {
+            return CacheHints::NONE;
+        }
+        let parts = self.backends.iter().map(|backend| backend.cache_hints(kind));
+        parts.reduce(CacheHints::and).unwrap_or(CacheHints::NONE)
     }
 
     /// Waits until [`is_complete`](Self::is_complete), but not beyond `deadline`.

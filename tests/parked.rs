@@ -332,7 +332,6 @@ fn a_thousand_calls_that_nobody_comes_back_to_leave_nothing() {
 
 /// The same over HTTP.
 #[test]
-#[ignore = "now and then a server is told of the cancelled call but gets no answer to its question"]
 fn a_thousand_calls_over_http_that_nobody_comes_back_to_leave_nothing() {
     forget_a_thousand(true);
 }
@@ -445,7 +444,6 @@ fn questions_of_cancelled_calls_do_not_pile_up() {
 
 /// The same with a modern client.
 #[test]
-#[ignore = "calls of modern clients leave their questions open at the server"]
 fn questions_of_cancelled_modern_calls_do_not_pile_up() {
     cancel_many(MODERN);
 }
@@ -550,7 +548,6 @@ fn a_client_that_leaves_ends_everything() {
 /// Checks 50 and 53: a request that is given up while it waits for servers to show what they have is forgotten, and nobody is called
 /// for it; everything else goes on.
 #[test]
-#[ignore = "giving up a modern request that waits for servers locks its exchange twice: nothing goes on after it"]
 fn a_call_that_is_cancelled_before_its_server_is_known_never_reaches_it() {
     let script = "
 on: { initialize: { delay: 400ms } }

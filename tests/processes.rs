@@ -517,7 +517,7 @@ fn a_call_to_a_fallen_server_waits_for_the_next_run() {
 #[test]
 fn a_server_that_fails_twice_is_well_at_the_third_start() {
     let mut rig = Rig::of([Server::mock("a", "d05-fails-twice")]);
-    rig.await_status("a", "ready");
+    rig.until("its tools", SOON, |rig| rig.tools().contains(&"a__echo".to_owned()).then_some(()));
     rig.ask("a__echo", json!({ "input": "x" })).expect_text("x from start 3");
     rig.finish();
 }

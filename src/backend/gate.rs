@@ -3,7 +3,7 @@
 //! Up to revision 2025-11-25 a server on a pipe asks the user something without saying in which call. As long as all calls at
 //! the server are of one caller, that does no harm. So calls of different callers who can be asked take turns here; callers
 //! who cannot be asked anything may be together. A call that waits for its user *rests*: it lets others in, and its answer
-//! waits until they are out.
+//! waits until they are out. That takes it for granted that it asks one thing at a time; `questions: exclusive` does not.
 
 use std::collections::VecDeque;
 

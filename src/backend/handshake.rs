@@ -162,7 +162,7 @@ impl From<Failure> for Refusal {
 pub(super) enum Discovered {
     /// The server is modern.
     Modern(Greeting),
-    /// The server is modern and wants to be spoken to in this revision.
+    /// The server is modern and wants to be spoken to in this revision. It may be the one that it was spoken to in.
     Another(&'static Revision),
     /// The server is modern, and we cannot speak with it.
     Foreign(Failure),
@@ -170,8 +170,8 @@ pub(super) enum Discovered {
     Legacy(Failure),
 }
 
-/// Reads the answer to `server/discover`, which was asked in the revision `asked`.
-pub(super) fn discovered(line: &Bytes, body: Body, asked: &'static Revision) -> Discovered {
+/// Reads the answer to `server/discover`.
+pub(super) fn discovered(line: &Bytes, body: Body) -> Discovered {
     match body {
         Body::Result(span) => {
             let result = span.of(line);
@@ -194,12 +194,12 @@ pub(super) fn discovered(line: &Bytes, body: Body, asked: &'static Revision) -> 
             }
             Discovered::Foreign(unknown_revisions(&named))
         }
-        Body::Error(span) => refused_to_be_discovered(span, line, asked),
+        Body::Error(span) => refused_to_be_discovered(span, line),
     }
 }
 
 /// Codes mean something only with the data that belongs to them: legacy servers may have used them for anything.
-fn refused_to_be_discovered(span: Span, line: &Bytes, asked: &'static Revision) -> Discovered {
+fn refused_to_be_discovered(span: Span, line: &Bytes) -> Discovered {
     /// What modern servers before the final revision sent for [`codes::UNSUPPORTED_PROTOCOL_VERSION`].
     const UNSUPPORTED_BEFORE: i32 = -32004;
 
@@ -215,10 +215,13 @@ fn refused_to_be_discovered(span: Span, line: &Bytes, asked: &'static Revision) 
                 return Discovered::Legacy(refusal());
             };
             let knows = |revision: &&Revision| supported.iter().any(|name| name == revision.name);
-            match Revision::modern().find(knows).filter(|revision| *revision != asked) {
-                Some(revision) => Discovered::Another(revision),
-                None => Discovered::Foreign(unknown_revisions(&supported)),
+            if let Some(revision) = Revision::modern().find(knows) {
+                return Discovered::Another(revision);
             }
+            if supported.iter().any(|name| Revision::find_legacy(name).is_some()) {
+                return Discovered::Legacy(refusal());
+            }
+            Discovered::Foreign(unknown_revisions(&supported))
         }
         Some(codes::MISSING_CLIENT_CAPABILITY) if error::required_capabilities(text).is_some() => {
             Discovered::Foreign(refusal().remedy("No client behind Switchboard can do what it demands"))
@@ -298,7 +301,7 @@ mod tests {
     fn discover(body: &str, is_error: bool) -> Discovered {
         let (line, span) = whole(body);
         let body = if is_error { Body::Error(span) } else { Body::Result(span) };
-        discovered(&line, body, Revision::newest_modern())
+        discovered(&line, body)
     }
 
     #[test]
@@ -320,14 +323,20 @@ mod tests {
     fn only_the_errors_of_the_modern_era_keep_a_server_in_it() {
         let foreign = [
             r#"{"code":-32022,"message":"m","data":{"supported":["2027-01-01"],"requested":"2026-07-28"}}"#,
-            r#"{"code":-32022,"message":"m","data":{"supported":["2026-07-28"]}}"#,
             r#"{"code":-32021,"message":"m","data":{"requiredCapabilities":{"sampling":{}}}}"#,
             r#"{"code":-32004,"message":"m","data":{"supported":["2026-01-01"]}}"#,
         ];
         for error in foreign {
             assert!(matches!(discover(error, true), Discovered::Foreign(_)), "{error}");
         }
+        for code in [-32022, -32004] {
+            let error = format!(
+                r#"{{"code":{code},"message":"m","data":{{"supported":["2025-11-25","2026-07-28"]}}}}"#
+            );
+            assert!(matches!(discover(&error, true), Discovered::Another(_)), "{error}");
+        }
         let legacy = [
+            r#"{"code":-32022,"message":"m","data":{"supported":["2025-11-25"],"requested":"2026-07-28"}}"#,
             r#"{"code":-32601,"message":"Method not found"}"#,
             r#"{"code":-32602,"message":"m"}"#,
             r#"{"code":-32600,"message":"m"}"#,

@@ -22,6 +22,7 @@ use crate::backend::handshake::Greeting;
 use crate::backend::round::Round;
 use crate::backend::words::Words;
 use crate::call::{AskKey, AskKind, Call, Caller, CallerId, Ticket};
+use crate::config::Questions;
 use crate::failure::{Code, Failure};
 use crate::names::{OriginalName, ServerName};
 use crate::protocol::{Level, Method, Revision};
@@ -49,8 +50,8 @@ struct Inner {
     run: Option<Run>,
     /// Calls for the next run, oldest first.
     waiting: VecDeque<Waiting>,
-    /// Whether calls of different callers that may be asked something must not meet at this server.
-    serializes: bool,
+    /// How calls of different callers that may be asked something meet at this server.
+    questions: Questions,
     /// While the server cannot be started: what a call is answered with, and until when.
     refusal: Option<(Failure, Instant)>,
     generations: u64,
@@ -85,6 +86,8 @@ struct Run {
     next_id: u64,
     /// Whether calls are kept whole while they are in flight, because they may have to be sent again.
     keeps_calls: bool,
+    /// Whether others may be at the server while a call waits for its user.
+    lets_rest: bool,
     flights: HashMap<u64, Flight>,
     /// How many of them are requests of our own.
     own: usize,
@@ -216,8 +219,8 @@ impl Past {
 }
 
 impl Link {
-    pub(super) fn new(server: ServerName, serializes: bool) -> Self {
-        Self { server, inner: Mutex::new(Inner { serializes, ..Inner::default() }) }
+    pub(super) fn new(server: ServerName, questions: Questions) -> Self {
+        Self { server, inner: Mutex::new(Inner { questions, ..Inner::default() }) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -466,6 +469,7 @@ impl Link {
             words: Words::new(Revision::newest_legacy()),
             next_id: 1,
             keeps_calls: false,
+            lets_rest: false,
             flights: HashMap::default(),
             own: 0,
             asks: Vec::new(),
@@ -485,7 +489,7 @@ impl Link {
     ) -> Vec<Submitted> {
         let now = Instant::now();
         let mut inner = self.lock();
-        let serializes = inner.serializes;
+        let questions = inner.questions;
         let waiting = std::mem::take(&mut inner.waiting);
         inner.last_used = Some(now);
         let Some(run) = &mut inner.run else { return Vec::new() };
@@ -493,7 +497,8 @@ impl Link {
         // The calls of a modern server may need another round, and it asks nothing outside of their answers.
         let is_clear = has_streams || greeting.revision.is_modern();
         run.keeps_calls = is_clear;
-        run.gate = Gate::new(serializes && !is_clear);
+        run.gate = Gate::new(questions != Questions::Refuse && !is_clear);
+        run.lets_rest = questions != Questions::Exclusive;
         run.levels = Levels::begin(greeting.logging && !greeting.revision.is_modern(), level);
         run.greeting = Some(greeting);
         waiting

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
-use crate::backend::{Backend, handshake::Greeting};
+use crate::backend::{Backend, freshness, handshake::Greeting};
 use crate::bridge::mirror;
-use crate::bridge::result::check_final;
+use crate::bridge::result::{CacheHints, check_final};
 use crate::catalog::Offering;
 use crate::failure::{Code, Failure};
 use crate::protocol::{ListKind, Method, codes};
@@ -45,18 +46,24 @@ pub(super) async fn fetch(
     offering.initialize = greeting.result.clone();
     let mut failed = Vec::new();
     for &kind in kinds {
+        let since = Instant::now();
         if !greeting.has(kind) {
             offering.list_mut(kind).clear();
+            let hints = greeting.revision.is_modern().then(freshness::of_nothing);
+            backend.freshness.note(kind, hints, since);
             continue;
         }
-        match list(backend, greeting, kind).await {
+        let mut hints = greeting.revision.is_modern().then(freshness::of_nothing);
+        match list(backend, greeting, kind, &mut hints).await {
             Ok(mut items) => {
+                backend.freshness.note(kind, hints, since);
                 if kind == ListKind::Tools && mirrors {
                     items.retain(|tool| has_usable_marks(backend, tool));
                 }
                 *offering.list_mut(kind) = items;
             }
             Err(failure) => {
+                backend.freshness.note(kind, None, since);
                 tracing::warn!(server = %backend.name(), %failure, "a list could not be fetched");
                 failed.push(kind);
             }
@@ -65,8 +72,13 @@ pub(super) async fn fetch(
     Listed { offering, asked: kinds.to_vec(), failed }
 }
 
-/// Fetches all pages of one list.
-async fn list(backend: &Backend, greeting: &Greeting, kind: ListKind) -> Result<Vec<Bytes>, Failure> {
+/// Fetches all pages of one list. What they say of how long they may be kept narrows `hints`.
+async fn list(
+    backend: &Backend,
+    greeting: &Greeting,
+    kind: ListKind,
+    hints: &mut Option<CacheHints>,
+) -> Result<Vec<Bytes>, Failure> {
     let method = Method::List(kind).name();
     let mut items = Vec::new();
     let mut seen = HashSet::new();
@@ -90,6 +102,7 @@ async fn list(backend: &Backend, greeting: &Greeting, kind: ListKind) -> Result<
             let cause = format!("it answered `{method}` with something that is no list");
             return Err(Failure::new(Code::CallMalformed, cause).of(backend.name()));
         }
+        *hints = hints.and_then(|hints| Some(hints.and(CacheHints::of(result)?)));
         if let Some(list) = json::get(result, kind.key()) {
             let list = list.of(result);
             // Copied, so that a small item does not keep a large read buffer alive.

@@ -1,5 +1,7 @@
 //! Cache hints on modern results (MCP 2026-07-28, "Caching").
 
+use std::time::Duration;
+
 use crate::bridge::edit::{Edit, member};
 use crate::protocol::Method;
 use crate::wire::json;
@@ -25,6 +27,12 @@ pub struct CacheHints {
 impl CacheHints {
     /// What holds of a result of which nobody said anything: a legacy server's may change with the session.
     pub const NONE: CacheHints = CacheHints { ttl_ms: 0, scope: CacheScope::Private };
+
+    /// What anybody may keep for so long.
+    pub fn lasting(time: Duration) -> CacheHints {
+        let ttl_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        CacheHints { ttl_ms, scope: CacheScope::Public }
+    }
 
     /// The hints of a modern result; `None` if they are missing or make no sense.
     pub fn of(result: &[u8]) -> Option<CacheHints> {

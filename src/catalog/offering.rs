@@ -52,10 +52,7 @@ impl Offering {
 
     /// The revision that its handshake settled on; the newest legacy one if that is not known.
     pub fn revision(&self) -> &'static Revision {
-        json::get(&self.initialize, "protocolVersion")
-            .and_then(|span| json::string(span.of(&self.initialize)))
-            .and_then(|name| Revision::find(&name))
-            .unwrap_or_else(Revision::newest_legacy)
+        self.protocol_version().and_then(|name| Revision::find(&name)).unwrap_or_else(Revision::newest_legacy)
     }
 
     /// The capabilities that the server declared in its handshake.

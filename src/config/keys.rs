@@ -153,9 +153,9 @@ const SETTINGS: &[Key] = &[
     .default("\"all\""),
     Key::new(
         "questions",
-        Shape::Word(&[Word::new("serialize"), Word::new("refuse")]),
+        Shape::Word(&[Word::new("serialize"), Word::new("exclusive"), Word::new("refuse")]),
         "When a server asks something in the middle of calls of several clients and does not say in which: serve such calls one \
-         after the other, or refuse the question.",
+         after the other (others may go on while one waits for its user, or not even then), or refuse the question.",
     )
     .default("\"serialize\""),
     Key::new("timeouts", Shape::Table(&TIMEOUTS), "How long to wait for what."),

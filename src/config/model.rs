@@ -138,8 +138,11 @@ pub enum Share {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Questions {
     /// It does not come to that: calls of different clients that may be asked are served one after the other.
+    /// One that waits for its user lets others in: it is taken to ask nothing more until it has been answered.
     #[default]
     Serialize,
+    /// The same, and one that waits for its user keeps the server to itself: for servers that ask several things at once.
+    Exclusive,
     /// Calls run at once, and such a question is refused.
     Refuse,
 }

@@ -363,6 +363,7 @@ impl Resolver<'_> {
                 _ => Share::All,
             },
             questions: match node.get("questions").and_then(Node::as_str) {
+                Some("exclusive") => Questions::Exclusive,
                 Some("refuse") => Questions::Refuse,
                 _ => Questions::Serialize,
             },

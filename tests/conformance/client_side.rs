@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::differences::{Difference, assert_equal};
 use crate::process::program;
-use crate::suite::{Leg, Report, Revision, judge_client, judge_client_in, required};
+use crate::suite::{Leg, Report, Revision, Status, judge_client, judge_client_in, required};
 use crate::support::real;
 use crate::workshop::Workshop;
 
@@ -92,20 +92,39 @@ fn direct_passes(revision: Revision) {
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
-fn equal_to_direct(revision: Revision, allowed: &[Difference]) {
+fn equal_to_direct(revision: Revision, allowed: &[&[Difference]]) {
     if real::skipped() {
         return;
     }
     assert_equal(direct(revision), &judge(revision, Way::Through), allowed);
 }
 
-fn bridged_is_equal(revision: Revision, spoken: Revision, allowed: &[Difference]) {
+fn bridged_is_equal(revision: Revision, spoken: Revision, allowed: &[&[Difference]]) {
     if real::skipped() {
         return;
     }
     let direct = direct(revision).only(bridged_scenarios(revision));
     assert_equal(&direct, &bridged(revision, spoken), allowed);
 }
+
+/// See the same on the other side.
+const FLATTENED: [Difference; 1] = [flattened(Status::Failure)];
+const FLATTENED_SKIPPED: [Difference; 1] = [flattened(Status::Skipped)];
+
+const fn flattened(through: Status) -> Difference {
+    let id = "sep-2106-client-composition-keywords-preserved";
+    let reason = "combinations at the root of an `inputSchema` are flattened on purpose";
+    Difference { scenario: "json-schema-2020-12-preservation", id, direct: Status::Success, through, reason }
+}
+
+/// Switchboard shows everything that a server has, so it asks for the lists that the SDK's client leaves out.
+const LISTS_MORE: [Difference; 1] = [Difference {
+    scenario: "http-standard-headers",
+    id: "sep-2243-client-includes-standard-headers",
+    direct: Status::Info,
+    through: Status::Success,
+    reason: "the check is there for each method that is called",
+}];
 
 #[test]
 fn the_legacy_client_passes() {
@@ -118,15 +137,13 @@ fn the_modern_client_passes() {
 }
 
 #[test]
-#[ignore = "the differences that are left are known and not yet listed or mended: see the notes of the issue"]
 fn a_legacy_client_of_legacy_servers_is_equal() {
-    equal_to_direct(Revision::Legacy, &[]);
+    equal_to_direct(Revision::Legacy, &[&FLATTENED_SKIPPED]);
 }
 
 #[test]
-#[ignore = "the differences that are left are known and not yet listed or mended: see the notes of the issue"]
 fn a_modern_client_of_modern_servers_is_equal() {
-    equal_to_direct(Revision::Modern, &[]);
+    equal_to_direct(Revision::Modern, &[&FLATTENED, &LISTS_MORE]);
 }
 
 #[test]
@@ -135,7 +152,6 @@ fn a_modern_client_of_legacy_servers_is_equal() {
 }
 
 #[test]
-#[ignore = "the differences that are left are known and not yet listed or mended: see the notes of the issue"]
 fn a_legacy_client_of_modern_servers_is_equal() {
-    bridged_is_equal(Revision::Modern, Revision::Legacy, &[]);
+    bridged_is_equal(Revision::Modern, Revision::Legacy, &[&LISTS_MORE]);
 }

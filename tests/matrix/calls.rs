@@ -179,7 +179,6 @@ fn needs_over_stdio() {
 
 /// Check 54: a modern client is told in the terms of the specification which of its abilities a modern server wants.
 #[test]
-#[ignore = "the error of the server is wrapped, as if it were of its hop alone"]
 fn a_missing_ability_is_named() {
     each_with(
         true,
@@ -221,7 +220,6 @@ fn progress_of(cell: &Cell<'_>) -> Vec<Message> {
 }
 
 #[test]
-#[ignore = "a newer server's progress message reaches a client of 2024-11-05"]
 fn progress_over_stdio() {
     each(false, "matrix", progress);
 }

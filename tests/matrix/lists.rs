@@ -1,7 +1,12 @@
 //! Lists, prompts, resources and completion in every cell.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
+use super::board::DEADLINE;
+use super::board::Setup;
+use super::peer::{House, MODERN};
 use super::{Cell, check_result, each, since};
 
 const LISTS: [(&str, &str, &str); 4] = [
@@ -75,6 +80,40 @@ fn schemas_of_any_kind_reach_modern_clients() {
             assert_eq!(tool.get("outputSchema").is_some(), cell.has_modern_client(), "{tool}");
         }
     });
+}
+
+/// Check 38: a merged list may be kept as long as each of its parts may, by those who may keep every part.
+#[test]
+fn a_list_may_be_kept_as_long_as_each_of_its_parts() {
+    let part = |cache: &str| format!("revisions: 2026-07-28\n{cache}\ntools: {{ echo: {{ answer: ok }} }}\n");
+    let hints = |others: &[(&str, &str)]| {
+        let setup = Setup::new().script("a", &part("cache: { ttl: 60s, scope: public }"));
+        let setup = others.iter().fold(setup, |setup, (name, script)| setup.script(name, script));
+        let house = House::stdio(setup);
+        let peer = house.peer(MODERN);
+        for name in others.iter().map(|(name, _)| *name).chain(["a"]) {
+            peer.list_with("tools/list", &format!("{name}__echo"));
+        }
+        // The other lists come after the tools.
+        let until = Instant::now() + DEADLINE;
+        let list = loop {
+            let list = peer.call("tools/list", json!({})).result();
+            if list["ttlMs"] != 0 || others.len() == 2 || Instant::now() > until {
+                break list;
+            }
+        };
+        drop(peer);
+        house.close();
+        (list["ttlMs"].as_u64().unwrap(), list["cacheScope"].as_str().unwrap().to_owned())
+    };
+    let public = part("cache: { ttl: 50s, scope: public }");
+    let private = part("cache: { ttl: 70s, scope: private }");
+    let (ttl, scope) = hints(&[("b", &public)]);
+    assert!((30_000..=50_000).contains(&ttl) && scope == "public", "{ttl} {scope}");
+    let (ttl, scope) = hints(&[("b", &private)]);
+    assert!((40_000..=60_000).contains(&ttl) && scope == "private", "{ttl} {scope}");
+    let older = "tools: { echo: { answer: ok } }";
+    assert_eq!(hints(&[("b", &public), ("c", older)]), (0, "private".to_owned()));
 }
 
 /// Prompts, with content in the words of the client's revision.

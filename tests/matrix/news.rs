@@ -54,13 +54,11 @@ fn updates(cell: &Cell<'_>) {
 }
 
 #[test]
-#[ignore = "a subscription at a modern server is answered before its stream stands"]
 fn updates_over_stdio() {
     each(false, "matrix", updates);
 }
 
 #[test]
-#[ignore = "a subscription at a modern server is answered before its stream stands"]
 fn updates_over_http() {
     each(true, "matrix", updates);
 }

@@ -128,7 +128,6 @@ fn urls_over_http() {
 
 /// Check 54: the error by which a server of 2025-11-25 demands that URLs be opened first.
 #[test]
-#[ignore = "a modern client is asked for the same URL again and again"]
 fn demanded_urls_over_stdio() {
     each(false, "matrix-asks", |cell| {
         let params = json!({ "name": cell.name("login") });

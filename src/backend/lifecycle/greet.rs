@@ -129,6 +129,8 @@ struct Talk<'a> {
     discover: Line,
     /// The revision in which the server is asked what it speaks.
     asked: &'static Revision,
+    /// The server has said which revision that is to be.
+    was_told_a_revision: bool,
     /// When the last question was put.
     spoken: Instant,
     /// Whether what the server did says something of its era.
@@ -154,6 +156,7 @@ impl<'a> Talk<'a> {
             initialize: Line::Unsaid,
             discover: Line::Unsaid,
             asked: pinned.unwrap_or_else(Revision::newest_modern),
+            was_told_a_revision: false,
             spoken: Instant::now(),
             is_definite: true,
         }
@@ -258,10 +261,19 @@ impl<'a> Talk<'a> {
     /// Takes the answer to `server/discover`.
     fn discovered(&mut self, answer: OwnReply) -> Option<Result<Greeting, Failure>> {
         let failure = match answer {
-            Ok((line, body)) => match handshake::discovered(&line, body, self.asked) {
+            Ok((line, body)) => match handshake::discovered(&line, body) {
                 Discovered::Modern(greeting) => return Some(Ok(greeting)),
                 Discovered::Foreign(failure) => return Some(Err(failure)),
                 Discovered::Another(revision) => {
+                    // A server that refuses what it says it takes gets one more chance.
+                    if self.was_told_a_revision {
+                        let cause = format!(
+                            "it refused `server/discover` in revision {} twice, and says that it speaks it",
+                            revision.name
+                        );
+                        return Some(Err(Failure::new(Code::HandshakeRevision, cause)));
+                    }
+                    self.was_told_a_revision = true;
                     self.asked = revision;
                     self.say(Era::Modern);
                     return None;

@@ -110,8 +110,8 @@ impl Link {
         }
     }
 
-    /// The call in whose middle this was asked rests: it cannot ask anything else until it is answered, so that others may
-    /// go on meanwhile.
+    /// The call in whose middle this was asked waits for its user. Unless the server is one that may ask something else
+    /// meanwhile, others may go on.
     pub(in crate::backend) fn rests(&self, key: &AskKey) {
         if let Some(run) = self.lock().run_of(key.generation)
             && let Some(flight) = run.asks.iter().find(|open| open.id == key.id).and_then(|open| open.whose)

@@ -168,6 +168,9 @@ impl Run {
     }
 
     pub(super) fn rest(&mut self, flight: u64) {
+        if !self.lets_rest {
+            return;
+        }
         if let Some(flight) = self.flights.get_mut(&flight).filter(|flight| !flight.rests) {
             flight.rests = true;
             self.gate.leave();

@@ -7,7 +7,11 @@ fn outcome(kind: ListKind, item: &str) -> String {
         Verdict::Repaired { item, notes } => {
             assert!(!notes.is_empty());
             assert!(json::check(&item).is_ok(), "{}", String::from_utf8_lossy(&item));
-            assert_eq!(judge(kind, &item, Revision::newest_legacy()), Verdict::Keep, "a repair is complete: {item:?}");
+            assert_eq!(
+                judge(kind, &item, Revision::newest_legacy()),
+                Verdict::Keep,
+                "a repair is complete: {item:?}"
+            );
             String::from_utf8(item.to_vec()).unwrap()
         }
         Verdict::Held { reason } => format!("held: {reason}"),
@@ -229,7 +233,8 @@ fn the_first_of_equal_names_is_shown() {
     ]
     .map(Bytes::from)
     .into();
-    let (shown, notes) = sift(&"srv".into(), ListKind::Tools, &items, |name| name != "c");
+    let (shown, notes) =
+        sift(&"srv".into(), ListKind::Tools, &items, Revision::newest_legacy(), |name| name != "c");
     assert_eq!(shown.iter().map(|shown| shown.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(shown[0].item, items[0]);
     let held: Vec<&str> =

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::bridge::result::CacheHints;
 use crate::bridge::result::to_modern;
 use crate::frontend::answer::Answer;
 use crate::frontend::hall::Hall;
@@ -85,7 +84,8 @@ fn page(registry: &Registry, kind: ListKind, cursor: Option<&str>, responder: Re
     match catalog.page(kind, cursor) {
         Ok(page) => {
             let own = Revision::newest_legacy();
-            let text = to_modern(Method::List(kind), &page, own, &server_info(), Some(CacheHints::NONE));
+            let hints = Some(registry.cache_hints(kind));
+            let text = to_modern(Method::List(kind), &page, own, &server_info(), hints);
             let text = text.ok().flatten().unwrap_or(page);
             let whole = Span { start: 0, end: text.len() };
             responder.relay("result", &text, whole);

@@ -66,6 +66,8 @@ function fixture(announce) {
       (values, ctx) => perform(tool, values, ctx));
   }
   const on = (method, answer) => mcp.server.setRequestHandler(method, answer);
+  // In place of the SDK's own, which would not see a change.
+  on('tools/list', () => ({ tools: TOOLS.map(shown) }));
   on('prompts/list', () => ({ prompts: PROMPTS.map(shown) }));
   on('prompts/get', ({ params }, ctx) => perform(named(PROMPTS, params.name), params.arguments, ctx));
   on('resources/list', () => ({ resources: RESOURCES }));

@@ -7,7 +7,7 @@
 //   call.notify(method, params)   a notification that belongs to this call
 //   call.log(data)      a log message
 //   call.ask(requests)  asks the client, `{ key: { method, params } }`, and gives `{ key: answer }`
-//   call.changed(list)  tells that `tools` or `prompts` changed
+//   call.changed(list)  tells that `tools` or `prompts` changed; they did, by `change`
 //   call.closeStream()  ends the stream on which the answer should come, if there is one
 
 // A red PNG of one pixel, and a WAV of no samples.
@@ -171,11 +171,13 @@ export const TOOLS = [
     await call.log('A trace.');
     return said('Logged, if you asked for it.');
   }),
-  tool('test_trigger_tool_change', 'Tells that its tools changed', NOTHING, async (call) => {
+  tool('test_trigger_tool_change', 'Changes the list of tools', NOTHING, async (call) => {
+    change(TOOLS);
     await call.changed('tools');
     return said('Told.');
   }),
-  tool('test_trigger_prompt_change', 'Tells that its prompts changed', NOTHING, async (call) => {
+  tool('test_trigger_prompt_change', 'Changes the list of prompts', NOTHING, async (call) => {
+    change(PROMPTS);
     await call.changed('prompts');
     return said('Told.');
   }),
@@ -272,6 +274,12 @@ export function read(uri) {
 export function complete(argument) {
   const values = ['testing', 'tested', 'paris'].filter((value) => value.startsWith(argument.value));
   return { completion: { values, total: values.length, hasMore: false } };
+}
+
+/** Makes the list another one: its first entry is described in other words. */
+function change(list) {
+  const [first] = list;
+  first.description = first.description.endsWith('!') ? first.description.slice(0, -1) : `${first.description}!`;
 }
 
 /** A list entry without what only the server needs. */
