@@ -178,6 +178,17 @@ pub struct Notice<'a> {
     pub params: Span,
 }
 
+/// A server's report of how far a call has come.
+#[derive(Debug)]
+pub struct Progress<'a> {
+    /// The notification.
+    pub notice: Notice<'a>,
+    /// Where our token stands in it.
+    pub token: Span,
+    /// The revision that the server speaks.
+    pub revision: &'static Revision,
+}
+
 /// How a client introduced itself; servers are introduced to it in the same words.
 #[derive(Clone, Debug)]
 pub struct Introduction {
@@ -227,8 +238,8 @@ pub trait Caller: Send + Sync + std::fmt::Debug {
     /// There will be no answer of the server.
     fn fail(&self, ticket: Ticket, failure: Failure);
 
-    /// The server reports progress on the call; `token` is where our token stands in the line.
-    fn progress(&self, ticket: Ticket, notice: Notice<'_>, token: Span);
+    /// The server reports progress on the call.
+    fn progress(&self, ticket: Ticket, progress: Progress<'_>);
 
     /// The server sends a log message while it works on the call.
     fn log(&self, ticket: Ticket, server: &ServerName, notice: Notice<'_>);

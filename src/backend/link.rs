@@ -176,6 +176,8 @@ pub(super) enum Listener {
         caller: Arc<dyn Caller>,
         /// What it was told before the call was sent again: progress goes on from there.
         before: f64,
+        /// The server's revision.
+        revision: &'static Revision,
     },
     /// Nobody: it only keeps the call alive.
     Nobody,
@@ -319,7 +321,9 @@ impl Link {
     /// Notes progress on a call. `None` if the call is not open or the value does not rise.
     pub(super) fn progressed(&self, generation: u64, id: u64, value: f64) -> Option<Listener> {
         let mut inner = self.lock();
-        let flight = inner.run_of(generation)?.flights.get_mut(&id)?;
+        let run = inner.run_of(generation)?;
+        let revision = run.words.to;
+        let flight = run.flights.get_mut(&id)?;
         if flight.progress.is_some_and(|last| value <= last) || value.is_nan() {
             return None;
         }
@@ -328,7 +332,7 @@ impl Link {
         Some(match &flight.owner {
             Owner::Client { call, relay_progress: true } => {
                 let before = call.past.round.as_ref().map_or(0.0, |round| round.progress());
-                Listener::Client { ticket: call.ticket, caller: Arc::clone(&call.caller), before }
+                Listener::Client { ticket: call.ticket, caller: Arc::clone(&call.caller), before, revision }
             }
             _ => Listener::Nobody,
         })

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::backend::Backend;
 use crate::backend::link::{Addressee, Flown, Listener};
 use crate::bridge::tasks;
-use crate::call::{Notice, Reply};
+use crate::call::{Notice, Progress, Reply};
 use crate::failure::{Code, Failure};
 use crate::protocol::{ListKind, Revision};
 use crate::supervisor::NoiseLog;
@@ -357,12 +357,11 @@ impl Reader {
         let value = std::str::from_utf8(value.of(line)).ok().and_then(|text| text.parse().ok());
         let Some(value) = value else { return };
         let listener = self.backend.link.progressed(self.generation, id, value);
-        let Some(Listener::Client { ticket, caller, before }) = listener else { return };
+        let Some(Listener::Client { ticket, caller, before, revision }) = listener else { return };
+        let pass = |notice: Notice<'_>, token| caller.progress(ticket, Progress { notice, token, revision });
         match before > 0.0 {
-            false => caller.progress(ticket, Notice { line, params }, token),
-            true => {
-                modern::raised(line, params, before, |notice, token| caller.progress(ticket, notice, token))
-            }
+            false => pass(Notice { line, params }, token),
+            true => modern::raised(line, params, before, pass),
         }
     }
 

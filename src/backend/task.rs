@@ -17,7 +17,9 @@ use tokio::time::Instant;
 use crate::backend::{Backend, show_duration};
 use crate::bridge::tasks::{self, Status, Task};
 use crate::bridge::{capabilities, input_required, meta};
-use crate::call::{Ask, AskKey, Asker, Call, CallerId, NotAsked, Notice, Reply, Ticket, TokenPlace};
+use crate::call::{
+    Ask, AskKey, Asker, Call, CallerId, NotAsked, Notice, Progress, Reply, Ticket, TokenPlace,
+};
 use crate::failure::{Code, Failure};
 use crate::protocol::meta::RELATED_TASK;
 use crate::protocol::{Revision, Tasks};
@@ -149,7 +151,7 @@ impl Errand {
         let mut misses = 0;
         loop {
             if let Some(message) = task.status_message.filter(|_| task.status == Status::Working) {
-                said.pass(&self.call, message.of(&told));
+                said.pass(&self.call, message.of(&told), self.revision);
             }
             match (task.status, self.revision.tasks) {
                 (Status::Working, _) => {}
@@ -405,7 +407,7 @@ struct Said {
 
 impl Said {
     /// `message` is a JSON string.
-    fn pass(&mut self, call: &Call, message: &[u8]) {
+    fn pass(&mut self, call: &Call, message: &[u8], revision: &'static Revision) {
         if !matches!(call.token, TokenPlace::Client(_))
             || self.last == message
             || json::kind(message) != json::Kind::String
@@ -420,7 +422,8 @@ impl Said {
         let line = Bytes::from(params);
         let Some(token) = json::get(&line, "progressToken") else { return };
         let whole = Span { start: 0, end: line.len() };
-        call.caller.progress(call.ticket, Notice { line: &line, params: whole }, token);
+        let notice = Notice { line: &line, params: whole };
+        call.caller.progress(call.ticket, Progress { notice, token, revision });
     }
 }
 

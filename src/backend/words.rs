@@ -154,7 +154,7 @@ pub(super) mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::call::{Ask, AskKey, Caller, Introduction, NotAsked, Notice, Reply, Ticket};
+    use crate::call::{Ask, AskKey, Caller, Introduction, NotAsked, Notice, Progress, Reply, Ticket};
     use crate::failure::Failure;
     use crate::names::ServerName;
     use crate::protocol::Level;
@@ -193,7 +193,7 @@ pub(super) mod tests {
         }
         fn reply(&self, _: Ticket, _: Reply<'_>) {}
         fn fail(&self, _: Ticket, _: Failure) {}
-        fn progress(&self, _: Ticket, _: Notice<'_>, _: Span) {}
+        fn progress(&self, _: Ticket, _: Progress<'_>) {}
         fn log(&self, _: Ticket, _: &ServerName, _: Notice<'_>) {}
         fn ask(&self, _: Ticket, _: Ask<'_>) -> Result<(), NotAsked> {
             Err(NotAsked::Unsupported(String::new()))

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::backend::Backend;
 use crate::bridge;
-use crate::call::{Ask, AskKey, Caller, CallerId, Introduction, NotAsked, Notice, Reply, Ticket};
+use crate::call::{Ask, AskKey, Caller, CallerId, Introduction, NotAsked, Notice, Progress, Reply, Ticket};
 use crate::catalog::Catalog;
 use crate::failure::{Code, Failure};
 use crate::frontend::answer::Answer;
@@ -444,7 +444,8 @@ impl Caller for Session {
         self.answer(ticket, &Answer::failure(method, &failure));
     }
 
-    fn progress(&self, ticket: Ticket, notice: Notice<'_>, token: Span) {
+    fn progress(&self, ticket: Ticket, progress: Progress<'_>) {
+        let Progress { notice, token, revision } = progress;
         let found = self
             .state()
             .requests
@@ -454,8 +455,8 @@ impl Caller for Session {
         let send = |notice: &Notice<'_>, token| {
             self.send_notice(&out, "notifications/progress", notice, &[(token, &own)]);
         };
-        // What the first revision lacks is in every notification; the others are not even looked at.
-        let older = self.revision().filter(|own| !own.progress_message);
+        // What the first revision lacks stands in every notification of the others; those of its own servers pass as they are.
+        let older = self.revision().filter(|own| !own.progress_message && revision.progress_message);
         let Some(text) =
             older.and_then(|own| bridge::request::notification(notice.params.of(notice.line), true, own))
         else {

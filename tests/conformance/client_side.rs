@@ -17,6 +17,9 @@ use crate::workshop::Workshop;
 enum Way {
     Direct,
     Through,
+    /// The same, and Switchboard is told which revision the scenario speaks. It would try that of its client first, and these
+    /// scenarios take an `initialize` for a request of theirs that lacks something.
+    Told(&'static str),
 }
 
 /// The command that plays the client, of the SDK that speaks a revision.
@@ -27,8 +30,12 @@ fn client(workshop: &Workshop, spoken: Revision, way: Way) -> Command {
     };
     let mut command = Command::new(real::node());
     command.arg(workshop.scripts("clients", set).join("client.mjs")).env("FIXTURE_CLIENT", module);
-    if way == Way::Through {
-        let through = json!({ "program": program(), "home": workshop.folder("homes") });
+    if way != Way::Direct {
+        let protocol = match way {
+            Way::Told(revision) => Some(revision),
+            Way::Direct | Way::Through => None,
+        };
+        let through = json!({ "program": program(), "home": workshop.folder("homes"), "protocol": protocol });
         command.env("FIXTURE_THROUGH", through.to_string());
     }
     command
@@ -61,7 +68,11 @@ const BRIDGED: [(Revision, &[&str]); 2] = [
 /// The suite's verdict on Switchboard, relaying for a client that speaks another revision.
 fn bridged(revision: Revision, spoken: Revision) -> Report {
     let workshop = Workshop::new();
-    let client = client(&workshop, spoken, Way::Through);
+    let way = match revision {
+        Revision::Legacy => Way::Through,
+        Revision::Modern => Way::Told("2026-07-28"),
+    };
+    let client = client(&workshop, spoken, way);
     let mut report = Report::default();
     for scenario in bridged_scenarios(revision) {
         report.extend(judge_client_in(scenario, &client, revision, &workshop.folder("results")));

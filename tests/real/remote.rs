@@ -160,13 +160,11 @@ fn python_sdk_1_at_an_address_is_equal() {
 }
 
 #[test]
-#[ignore = "the server now speaks the modern era to us and the legacy one directly: to be compared in one"]
 fn python_sdk_2_at_an_address_is_equal() {
     python_is_equal("mcp-2");
 }
 
 #[test]
-#[ignore = "the server now speaks the modern era to us and the legacy one directly: to be compared in one"]
 fn fastmcp_at_an_address_is_equal() {
     python_is_equal("fastmcp");
 }
@@ -180,7 +178,6 @@ fn older_clients_see_the_same_of_servers_at_an_address() {
 
 /// The same table, which was run in words of a legacy revision directly, with a server that is spoken to in the newest one.
 #[test]
-#[ignore = "the order of a schema of the Python SDK differs between the eras: to be compared without it"]
 fn servers_of_both_eras_say_the_same_in_the_newer_one() {
     for sdk in ["mcp-2", "fastmcp"] {
         let keys = json!({ "protocol": "2026-07-28" });

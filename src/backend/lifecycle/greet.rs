@@ -303,12 +303,9 @@ impl<'a> Talk<'a> {
 
 impl Lifecycle {
     /// The era that is tried first where nobody knows: that of the clients behind us, so that as little as may be has to be
-    /// bridged. Over HTTP it is the modern one, as the specification wants it: to ask costs one request and no start, and servers
-    /// of that era may take an `initialize` for who knows what.
+    /// bridged. A server of both eras may do less in the modern one than clients of the older one are used to: its tools ask
+    /// the user in ways that the modern one does not have.
     pub(super) fn audience_era(&self) -> Era {
-        if self.way.has_streams() {
-            return Era::Modern;
-        }
         self.backend.audience.introduction().revision.era
     }
 

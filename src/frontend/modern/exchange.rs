@@ -12,8 +12,8 @@ use bytes::Bytes;
 
 use crate::bridge::{self, question};
 use crate::call::{
-    Ask, AskKey, AskKind, Asker, Call, Caller, CallerId, Introduction, NotAsked, Notice, Reply, Ticket,
-    TokenPlace,
+    Ask, AskKey, AskKind, Asker, Call, Caller, CallerId, Introduction, NotAsked, Notice, Progress, Reply,
+    Ticket, TokenPlace,
 };
 use crate::failure::{Code, Failure};
 use crate::frontend::MAX_MESSAGE;
@@ -476,7 +476,8 @@ impl Caller for Exchange {
         self.finish_with(&Answer::failure(self.method, &failure));
     }
 
-    fn progress(&self, _: Ticket, notice: Notice<'_>, token: Span) {
+    fn progress(&self, _: Ticket, progress: Progress<'_>) {
+        let Progress { notice, token, .. } = progress;
         let state = self.state();
         // The servers of many wait for nobody who does not read.
         if let Phase::Open(Client { responder, token: Some(own), .. }) = &state.phase

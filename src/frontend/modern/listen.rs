@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backend::Backend;
 use crate::call::{
-    Ask, AskKey, Call, Caller, CallerId, Introduction, NotAsked, Notice, Reply, Ticket, TokenPlace,
+    Ask, AskKey, Call, Caller, CallerId, Introduction, NotAsked, Notice, Progress, Reply, Ticket, TokenPlace,
 };
 use crate::failure::Failure;
 use crate::frontend::answer::Answer;
@@ -339,7 +339,7 @@ impl Caller for Subscriber {
         self.tell(false);
     }
 
-    fn progress(&self, _: Ticket, _: Notice<'_>, _: Span) {}
+    fn progress(&self, _: Ticket, _: Progress<'_>) {}
 
     fn log(&self, _: Ticket, _: &ServerName, _: Notice<'_>) {}
 

@@ -3,7 +3,7 @@
 // scenario is; then it is Switchboard's requests that the scenario judges.
 //
 //   FIXTURE_CLIENT     the module that makes the client: `sdk-1.mjs` or `client-2.mjs`
-//   FIXTURE_THROUGH    JSON: { program, home }; without it, direct
+//   FIXTURE_THROUGH    JSON: { program, home, protocol? }; without it, direct
 import { login, needs_login, provider } from './auth.mjs';
 import { switchboard } from './switchboard.mjs';
 

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 export const CLIENT_METADATA = 'https://conformance-test.local/client-metadata.json';
 
 /** How the scenario's server stands in the config. */
-function entry(url, scenario, context) {
-  const server = { url, prefix: '' };
+function entry(url, scenario, context, protocol) {
+  const server = { url, prefix: '', ...(protocol && { protocol }) };
   if (!scenario.startsWith('auth/')) return server;
   const { client_id, client_secret } = context;
   if (scenario.startsWith('auth/client-credentials')) {
@@ -17,10 +17,10 @@ function entry(url, scenario, context) {
 }
 
 /** The commands of a Switchboard in front of `url`: `serve`, and `login`. */
-export function switchboard({ program, home }, url, scenario, context) {
+export function switchboard({ program, home, protocol }, url, scenario, context) {
   const folder = mkdtempSync(join(home, 'scenario-'));
   const config = join(folder, 'switchboard.json');
-  writeFileSync(config, JSON.stringify({ servers: { scenario: entry(url, scenario, context) } }));
+  writeFileSync(config, JSON.stringify({ servers: { scenario: entry(url, scenario, context, protocol) } }));
   const env = { PATH: process.env.PATH, HOME: folder, SWITCHBOARD_HOME: folder };
   const command = (...args) => ({ command: program, args: [...args, '--config', config], env });
   return { serve: command('serve'), login: command('auth', 'login', 'scenario', '--no-browser') };
