@@ -21,6 +21,7 @@ mod case;
 mod cases;
 mod clients;
 mod direct;
+mod newer;
 mod oauth;
 mod over_http;
 mod remote;
