@@ -15,8 +15,9 @@
 //! its own and no revocation; and its parts (challenges, the guard, metadata) cannot be had without the whole. The protocol
 //! itself is a handful of forms and JSON documents, which `reqwest` and `serde` carry.
 
+mod assertion;
 mod callback;
-mod challenge;
+pub mod challenge;
 mod discovery;
 mod flow;
 mod guard;
@@ -24,6 +25,7 @@ mod held;
 mod http_client;
 mod login;
 mod pkce;
+mod probe;
 mod provider;
 mod record;
 mod registration;
@@ -46,7 +48,7 @@ pub use provider::provider_for;
 pub use status::{AuthStatus, LoginState, status};
 pub use store::AuthStore;
 
-use crate::config::{AuthConfig, Launch, RemoteKind, Secret, ServerConfig};
+use crate::config::{AuthConfig, ClientProof, Launch, RemoteKind, Secret, ServerConfig};
 use crate::names::ServerName;
 use guard::Guard;
 use http_client::HttpClient;
@@ -121,12 +123,14 @@ fn has_authorization(config: &ServerConfig) -> bool {
     remote.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(AUTHORIZATION.as_str()))
 }
 
-/// The secret of the client of a login: what it was given, or what the config says.
-fn secret_of(config: &ServerConfig, login: &Login) -> Option<Secret> {
+/// How the client of a login proves itself: by what it was given, or by what the config says.
+fn proof_of(config: &ServerConfig, login: &Login) -> Option<ClientProof> {
     match (&config.auth, login.client.origin) {
-        (AuthConfig::Oauth(oauth), ClientOrigin::Configured) => oauth.client.as_ref()?.secret.clone(),
-        (AuthConfig::ClientCredentials(own), ClientOrigin::Configured) => Some(own.client_secret.clone()),
-        _ => login.client.secret.clone(),
+        (AuthConfig::ClientCredentials(own), ClientOrigin::Configured) => Some(own.proof.clone()),
+        (AuthConfig::Oauth(oauth), ClientOrigin::Configured) => {
+            oauth.client.as_ref()?.secret.clone().map(ClientProof::Secret)
+        }
+        _ => login.client.secret.clone().map(ClientProof::Secret),
     }
 }
 

@@ -19,6 +19,7 @@ mod keys;
 mod mission;
 mod model;
 mod overrides;
+mod private_key;
 mod problem;
 mod resolve;
 mod schema;
@@ -29,13 +30,14 @@ mod show;
 mod tree;
 mod values;
 
-pub use auth::{AuthConfig, ClientCredentialsConfig, ConfiguredClient, OauthConfig};
+pub use auth::{AuthConfig, ClientCredentialsConfig, ClientProof, ConfiguredClient, OauthConfig, SigningKey};
 pub use environment::{ConfigReason, Environment, Locations, locate};
 pub use http::{HttpFace, parse_listen};
 pub use model::{
     Config, Entry, Expose, Glob, Launch, Limits, ProtocolChoice, Questions, RemoteKind, RemoteLaunch,
     ServerConfig, Share, Start, StdioLaunch, Timeouts, ToolOverride, ToolRules,
 };
+pub use private_key::{Algorithm, PrivateKey};
 pub use problem::{Place, Problem, Severity};
 pub use schema::json_schema;
 pub use secret::Secret;

@@ -4,18 +4,18 @@ use super::record::Asked;
 
 /// The parameters of a `Bearer` challenge that matter to us.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Bearer {
+pub struct Bearer {
     /// Why, as a code: `invalid_token`, `insufficient_scope`.
-    pub(super) error: Option<String>,
+    pub error: Option<String>,
     /// What a login should ask for.
-    pub(super) asked: Asked,
+    pub asked: Asked,
 }
 
 /// The scopes of one challenge; a server that asks for more is not worth listening to.
 const MAX_SCOPES: usize = 100;
 
 /// The `Bearer` challenge of these headers; an empty one if there is none.
-pub(super) fn bearer(headers: &[String]) -> Bearer {
+pub fn bearer(headers: &[String]) -> Bearer {
     let mut bearer = Bearer::default();
     for header in headers {
         let mut ours = false;

@@ -3,30 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 
 use super::callback::Callback;
 use super::discovery::{Discovered, discover};
 use super::flow::{Flow, Response, Verdict};
-use super::http_client::{Answer, HttpClient};
+use super::http_client::HttpClient;
+use super::probe::probe;
 use super::record::{Asked, ClientOrigin, Login, Record, union};
 use super::store::{AuthStore, Shelf};
 use super::token::Asker;
-use super::{Target, challenge, registration};
-use crate::config::{AuthConfig, OauthConfig, RemoteKind, Secret, ServerConfig};
+use super::{Target, registration};
+use crate::config::{AuthConfig, ClientProof, OauthConfig, ServerConfig};
 use crate::failure::{Code, Failure};
 
 /// How long a person has.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
-
-/// The request that finds out what the server wants. It is the first one of every revision.
-const FIRST: &str = concat!(
-    r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"#,
-    r#""clientInfo":{"name":"switchboard","version":""#,
-    env!("CARGO_PKG_VERSION"),
-    r#""}}}"#
-);
 
 /// A login that waits for the browser.
 #[derive(Debug)]
@@ -34,7 +26,7 @@ pub struct Attempt {
     target: Target,
     http: HttpClient,
     shelf: Shelf,
-    secret: Option<Secret>,
+    proof: Option<ClientProof>,
     flow: Arc<Flow>,
     callback: Callback,
 }
@@ -72,11 +64,12 @@ impl Attempt {
         let http = super::http_client(&target, oauth.issuer.as_deref());
         let shelf = store.shelf(&target.server, target.shelf_key());
         let earlier = shelf.load()?;
-        let (asked, met) = ask(&http, &target, config, earlier.asked.as_ref()).await?;
+        let probed = probe(&http, &target, config).await?;
+        let asked = joined(probed.asked, earlier.asked.as_ref());
         let discovered =
             discover(&http, &target, &asked, oauth.issuer.as_deref()).await.map_err(|failure| {
                 // A server that answers without a login says so by answering.
-                let open = met.status.is_success() && earlier.asked.is_none();
+                let open = probed.open && earlier.asked.is_none();
                 let cause = format!("the server does not ask for a login; {}", failure.cause);
                 if open { Failure { cause, ..failure } } else { failure }
             })?;
@@ -89,9 +82,9 @@ impl Attempt {
         let redirect_uri = callback.uri();
         let client =
             registration::client(&http, &target, &discovered.server, oauth, known, &redirect_uri).await?;
-        let secret = client.secret.clone().or_else(|| oauth.client.as_ref()?.secret.clone());
         let flow = Flow::begin(&discovered, client, &redirect_uri, requested).map_err(of)?;
-        Ok(Self { target, http, shelf, secret, flow: Arc::new(flow), callback })
+        let proof = super::proof_of(config, &flow.login);
+        Ok(Self { target, http, shelf, proof, flow: Arc::new(flow), callback })
     }
 
     /// The address to open in a browser: `http` or `https`, and nothing that a shell or an option parser could take
@@ -110,7 +103,7 @@ impl Attempt {
         pasted: &mut mpsc::Receiver<String>,
         mut refused: impl FnMut(),
     ) -> Result<(), Failure> {
-        let Self { target, http, shelf, secret, flow, callback } = self;
+        let Self { target, http, shelf, proof, flow, callback } = self;
         let by_hand = async {
             while let Some(line) = pasted.recv().await {
                 match flow.judge(Response::of_pasted(&line)) {
@@ -130,7 +123,7 @@ impl Attempt {
             }
         };
         let code = code.map_err(|failure| failure.of(&target.server))?;
-        let asker = Asker { http: &http, target: &target, secret: secret.as_ref() };
+        let asker = Asker { http: &http, target: &target, proof: proof.as_ref() };
         let tokens = flow.redeem(&asker, &code).await?;
         let login = Login { tokens: Some(tokens), ..flow.login.clone() };
         let lock = shelf.lock().await?;
@@ -164,57 +157,21 @@ async fn give_back(config: &ServerConfig, target: &Target, login: &Login) -> Res
         return Err(Failure::new(Code::AuthFailed, cause).of(&target.server));
     };
     let http = super::http_client(target, Some(&login.issuer));
-    let secret = super::secret_of(config, login);
-    let asker = Asker { http: &http, target, secret: secret.as_ref() };
+    let proof = super::proof_of(config, login);
+    let asker = Asker { http: &http, target, proof: proof.as_ref() };
     if let Some(refresh) = &tokens.refresh {
         asker.revoke(login, endpoint, refresh, "refresh_token").await?;
     }
     asker.revoke(login, endpoint, &tokens.access, "access_token").await
 }
 
-/// Asks the server what it wants from somebody whom it does not know. A server that refuses only some requests does not
-/// say it here, but has said it when such a request was refused.
-async fn ask(
-    http: &HttpClient,
-    target: &Target,
-    config: &ServerConfig,
-    earlier: Option<&Asked>,
-) -> Result<(Asked, Answer), Failure> {
-    let client = http.client(target)?;
-    let url = target.url.clone();
-    let mut request = match target.kind {
-        RemoteKind::Sse | RemoteKind::WebSocket => client.get(url).header(ACCEPT, "text/event-stream"),
-        _ => client
-            .post(url)
-            .header(ACCEPT, "application/json, text/event-stream")
-            .header(CONTENT_TYPE, "application/json")
-            .body(FIRST),
-    };
-    for (name, value) in target.headers(config) {
-        request = request.header(name, value);
+/// What the server asks for now, and what it asked for when it refused a request.
+fn joined(now: Asked, earlier: Option<&Asked>) -> Asked {
+    let Some(earlier) = earlier else { return now };
+    Asked {
+        scopes: union(&now.scopes, &earlier.scopes),
+        resource_metadata: now.resource_metadata.or_else(|| earlier.resource_metadata.clone()),
     }
-    let answer = http.send(target, request, "the server").await?;
-    let session = answer.headers.get("mcp-session-id").cloned();
-    if let (true, Some(session)) = (answer.status.is_success(), session) {
-        // We are not going to use it; that it stays is the server's matter then.
-        let end =
-            client.delete(target.url.clone()).header(HeaderName::from_static("mcp-session-id"), session);
-        let _ = http.send(target, end, "the server").await;
-    }
-    let told: Vec<String> = header_texts(&answer);
-    let asked = match answer.status.as_u16() {
-        401 => challenge::bearer(&told).asked,
-        _ => Asked::default(),
-    };
-    let earlier = earlier.cloned().unwrap_or_default();
-    let scopes = union(&asked.scopes, &earlier.scopes);
-    let resource_metadata = asked.resource_metadata.or(earlier.resource_metadata);
-    Ok((Asked { resource_metadata, scopes }, answer))
-}
-
-fn header_texts(answer: &Answer) -> Vec<String> {
-    let all = answer.headers.get_all(reqwest::header::WWW_AUTHENTICATE).iter();
-    all.filter_map(|value: &HeaderValue| value.to_str().ok()).map(str::to_owned).collect()
 }
 
 /// A client that was registered by hand belongs to one authorization server. If the server suddenly names another one,

@@ -89,6 +89,8 @@ pub enum ClientAuth {
     ClientSecretBasic,
     /// With its secret in the body.
     ClientSecretPost,
+    /// With its signature.
+    PrivateKeyJwt,
 }
 
 /// Where a client id comes from.

@@ -14,12 +14,12 @@ use super::discovery::discover;
 use super::held::{Held, Standing};
 use super::http_client::HttpClient;
 use super::provider::needs_login;
-use super::record::{Asked, Client, ClientOrigin, Grant, Login, Record, Tokens, union};
-use super::registration::method;
+use super::record::{Asked, Client, ClientAuth, ClientOrigin, Grant, Login, Record, Tokens, union};
+use super::registration;
 use super::store::{AuthStore, Lock};
 use super::token::{Asker, Refusal, brief};
-use super::{Target, command, quoted, secret_of};
-use crate::config::{AuthConfig, ClientCredentialsConfig, ServerConfig};
+use super::{Target, command, proof_of, quoted};
+use crate::config::{AuthConfig, ClientCredentialsConfig, ClientProof, ServerConfig};
 use crate::failure::{Code, Failure};
 use crate::names::ServerName;
 
@@ -229,8 +229,8 @@ impl Renewal {
     async fn by_refresh(&self, lock: &Lock, login: Login) -> Result<Login, Failure> {
         let refresh = login.tokens.as_ref().and_then(|tokens| tokens.refresh.clone());
         let Some(refresh) = refresh else { return Err(self.needs_login("the login has ended")) };
-        let secret = secret_of(self.held.config(), &login);
-        let asker = Asker { http: &self.http, target: &self.target, secret: secret.as_ref() };
+        let proof = proof_of(self.held.config(), &login);
+        let asker = Asker { http: &self.http, target: &self.target, proof: proof.as_ref() };
         let granted = login.tokens.as_ref().map(|tokens| tokens.scopes.clone()).unwrap_or_default();
         let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose())];
         match asker.ask(&login, &fields, &granted).await {
@@ -274,9 +274,14 @@ impl Renewal {
         if !scope.is_empty() {
             fields.push(("scope", &scope));
         }
-        let asker = Asker { http: &self.http, target: &self.target, secret: Some(&own.client_secret) };
+        let asker = Asker { http: &self.http, target: &self.target, proof: Some(&own.proof) };
+        let key = match own.proof {
+            ClientProof::Secret(_) => "client_secret",
+            ClientProof::Key(_) => "private_key",
+        };
         let tokens = asker.ask(&login, &fields, &login.requested).await.map_err(|refusal| {
-            refusal.into_failure().remedy("Correct `auth.client_id` and `auth.client_secret` in the config")
+            let remedy = format!("Correct `auth.client_id` and `auth.{key}` in the config");
+            refusal.into_failure().remedy(remedy)
         })?;
         login.tokens = Some(tokens);
         Ok(login)
@@ -290,7 +295,10 @@ impl Renewal {
         let client = Client {
             id: own.client_id.clone(),
             secret: None,
-            method: method(&discovered.server, true),
+            method: match own.proof {
+                ClientProof::Secret(_) => registration::method(&discovered.server, true),
+                ClientProof::Key(_) => ClientAuth::PrivateKeyJwt,
+            },
             origin: ClientOrigin::Configured,
             redirect_uri: None,
         };

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::record::{Grant, Login, now};
+use super::record::{ClientAuth, Grant, Login, now};
 use super::store::AuthStore;
 use super::{Target, has_authorization};
-use crate::config::{AuthConfig, ServerConfig};
+use crate::config::{AuthConfig, ClientProof, ServerConfig};
 use crate::failure::Failure;
 use crate::names::ServerName;
 
@@ -138,5 +138,7 @@ pub(super) fn fits(config: &ServerConfig, login: &Login) -> bool {
         // A client that was configured once and is no more has lost its secret.
         None => !configured,
     };
-    login.grant == grant && same_client && issuer.is_none_or(|issuer| issuer == login.issuer)
+    let has_key = matches!(&config.auth, AuthConfig::ClientCredentials(own) if matches!(own.proof, ClientProof::Key(_)));
+    let same_proof = has_key == (login.client.method == ClientAuth::PrivateKeyJwt);
+    login.grant == grant && same_client && same_proof && issuer.is_none_or(|issuer| issuer == login.issuer)
 }

@@ -1,6 +1,8 @@
 //! Logins from end to end: the room between a scripted server, a scripted authorization server, and a test that plays
 //! the transport and the browser.
 
+mod keys;
+mod probing;
 mod world;
 
 use std::sync::Arc;
@@ -11,7 +13,9 @@ use tokio::sync::mpsc;
 
 use super::record::ClientOrigin;
 use super::{Attempt, LoginState, logout, status};
-use crate::config::{AuthConfig, ClientCredentialsConfig, ConfiguredClient, OauthConfig, Secret};
+use crate::config::{
+    AuthConfig, ClientCredentialsConfig, ClientProof, ConfiguredClient, OauthConfig, Secret,
+};
 use crate::failure::{Code, Failure};
 use world::{World, browse, client};
 
@@ -34,7 +38,7 @@ fn by_hand(id: &str, secret: Option<&str>) -> AuthConfig {
 fn own(scopes: &[&str]) -> AuthConfig {
     AuthConfig::ClientCredentials(ClientCredentialsConfig {
         client_id: "me".into(),
-        client_secret: Secret::new("s3cret"),
+        proof: ClientProof::Secret(Secret::new("s3cret")),
         scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         issuer: None,
     })
@@ -422,7 +426,7 @@ async fn on_our_own_behalf_nobody_logs_in() {
     assert_eq!(world.forms("client_credentials")[3]["scope"], "read write");
     let wrong = world.provider(AuthConfig::ClientCredentials(ClientCredentialsConfig {
         client_id: "me".into(),
-        client_secret: Secret::new("wrong"),
+        proof: ClientProof::Secret(Secret::new("wrong")),
         scopes: Vec::new(),
         issuer: None,
     }));

@@ -2,11 +2,10 @@
 
 use serde::Deserialize;
 
-use super::Target;
-use super::challenge;
 use super::http_client::{Answer, HttpClient};
 use super::record::{ClientAuth, Login, Tokens, now};
-use crate::config::Secret;
+use super::{Target, assertion, challenge};
+use crate::config::{ClientProof, Secret};
 use crate::failure::{Code, Failure};
 
 /// A token that is said to live longer than this is asked for anew all the same, in seconds: a year.
@@ -17,8 +16,8 @@ const MAX_LIFE: u64 = 365 * 24 * 3600;
 pub(super) struct Asker<'a> {
     pub(super) http: &'a HttpClient,
     pub(super) target: &'a Target,
-    /// The secret of the client, wherever it comes from.
-    pub(super) secret: Option<&'a Secret>,
+    /// How the client proves itself, wherever that comes from.
+    pub(super) proof: Option<&'a ClientProof>,
 }
 
 /// Why no tokens came.
@@ -102,17 +101,24 @@ impl Asker<'_> {
         what: &str,
     ) -> Result<Answer, Failure> {
         let client = &login.client;
-        let basic = match (client.method, self.secret) {
-            (ClientAuth::ClientSecretBasic, Some(secret)) => Some((client.id.as_str(), secret)),
-            (ClientAuth::ClientSecretPost, Some(secret)) => {
+        let assertion;
+        let mut basic = None;
+        match (client.method, self.proof) {
+            (ClientAuth::ClientSecretBasic, Some(ClientProof::Secret(secret))) => {
+                basic = Some((client.id.as_str(), secret));
+            }
+            (ClientAuth::ClientSecretPost, Some(ClientProof::Secret(secret))) => {
                 form.extend([("client_id", client.id.as_str()), ("client_secret", secret.expose())]);
-                None
             }
-            _ => {
-                form.push(("client_id", &client.id));
-                None
+            // The assertion says which client it is of, so nothing else does.
+            (ClientAuth::PrivateKeyJwt, Some(ClientProof::Key(key))) => {
+                assertion = assertion::sign(key, &client.id, &login.issuer)
+                    .map_err(|failure| failure.of(&self.target.server))?;
+                form.push(("client_assertion_type", assertion::TYPE));
+                form.push(("client_assertion", &assertion));
             }
-        };
+            _ => form.push(("client_id", &client.id)),
+        }
         let sent = self.http.post_form(self.target, url, &form, basic, what).await;
         sent.map_err(|failure| failure.of(&self.target.server))
     }

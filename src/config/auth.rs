@@ -1,6 +1,7 @@
 //! What the config says about logging in to a server, and how other programs say it.
 
 use super::keys::AUTH;
+use super::private_key::{Algorithm, PrivateKey};
 use super::problem::Reporter;
 use super::secret::Secret;
 use super::tree::{Kind, Member, Node, Origin};
@@ -47,12 +48,30 @@ pub struct ConfiguredClient {
 pub struct ClientCredentialsConfig {
     /// The client's id.
     pub client_id: String,
-    /// The client's secret.
-    pub client_secret: Secret,
+    /// How the client proves that it is the one of this id.
+    pub proof: ClientProof,
     /// The scopes to ask for instead of those that the server names.
     pub scopes: Vec<String>,
-    /// The one authorization server that may see the secret; without it, the one that the server names.
+    /// The one authorization server that may see the proof; without it, the one that the server names.
     pub issuer: Option<String>,
+}
+
+/// How a client proves itself to an authorization server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientProof {
+    /// By a secret that both know.
+    Secret(Secret),
+    /// By signing with a key of which the authorization server knows the public half (`private_key_jwt`, RFC 7523).
+    Key(SigningKey),
+}
+
+/// The key of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigningKey {
+    /// The key itself.
+    pub key: PrivateKey,
+    /// Its name at the authorization server (`kid`), where that knows several of this client.
+    pub id: Option<String>,
 }
 
 impl Default for AuthConfig {
@@ -67,61 +86,95 @@ impl Default for AuthConfig {
 pub(super) struct Expanded {
     pub(super) client_id: Option<String>,
     pub(super) client_secret: Option<String>,
+    pub(super) private_key: Option<String>,
+    pub(super) key_id: Option<String>,
 }
 
 /// Turns a checked `auth` into what it means, or reports why it means nothing.
 pub(super) fn decode(auth: &Node, expanded: Expanded, reporter: &mut Reporter) -> Option<AuthConfig> {
-    let Expanded { client_id, client_secret } = expanded;
-    let text = |key: &str| auth.get(key).and_then(Node::as_str).map(str::to_owned);
-    let kind = text("type");
     let issuer = match auth.get("issuer") {
         Some(node) => Some(address(node, "auth.issuer", &["https://", "http://"], reporter)?),
         None => None,
     };
-    let scopes = scopes(auth);
-    match kind.as_deref() {
+    match auth.get("type").and_then(Node::as_str) {
         Some("none") => Some(AuthConfig::None),
-        Some("client_credentials") => match (client_id, client_secret) {
-            (Some(client_id), Some(secret)) => {
-                let client_secret = Secret::new(secret);
-                Some(AuthConfig::ClientCredentials(ClientCredentialsConfig {
-                    client_id,
-                    client_secret,
-                    scopes,
-                    issuer,
-                }))
-            }
-            _ => {
-                let message = "`auth: { type: client_credentials }` needs `client_id` and `client_secret`";
-                reporter.error(Code::ConfigMissing, &auth.origin, message).hint("add what is missing");
-                None
-            }
-        },
-        _ => {
-            let client = match (client_id, client_secret) {
-                (Some(id), secret) => Some(ConfiguredClient { id, secret: secret.map(Secret::new) }),
-                (None, Some(_)) => {
-                    let message = "`auth` has a `client_secret`, but no `client_id` that it belongs to";
-                    reporter.error(Code::ConfigMissing, &auth.origin, message).hint("add `client_id: …`");
-                    return None;
-                }
-                (None, None) => None,
-            };
-            let client_metadata_url = match auth.get("client_metadata_url") {
-                Some(node) => Some(address(node, "auth.client_metadata_url", &["https://"], reporter)?),
-                None => None,
-            };
-            let redirect_port = auth.get("redirect_port").and_then(Node::as_whole);
-            let redirect_port = redirect_port.and_then(|port| u16::try_from(port).ok());
-            Some(AuthConfig::Oauth(OauthConfig {
-                client,
-                client_metadata_url,
-                scopes,
-                redirect_port,
-                issuer,
-            }))
+        Some("client_credentials") => client_credentials(auth, expanded, issuer, reporter),
+        _ => oauth(auth, expanded, issuer, reporter),
+    }
+}
+
+fn client_credentials(
+    auth: &Node,
+    expanded: Expanded,
+    issuer: Option<String>,
+    reporter: &mut Reporter,
+) -> Option<AuthConfig> {
+    let Expanded { client_id, client_secret, private_key, key_id } = expanded;
+    let proof = match (client_secret, private_key) {
+        (Some(_), Some(_)) => {
+            let message = "`auth` has both a `client_secret` and a `private_key`";
+            reporter
+                .error(Code::ConfigConflict, &auth.origin, message)
+                .hint("remove the one that the authorization server does not want");
+            return None;
+        }
+        (Some(secret), None) => Some(ClientProof::Secret(Secret::new(secret))),
+        (None, Some(text)) => {
+            let key = private_key_of(auth, &text, reporter)?;
+            Some(ClientProof::Key(SigningKey { key, id: key_id }))
+        }
+        (None, None) => None,
+    };
+    let (Some(client_id), Some(proof)) = (client_id, proof) else {
+        let message =
+            "`auth: { type: client_credentials }` needs `client_id`, and `client_secret` or `private_key`";
+        reporter.error(Code::ConfigMissing, &auth.origin, message).hint("add what is missing");
+        return None;
+    };
+    let scopes = scopes(auth);
+    Some(AuthConfig::ClientCredentials(ClientCredentialsConfig { client_id, proof, scopes, issuer }))
+}
+
+fn private_key_of(auth: &Node, text: &str, reporter: &mut Reporter) -> Option<PrivateKey> {
+    let named = auth.get("algorithm").and_then(Node::as_str).and_then(Algorithm::named);
+    match PrivateKey::from_pem(text, named.unwrap_or_default()) {
+        Ok(key) => Some(key),
+        Err(failure) => {
+            let origin = auth.get("private_key").map_or(&auth.origin, |node| &node.origin);
+            reporter.error(failure.code, origin, failure.cause).hint(failure.remedy.unwrap_or_default());
+            None
         }
     }
+}
+
+fn oauth(
+    auth: &Node,
+    expanded: Expanded,
+    issuer: Option<String>,
+    reporter: &mut Reporter,
+) -> Option<AuthConfig> {
+    if let Some(key) = auth.get("private_key") {
+        let message = "`auth.private_key` is only used where Switchboard logs in by itself";
+        reporter.error(Code::ConfigConflict, &key.origin, message).hint("add `type: client_credentials`");
+        return None;
+    }
+    let client = match (expanded.client_id, expanded.client_secret) {
+        (Some(id), secret) => Some(ConfiguredClient { id, secret: secret.map(Secret::new) }),
+        (None, Some(_)) => {
+            let message = "`auth` has a `client_secret`, but no `client_id` that it belongs to";
+            reporter.error(Code::ConfigMissing, &auth.origin, message).hint("add `client_id: …`");
+            return None;
+        }
+        (None, None) => None,
+    };
+    let client_metadata_url = match auth.get("client_metadata_url") {
+        Some(node) => Some(address(node, "auth.client_metadata_url", &["https://"], reporter)?),
+        None => None,
+    };
+    let redirect_port = auth.get("redirect_port").and_then(Node::as_whole);
+    let redirect_port = redirect_port.and_then(|port| u16::try_from(port).ok());
+    let scopes = scopes(auth);
+    Some(AuthConfig::Oauth(OauthConfig { client, client_metadata_url, scopes, redirect_port, issuer }))
 }
 
 /// Scopes hold no spaces, so one text may hold several.

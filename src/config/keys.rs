@@ -263,6 +263,20 @@ pub(super) static AUTH: Table = Table {
             .aliases(&["clientId", "CLIENT_ID"]),
         Key::new("client_secret", Shape::Secret, "The secret of that client.")
             .aliases(&["clientSecret", "CLIENT_SECRET"]),
+        Key::new(
+            "private_key",
+            Shape::Secret,
+            "Instead of a secret, the key (PEM, PKCS#8) that proves who the client is, for `type: client_credentials`.",
+        )
+        .aliases(&["privateKey"]),
+        Key::new(
+            "algorithm",
+            Shape::Word(&[Word::or("ES256", &["es256"]), Word::or("RS256", &["rs256"])]),
+            "How that key signs: `ES256` with a P-256 key, `RS256` with an RSA key.",
+        )
+        .default("\"ES256\""),
+        Key::new("key_id", Shape::Template, "The name of that key (`kid`), where the authorization server knows several.")
+            .aliases(&["keyId", "kid"]),
         Key::new("scopes", PATTERNS, "The scopes to ask for instead of those that the server names.")
             .aliases(&["scope"]),
         Key::new(

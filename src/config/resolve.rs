@@ -506,12 +506,15 @@ impl Resolver<'_> {
             Some(value) => self.expand(value, &format!("auth.{key}")).map(Some),
             None => Some(None),
         };
-        let (client_id, client_secret) = (expanded("client_id"), expanded("client_secret"));
+        let values = ["client_id", "client_secret", "private_key", "key_id"].map(&mut expanded);
+        let [client_id, client_secret, private_key, key_id] = values;
         let (client_id, client_secret) = (client_id?, client_secret?);
-        if let Some(secret) = &client_secret {
+        let (private_key, key_id) = (private_key?, key_id?);
+        for secret in client_secret.iter().chain(&private_key) {
             self.redactions.note("client_secret", secret);
         }
-        auth::decode(said, auth::Expanded { client_id, client_secret }, self.reporter)
+        let expanded = auth::Expanded { client_id, client_secret, private_key, key_id };
+        auth::decode(said, expanded, self.reporter)
     }
 
     /// How the server at an address speaks: what `type` says and what the address can mean must fit.

@@ -283,7 +283,10 @@ servers:
     assert_eq!(second.scopes, ["files:read", "files:write"]);
     assert_eq!((second.redirect_port, second.issuer.as_deref()), (Some(8123), Some("https://login.example")));
     let AuthConfig::ClientCredentials(third) = auth[2] else { panic!("{auth:?}") };
-    assert_eq!((third.client_id.as_str(), third.client_secret.expose()), ("me", "hunter2"));
+    assert_eq!(
+        (third.client_id.as_str(), &third.proof),
+        ("me", &ClientProof::Secret(Secret::new("hunter2")))
+    );
     assert_eq!(*auth[3], AuthConfig::None);
     assert_eq!(*auth[4], oauth(|c| c.client_metadata_url = Some("https://me.example/client.json".into())));
     assert!(!format!("{auth:?}").contains("hunter2"));
@@ -291,10 +294,38 @@ servers:
 }
 
 #[test]
+fn a_key_instead_of_a_secret() {
+    const RSA: &str = include_str!("private_key/rsa-for-tests.pem");
+    let loaded = load_in(
+        r#"
+servers:
+  a: { url: "https://a.example/mcp", auth: { type: client_credentials, client_id: me, private_key: "${KEY}", algorithm: RS256, key_id: "${ID}" } }
+  b: { url: "https://b.example/mcp", auth: { type: client_credentials, client_id: me, private_key: "${KEY}" } }
+"#,
+        Syntax::Yaml,
+        &[("KEY", RSA), ("ID", "k1")],
+    );
+    let Some(AuthConfig::ClientCredentials(own)) = loaded.config.ready().map(|server| &server.auth).next()
+    else {
+        panic!("{:?}", lines(&loaded))
+    };
+    let ClientProof::Key(key) = &own.proof else { panic!("{own:?}") };
+    assert_eq!((key.key.algorithm(), key.id.as_deref()), (Algorithm::Rs256, Some("k1")));
+    assert!(loaded.config.secrets().iter().any(|secret| secret.expose() == RSA));
+    assert_eq!((state(&loaded, "a"), state(&loaded, "b")), ("ready", "broken"));
+    let said = loaded.problems.iter().map(|problem| problem.render(false)).collect::<String>();
+    assert!(said.contains("is a key for RS256") && said.contains("write `algorithm: RS256`"), "{said}");
+    assert!(!said.contains("MII"), "{said}");
+}
+
+#[test]
 fn wrong_ways_to_log_in_are_told() {
     let loaded = yaml(
         r#"
 servers:
+  key: { url: "https://k.example/mcp", auth: { client_id: me, private_key: x } }
+  both: { url: "https://l.example/mcp", auth: { type: client_credentials, client_id: me, client_secret: s, private_key: x } }
+  word: { url: "https://m.example/mcp", auth: { type: client_credentials, client_id: me, private_key: x, algorithm: HS256 } }
   a: { url: "https://a.example/mcp", auth: { type: client_credentials, client_id: me } }
   b: { url: "https://b.example/mcp", auth: { client_secret: s } }
   c: { url: "https://c.example/mcp", auth: { client_metadata_url: "http://me.example/client.json" } }
@@ -303,7 +334,14 @@ servers:
 "#,
     );
     let said = lines(&loaded).join("\n");
-    for expected in ["needs `client_id` and `client_secret`", "no `client_id`", "begins with `https://`"] {
+    for expected in [
+        "needs `client_id`, and `client_secret` or `private_key`",
+        "no `client_id`",
+        "begins with `https://`",
+        "only used where Switchboard logs in by itself",
+        "both a `client_secret` and a `private_key`",
+        "must be `ES256` or `RS256`",
+    ] {
         assert!(said.contains(expected), "{said}");
     }
     assert!(said.contains("this one is a program") && said.contains("did you mean `client_id`?"), "{said}");

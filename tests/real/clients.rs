@@ -172,7 +172,7 @@ fn differences(sdk: &Sdk, mode: &str) -> Vec<String> {
         let mut direct = direct.clone();
         if is_modern {
             part.iter_mut().for_each(newer::outcome);
-            direct.iter_mut().for_each(newer::without_what_is_gone);
+            direct.iter_mut().for_each(newer::outcome);
             let cases = cases_of(server, &world);
             let methods = LISTS.iter().map(|(method, _)| *method).chain(["ping"]);
             let methods = methods.chain(cases.iter().map(|(case, _)| case.method));

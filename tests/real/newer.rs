@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::blur;
+
 /// Whether the newer revision has the request at all.
 pub(crate) fn has(method: &str) -> bool {
     !matches!(method, "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe")
@@ -13,21 +15,20 @@ pub(crate) fn gone() -> Value {
     json!({ "answer": {}, "seen": [] })
 }
 
-/// A direct outcome without what the newer revision does not have.
-pub(crate) fn without_what_is_gone(outcome: &mut Value) {
-    let items = outcome.pointer_mut("/answer/result/tools").and_then(Value::as_array_mut);
-    items.into_iter().flatten().for_each(definition);
-}
-
-/// A definition as the newer revision has it: tasks are an extension there, which these clients do not take.
-fn definition(item: &mut Value) {
-    if let Some(item) = item.as_object_mut() {
-        item.remove("execution");
-    }
-}
-
-/// An outcome of the newer revision without what the older one does not have.
+/// An outcome without what only one of the eras has.
 pub(crate) fn outcome(outcome: &mut Value) {
+    // The models of the SDKs for the newer revision have their keys in another order, and only some know `execution`, with which
+    // servers say whether they take tasks.
+    blur::key_order(outcome);
+    for tool in
+        outcome.pointer_mut("/answer/result/tools").and_then(Value::as_array_mut).into_iter().flatten()
+    {
+        tool.as_object_mut().map(|tool| tool.remove("execution"));
+    }
+    // A page that the user is sent to has no id there: that it is done with is said by the retry.
+    for question in outcome["seen"].as_array_mut().into_iter().flatten() {
+        question["params"].as_object_mut().map(|params| params.remove("elicitationId"));
+    }
     if let Some(result) = outcome.pointer_mut("/answer/result").and_then(Value::as_object_mut) {
         for key in ["resultType", "ttlMs", "cacheScope"] {
             result.remove(key);

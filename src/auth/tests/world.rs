@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -39,6 +39,8 @@ pub(super) struct Rules {
     pub(super) iss: Option<&'static str>,
     /// What the refusal asks for.
     pub(super) scope: &'static str,
+    /// How the server answers a greeting, whoever comes; `None` is a refusal.
+    pub(super) greets: Option<u16>,
     /// Whether the refusal says where the metadata is.
     pub(super) names_metadata: bool,
     /// Whether a new refresh token comes with each renewal.
@@ -81,6 +83,7 @@ impl World {
                 resource: json!({}),
                 iss: None,
                 scope: "",
+                greets: None,
                 names_metadata: true,
                 rotates: true,
                 never_content: false,
@@ -265,7 +268,10 @@ impl World {
         self.book.lock().unwrap().paths.push(path.clone());
         let rules = self.rules.lock().unwrap().clone();
         match (is_login, path.as_str()) {
-            (false, "/team/mcp") => self.resource(&parts.headers, &rules),
+            (false, "/team/mcp") => match rules.greets.filter(|_| is_greeting(&body)) {
+                Some(status) => reply(status, &json!({})),
+                None => self.resource(&parts.headers, &rules),
+            },
             (false, "/.well-known/oauth-protected-resource/team/mcp") if !rules.resource.is_null() => {
                 let metadata = json!({ "resource": self.url(), "authorization_servers": [self.login] });
                 reply(200, &merged(metadata, &rules.resource))
@@ -374,6 +380,12 @@ impl World {
             form.extend([("client_id".into(), id.into()), ("client_secret".into(), secret.into())]);
             form.insert("basic".into(), "yes".into());
         }
+        // The test looks at the signature.
+        if let Some(assertion) = form.get("client_assertion") {
+            let claims = assertion.split('.').nth(1).unwrap();
+            let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
+            form.insert("client_id".into(), claims["sub"].as_str().unwrap().to_owned());
+        }
         let mut book = self.book.lock().unwrap();
         book.forms.push(form.clone());
         if let Some((status, answer)) = &rules.token_answer {
@@ -459,6 +471,10 @@ fn merged(mut metadata: Value, changes: &Value) -> Value {
         }
     }
     metadata
+}
+
+fn is_greeting(body: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(body).is_ok_and(|message| message["method"] == "initialize")
 }
 
 fn form(body: &[u8]) -> HashMap<String, String> {

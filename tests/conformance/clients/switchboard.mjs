@@ -9,9 +9,11 @@ export const CLIENT_METADATA = 'https://conformance-test.local/client-metadata.j
 function entry(url, scenario, context, protocol) {
   const server = { url, prefix: '', ...(protocol && { protocol }) };
   if (!scenario.startsWith('auth/')) return server;
-  const { client_id, client_secret } = context;
+  const { client_id, client_secret, private_key_pem: private_key, signing_algorithm: algorithm } = context;
   if (scenario.startsWith('auth/client-credentials')) {
-    return { ...server, auth: { type: 'client_credentials', client_id, client_secret } };
+    // What the context does not give is left out when this becomes JSON.
+    const type = 'client_credentials';
+    return { ...server, auth: { type, client_id, client_secret, private_key, algorithm } };
   }
   return { ...server, auth: { client_metadata_url: CLIENT_METADATA, client_id, client_secret } };
 }
