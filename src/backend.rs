@@ -38,6 +38,7 @@ use crate::bridge::result::CacheHints;
 use crate::call::{AskKey, Asker, Audience, Call, CallerId, Reply, Ticket};
 use crate::catalog::Offering;
 use crate::config::{ServerConfig, Share};
+use crate::effect::Ran;
 use crate::failure::{Code, Failure};
 use crate::names::ServerName;
 use crate::protocol::{Level, ListKind, Method, Revision};
@@ -302,7 +303,7 @@ impl Backend {
             };
             let failure = Failure::new(Code::CallUnavailable, cause).of(self.name());
             let failure = failure.remedy("It did not run; call `switchboard__status` for the details");
-            self.fail_all(self.link.take_waiting_since(since), &failure);
+            self.fail_waiting(self.link.take_waiting_since(since), &failure);
         }
     }
 
@@ -474,10 +475,11 @@ impl Backend {
         *lock(&self.wants_login) = failure.map(|failure| failure.of(self.name()));
     }
 
-    fn fail_all(&self, calls: Vec<Call>, failure: &Failure) {
+    /// Fails calls that have waited for the server in vain.
+    fn fail_waiting(&self, calls: Vec<(Call, Ran)>, failure: &Failure) {
         self.tally(|tallies| tallies.failures += calls.len() as u64);
-        for call in calls {
-            call.caller.fail(call.ticket, failure.clone());
+        for (call, ran) in calls {
+            call.caller.fail(call.ticket, failure.clone().ran(ran));
         }
     }
 }

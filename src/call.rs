@@ -229,6 +229,11 @@ pub trait Caller: Send + Sync + std::fmt::Debug {
     /// How he introduced himself: for a client without sessions, in this request.
     fn introduction(&self) -> Introduction;
 
+    /// Who he is by his token; `None` for all who show none.
+    fn principal(&self) -> Option<Arc<str>> {
+        None
+    }
+
     /// The least severe log messages that he wants to see.
     fn level(&self) -> Option<Level>;
 

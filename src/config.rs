@@ -27,6 +27,7 @@ mod secret;
 mod servers;
 mod shape;
 mod show;
+mod stages;
 mod tree;
 mod values;
 
@@ -42,6 +43,7 @@ pub use problem::{Place, Problem, Severity};
 pub use schema::json_schema;
 pub use secret::Secret;
 pub use show::{Setting, Settings};
+pub use stages::{BreakerRules, Concurrency, Each, RateLimit, Retry, Stages};
 pub use tree::Syntax;
 
 use crate::failure::Code;

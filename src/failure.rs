@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::effect::Ran;
 use crate::names::ServerName;
 
 macro_rules! codes {
@@ -144,6 +145,17 @@ codes! {
     HttpOpen = "SB-HTTP-002", "an address that others can reach needs a token",
         "Everybody who reaches Switchboard can use every tool behind it. Add `http: { tokens: { NAME: \"${env:TOKEN}\" } }`, or \
          listen on 127.0.0.1.";
+    LimitRate = "SB-LIMIT-001", "the server is called too often",
+        "`rate_limit` of this server allows no more calls at the moment; the message says when the next one is possible. The call \
+         did not run.";
+    LimitQueue = "SB-LIMIT-002", "too many calls wait for this server",
+        "`concurrency.max` calls run and `concurrency.queue` wait for their turn, so no more are taken. The call did not run.";
+    LimitWait = "SB-LIMIT-003", "the call waited too long for its turn",
+        "`concurrency.max` calls kept the server busy for `concurrency.wait`. The call did not run.";
+    BreakerOpen = "SB-BREAKER-001", "the server has failed too often and is left alone",
+        "Too many calls in a row, or too large a part of them, got no answer (`breaker` of this server). Calls are refused at once \
+         until the time that the message names; then one call is let through, and its answer lets all others follow. The call did \
+         not run.";
 }
 
 impl Code {
@@ -172,6 +184,8 @@ pub struct Failure {
     pub remedy: Option<String>,
     /// How long the server wants to be left alone (RFC 9110, 10.2.3).
     pub retry_after: Option<Duration>,
+    /// Whether the call that failed may have taken effect.
+    pub ran: Ran,
 }
 
 impl Failure {
@@ -186,7 +200,7 @@ impl Failure {
             };
             cause = cause.chars().map(escaped).collect();
         }
-        Self { code, server: None, cause, remedy: None, retry_after: None }
+        Self { code, server: None, cause, remedy: None, retry_after: None, ran: Ran::Unknown }
     }
 
     /// The same failure, of this server.
@@ -204,6 +218,17 @@ impl Failure {
     /// The same failure, of a server that wants to be left alone for so long.
     pub fn retry_after(mut self, pause: Option<Duration>) -> Self {
         self.retry_after = pause;
+        self
+    }
+
+    /// The same failure, of a call of which it is certain that nothing has run.
+    pub fn not_run(self) -> Self {
+        self.ran(Ran::No)
+    }
+
+    /// The same failure, of a call of which so much is known.
+    pub fn ran(mut self, ran: Ran) -> Self {
+        self.ran = ran;
         self
     }
 }

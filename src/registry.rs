@@ -23,6 +23,7 @@ use crate::call::{Audience, Introduction};
 use crate::catalog::{Catalog, Offering, Options, Overrides, Rules, Source, Store, Stored};
 use crate::config::{Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
 use crate::names::ServerName;
+use crate::pipeline::{Journeys, Lane};
 use crate::protocol::{Level, ListKind};
 use crate::supervisor::{Ending, Supervisor};
 use crate::transport::{self, AuthProvider, Patience, Transport};
@@ -39,6 +40,9 @@ pub struct Registry {
     max_name: usize,
     /// In config order; the catalog's server indexes are places in it.
     backends: Vec<Arc<Backend>>,
+    /// The ways to them, in the same order.
+    lanes: Vec<Lane>,
+    journeys: Arc<Journeys>,
     by_name: HashMap<ServerName, usize>,
     shown: Mutex<Shown>,
     own_tools: Vec<Bytes>,
@@ -110,6 +114,8 @@ impl Registry {
             config.ready().map(|server| Backend::new(server.clone(), Arc::clone(audience))).collect();
         let by_name =
             backends.iter().enumerate().map(|(index, backend)| (backend.name().clone(), index)).collect();
+        let journeys = Arc::new(Journeys::default());
+        let lanes = backends.iter().map(|backend| Lane::new(Arc::clone(backend), &journeys)).collect();
         let offerings = HashMap::new();
         let catalog = Arc::new(merge(&backends, &offerings, &own_tools, config.expose.max_name));
         Arc::new(Self {
@@ -117,6 +123,8 @@ impl Registry {
             entries: config.servers,
             problems,
             backends,
+            lanes,
+            journeys,
             by_name,
             shown: Mutex::new(Shown { catalog, offerings }),
             own_tools,
@@ -252,6 +260,16 @@ impl Registry {
         self.backends.get(*self.by_name.get(name)?)
     }
 
+    /// The way to the server at this place in the catalog: what calls take.
+    pub fn lane_at(&self, index: usize) -> Option<&Lane> {
+        self.lanes.get(index)
+    }
+
+    /// The way to the server of this name.
+    pub fn lane(&self, name: &ServerName) -> Option<&Lane> {
+        self.lanes.get(*self.by_name.get(name)?)
+    }
+
     /// Where the server's stderr is kept.
     pub fn log_path(&self, server: &ServerName) -> Option<std::path::PathBuf> {
         self.supervisor.log_path(server)
@@ -325,9 +343,14 @@ impl Registry {
 
     /// Ends every server within the given grace, all at once, and waits for that.
     pub async fn shutdown(&self, ending: Ending) {
+        self.journeys.end();
         self.shutdown.send_replace(Some(ending));
         self.tasks.close();
-        if timeout(ending.kill_after + Duration::from_millis(250), self.tasks.wait()).await.is_err() {
+        let all = async {
+            self.tasks.wait().await;
+            self.journeys.ended().await;
+        };
+        if timeout(ending.kill_after + Duration::from_millis(250), all).await.is_err() {
             tracing::warn!("servers are late to end; the reaper takes care of them");
         }
     }

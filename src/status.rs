@@ -8,6 +8,7 @@ use crate::backend::{Backend, State, Tallies};
 use crate::catalog::{Catalog, Counts, Note};
 use crate::config::{Entry, Severity};
 use crate::failure::{Code, Failure};
+use crate::pipeline::Lane;
 use crate::registry::Registry;
 use crate::wire::json as raw;
 
@@ -108,12 +109,18 @@ fn of_backend(report: &mut Report, registry: &Registry, catalog: &Catalog, backe
     report.notes = notes(catalog, backend).map(describe).collect();
     report.tallies = backend.tallies();
     report.last_words = backend.last_words(5);
+    let trouble = registry.lane(backend.name()).and_then(Lane::trouble);
+    if let (None, Some(trouble)) = (&report.failure, &trouble) {
+        report.state = trouble.word;
+        report.failure = Some(trouble.failure.clone());
+    }
     if let State::Ready { pid, .. } = &state {
         report.pid = *pid;
     }
     let holds_back = notes(catalog, backend).any(|note| note.code == Code::ToolHeld);
     report.level = match state {
         State::Ready { .. } if report.state == "needs-login" => Level::Unhealthy,
+        State::Ready { .. } | State::Idle if trouble.is_some() => Level::Unhealthy,
         State::Ready { .. } | State::Idle if holds_back => Level::Degraded,
         State::Ready { .. } | State::Idle => Level::Healthy,
         State::Starting { .. } if registry.offering(backend.name()).is_some() => Level::Healthy,

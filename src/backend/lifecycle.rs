@@ -128,7 +128,7 @@ impl Lifecycle {
             }
         }
         let failure = Failure::new(Code::CallShutdown, "Switchboard is ending").of(self.backend.name());
-        self.backend.fail_all(self.backend.link.take_waiting(), &failure);
+        self.backend.fail_waiting(self.backend.link.take_waiting(), &failure);
         self.backend.rounds.fail_all(&failure);
         self.backend.errands.fail_all(&failure);
         self.set_state(State::Ended);
@@ -161,7 +161,7 @@ impl Lifecycle {
     fn needs_login(&mut self, failure: Failure) {
         tracing::warn!(server = %self.backend.name(), %failure, "server wants a login");
         self.policy.forgiven();
-        self.backend.fail_all(self.backend.link.take_waiting(), &failure);
+        self.backend.fail_waiting(self.backend.link.take_waiting(), &failure);
         self.backend.orders.take();
         let pause = self.login.map_or(LOGIN_PAUSE, |(last, _)| (2 * last).min(LOGIN_LONGEST));
         self.login = Some((pause, Instant::now() + pause));
@@ -207,7 +207,7 @@ impl Lifecycle {
     fn refuse(&self, failure: Failure, until: Instant, what: &str) {
         let refusal = Failure { cause: format!("{what}: {}", failure.cause), ..failure };
         self.backend.link.refuse(refusal.clone(), until);
-        self.backend.fail_all(self.backend.link.take_waiting(), &refusal);
+        self.backend.fail_waiting(self.backend.link.take_waiting(), &refusal);
         self.backend.orders.take();
     }
 
@@ -259,7 +259,7 @@ impl Lifecycle {
     /// at once. (Calls that come while a server that *was* up restarts do wait.)
     fn never_greeted(&self, end: RunEnd) -> RunEnd {
         if let RunEnd::Fell(failure) = &end {
-            self.backend.fail_all(self.backend.link.take_waiting(), failure);
+            self.backend.fail_waiting(self.backend.link.take_waiting(), failure);
         }
         end
     }

@@ -23,6 +23,7 @@ use crate::backend::round::Round;
 use crate::backend::words::Words;
 use crate::call::{AskKey, AskKind, Call, Caller, CallerId, Ticket};
 use crate::config::Questions;
+use crate::effect::Ran;
 use crate::failure::{Code, Failure};
 use crate::names::{OriginalName, ServerName};
 use crate::protocol::{Level, Method, Revision};
@@ -200,7 +201,7 @@ pub(super) struct Lost {
     pub(super) label: OriginalName,
     /// How long it had been in flight.
     pub(super) after: Duration,
-    /// Whether any of its bytes reached the server's pipe. If not, it cannot have run.
+    /// Whether any of its bytes reached the server's pipe, in this round or an earlier one. If not, it cannot have run.
     pub(super) was_written: bool,
 }
 
@@ -217,6 +218,11 @@ impl Past {
     /// The same, and now it is sent again.
     pub(super) fn sent_again(self) -> Self {
         Self { again: true, ..self }
+    }
+
+    /// What can be said of a call that has not been sent now: what has had a round of questions began to run in it.
+    pub(super) fn ran(&self) -> Ran {
+        if self.round.is_some() { Ran::Unknown } else { Ran::No }
     }
 }
 
@@ -238,7 +244,7 @@ impl Link {
             let failure =
                 Failure::new(Code::CallBusy, format!("{MAX_OPEN} calls are waiting for `{}`", self.server))
                     .remedy("Call again when some of them have been answered");
-            return Submitted::Refused(Box::new(call), failure.of(&self.server));
+            return Submitted::Refused(Box::new(call), failure.of(&self.server).ran(past.ran()));
         }
         inner.last_used = Some(now);
         if let Some(run) = inner.run.as_mut().filter(|run| run.greeting.is_some()) {
@@ -247,7 +253,7 @@ impl Link {
         if let Some((failure, until)) = &inner.refusal
             && now < *until
         {
-            return Submitted::Refused(Box::new(call), failure.clone());
+            return Submitted::Refused(Box::new(call), failure.clone().ran(past.ran()));
         }
         inner.waiting.push_back(Waiting { since: now, call, past });
         Submitted::Waits
@@ -362,16 +368,16 @@ impl Link {
             .collect()
     }
 
-    /// Takes the waiting calls.
-    pub(super) fn take_waiting(&self) -> Vec<Call> {
-        self.lock().waiting.drain(..).map(|waiting| waiting.call).collect()
+    /// Takes the waiting calls, and says of each whether something of it may have run before.
+    pub(super) fn take_waiting(&self) -> Vec<(Call, Ran)> {
+        self.lock().waiting.drain(..).map(|waiting| (waiting.call, waiting.past.ran())).collect()
     }
 
     /// Takes those that have waited since then or longer.
-    pub(super) fn take_waiting_since(&self, then: Instant) -> Vec<Call> {
+    pub(super) fn take_waiting_since(&self, then: Instant) -> Vec<(Call, Ran)> {
         let waiting = &mut self.lock().waiting;
         let count = waiting.partition_point(|waiting| waiting.since <= then);
-        waiting.drain(..count).map(|waiting| waiting.call).collect()
+        waiting.drain(..count).map(|waiting| (waiting.call, waiting.past.ran())).collect()
     }
 
     /// Since when the oldest waiting call has waited.

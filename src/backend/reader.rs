@@ -178,7 +178,8 @@ impl Reader {
                         Code::CallOutcomeUnknown,
                         format!("the outcome of `{}` is unknown: {}", call.label, failure.cause),
                     )
-                    .remedy("Look whether it took effect before you repeat it"),
+                    .remedy("Look whether it took effect before you repeat it")
+                    .retry_after(failure.retry_after),
                 };
                 self.backend.tally(|tallies| tallies.failures += 1);
                 call.caller.fail(call.ticket, failure.of(self.backend.name()));
@@ -390,7 +391,7 @@ impl Reader {
 fn not_run(call: &Flown, failure: Failure) -> Failure {
     let remedy = failure.remedy.unwrap_or_else(|| "It did not run; call again".to_owned());
     let cause = format!("`{}` did not run: {}", call.label, failure.cause);
-    Failure { cause, remedy: Some(remedy), ..failure }
+    Failure { cause, remedy: Some(remedy), ran: call.past.ran(), ..failure }
 }
 
 /// The message without line ends: no string in it can hold one, so a space means the same, and on pipes a message is a

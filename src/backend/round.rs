@@ -183,7 +183,7 @@ impl Round {
         self.after(patience, move |round| {
             let cause =
                 format!("`{}` waited {what} for answers of the user (`timeouts.{key}`)", round.call.label);
-            round.give_up(round.failure(Code::CallTimeout, &cause));
+            round.give_up(round.failure(Code::BridgeExpired, &cause));
         });
         for (asked, key) in read.requests.iter().zip(keys) {
             if !self.state().is_asking {

@@ -172,10 +172,10 @@ const SETTINGS: &[Key] = &[
         "How calls are spread over replicas.",
     )
     .planned(),
-    Key::new("retry", Shape::Table(&RETRY), "When a failed call is sent again.").planned(),
-    Key::new("breaker", Shape::Table(&BREAKER), "When to stop calling a failing server.").planned(),
-    Key::new("rate_limit", Shape::Table(&RATE_LIMIT), "How often the server may be called.").planned(),
-    Key::new("concurrency", Shape::Table(&CONCURRENCY), "How many calls may run at once.").planned(),
+    Key::new("retry", Shape::Table(&RETRY), "When a failed call is sent again: never if it may have run and its effect (`effects`) forbids that."),
+    Key::new("breaker", Shape::Table(&BREAKER), "When to stop calling a failing server."),
+    Key::new("rate_limit", Shape::Table(&RATE_LIMIT), "How often the server may be called."),
+    Key::new("concurrency", Shape::Table(&CONCURRENCY), "How many calls may run at once."),
     Key::new("cache", Shape::Table(&CACHE), "Which answers may be kept.").planned(),
     Key::new("health_check", Shape::Table(&HEALTH_CHECK), "How the server's health is watched.").planned(),
     Key::new("validate", Shape::Table(&VALIDATE), "How strictly arguments and results are checked.")
@@ -189,10 +189,12 @@ const SETTINGS: &[Key] = &[
             Word::new("unknown"),
         ])),
         "What a tool does to the world, by its own name.",
-    )
-    .planned(),
-    Key::new("trust_annotations", Shape::Bool, "Whether the server's own effect claims are believed.")
-        .planned(),
+    ),
+    Key::new(
+        "trust_annotations",
+        Shape::Bool,
+        "Whether a tool of which `effects` says nothing is taken for as harmless as the server's annotations say.",
+    ),
     Key::new("security_level", LEVEL, "The security level of this server.").planned(),
 ];
 
@@ -399,32 +401,49 @@ static HTTP: Table = Table {
 
 static RETRY: Table = Table {
     groups: &[&[
-        Key::new("max_attempts", POSITIVE, "Attempts in all, the first one included."),
-        Key::new("base_delay", PAUSE, "The first pause."),
-        Key::new("max_delay", PAUSE, "The longest pause."),
+        Key::new("max_attempts", POSITIVE, "Attempts in all, the first one included; 3 if nothing is said."),
+        Key::new(
+            "base_delay",
+            PAUSE,
+            "The longest first pause, which doubles with every attempt; the pause is a random part of it. 200ms if nothing is said.",
+        ),
+        Key::new("max_delay", PAUSE, "The longest pause; 5s if nothing is said."),
     ]],
 };
 
 static BREAKER: Table = Table {
     groups: &[&[
-        Key::new("failure_threshold", POSITIVE, "Failures in a row that open the breaker."),
-        Key::new("recovery_timeout", DURATION, "How long it stays open."),
+        Key::new(
+            "failure_threshold",
+            POSITIVE,
+            "Failures in a row that open the breaker; 5 if nothing is said.",
+        ),
+        Key::new(
+            "recovery_timeout",
+            DURATION,
+            "How long it stays open; twice as long after every trial that fails, up to 10m. 60s if nothing is said.",
+        ),
     ]],
 };
 
 static RATE_LIMIT: Table = Table {
     groups: &[&[
         Key::new("calls", POSITIVE, "Calls per period."),
-        Key::new("per", DURATION, "The period."),
-        Key::new("burst", COUNT, "Further calls that may come at once."),
+        Key::new("per", DURATION, "The period; 1m if nothing is said."),
+        Key::new("burst", COUNT, "Further calls that may come at once; without it, all of a period's."),
+        Key::new(
+            "each",
+            Shape::Word(&[Word::new("server"), Word::new("tool"), Word::new("client")]),
+            "What has such a limit of its own: the server, each of its tools, or each client that shows a token.",
+        ),
     ]],
 };
 
 static CONCURRENCY: Table = Table {
     groups: &[&[
-        Key::new("max", POSITIVE, "Calls at once."),
-        Key::new("queue", COUNT, "Calls that may wait."),
-        Key::new("wait", PAUSE, "How long they may wait."),
+        Key::new("max", POSITIVE, "Calls at once; 64 if nothing is said."),
+        Key::new("queue", COUNT, "Calls that may wait for their turn; 256 if nothing is said."),
+        Key::new("wait", PAUSE, "How long they may wait; 30s if nothing is said."),
     ]],
 };
 

@@ -10,6 +10,7 @@ use super::hash::hex;
 use super::http::HttpFace;
 use super::problem::{Place, Problem};
 use super::secret::Secret;
+use super::stages::Stages;
 use crate::names::ServerName;
 use crate::names::slug;
 
@@ -77,6 +78,8 @@ pub struct ServerConfig {
     pub share: Share,
     /// What to do with a question of it that could belong to several calls.
     pub questions: Questions,
+    /// What stands between it and its callers.
+    pub stages: Stages,
     /// How we log in to it, if it is remote.
     pub auth: AuthConfig,
     /// What its owner says about it.
@@ -298,6 +301,7 @@ impl ServerConfig {
             tools: ToolRules::default(),
             share: Share::default(),
             questions: Questions::default(),
+            stages: Stages::default(),
             auth: AuthConfig::default(),
             description: None,
             categories: Vec::new(),

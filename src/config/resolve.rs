@@ -19,6 +19,7 @@ use super::problem::{Problem, Reporter, Severity};
 use super::secret::{Redactions, Secret};
 use super::servers::SERVERS;
 use super::shape::{Shape, Table};
+use super::stages;
 use super::tree::{Kind, Member, Node, Origin};
 use super::values::{parse_duration, parse_size};
 use crate::failure::Code;
@@ -338,6 +339,7 @@ impl Resolver<'_> {
         let launch = self.launch(origin, node, mark);
         let timeouts = self.timeouts(node);
         let auth = self.auth(node, launch.as_ref());
+        let stages = stages::decode(node, self.reporter);
         Some(ServerConfig {
             name: name.clone(),
             // The final one is known when all servers are.
@@ -367,6 +369,7 @@ impl Resolver<'_> {
                 Some("refuse") => Questions::Refuse,
                 _ => Questions::Serialize,
             },
+            stages,
             auth: auth?,
             description: node.get("description").and_then(Node::as_str).map(str::to_owned),
             categories: texts(node.get("categories")),

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::effect::Effect;
 use crate::failure::Code;
 
 fn environment(variables: &[(&str, &str)]) -> Environment {
@@ -738,7 +739,8 @@ fn every_kind_of_mistake() {
         "{ command: x, timeout: 60 }",
         "{ command: x, envFile: .env }",
         "{ command: x, replicas: 0 }",
-        "{ command: x, retry: { max_attempts: 3 } }",
+        "{ command: x, cache: { ttl: 5m } }",
+        "{ command: x, rate_limit: { per: 1m } }",
         "{ command: \"${keyring:x}\" }",
         "{ command: \"${A\" }",
         "{ command: \"${A-b}\" }",
@@ -828,8 +830,10 @@ fn every_kind_of_mistake() {
     ready <- warning: yaml:2:20: server `s`: `envFile` is a key of other programs and is ignored; this file is not read; write the variables under `env`, or use `${file:path}` (SB-CFG-008)
 { command: x, replicas: 0 }
     broken <- warning: yaml:2:20: server `s`: `replicas` is understood, but not in force in this version (SB-CFG-008) | error: yaml:2:30: server `s`: `replicas` must be a whole number from 1 to 64, found the number `0` (SB-CFG-003)
-{ command: x, retry: { max_attempts: 3 } }
-    ready <- warning: yaml:2:20: server `s`: `retry` is understood, but not in force in this version (SB-CFG-008)
+{ command: x, cache: { ttl: 5m } }
+    ready <- warning: yaml:2:20: server `s`: `cache` is understood, but not in force in this version (SB-CFG-008)
+{ command: x, rate_limit: { per: 1m } }
+    broken <- error: yaml:2:32: server `s`: `rate_limit` needs `calls`, which is not there; write, for example, `rate_limit: { calls: 60, per: 1m }` (SB-CFG-004)
 { command: "${keyring:x}" }
     needs-config <- error: yaml:2:17: server `s`: `command`: `${keyring:x}` needs a keyring, which this version does not have; use `${env:NAME}` or `${file:path}` instead (SB-CFG-007)
 { command: "${A" }
@@ -879,6 +883,41 @@ fn files_that_cannot_be_read() {
     "",
 ]
 "#);
+}
+
+#[test]
+fn stages_are_what_the_config_asks_for() {
+    assert_eq!(only(yaml("servers:\n  a: { command: x }\n")).stages, Stages::default());
+    let text = "
+defaults: { retry: { max_attempts: 5 }, breaker: {}, concurrency: { max: 2 } }
+servers:
+  a:
+    command: x
+    retry: { base_delay: 1s }
+    breaker: ~
+    concurrency: { queue: 0, wait: 0s }
+    rate_limit: { calls: 60, burst: 10, each: client }
+    effects: { look: read, purge: destructive }
+    trust_annotations: true
+";
+    let expected = Stages {
+        rate_limit: Some(RateLimit {
+            calls: 60,
+            per: Duration::from_secs(60),
+            burst: 10,
+            each: Each::Client,
+        }),
+        concurrency: Some(Concurrency { max: 2, queue: 0, wait: Duration::ZERO }),
+        retry: Some(Retry { max_attempts: 5, base_delay: Duration::from_secs(1), ..Retry::default() }),
+        breaker: None,
+        effects: vec![("look".to_owned(), Effect::Read), ("purge".to_owned(), Effect::Destructive)],
+        trust_annotations: true,
+    };
+    assert_eq!(only(yaml(text)).stages, expected);
+    let built_in =
+        only(yaml("servers:\n  a: { command: x, breaker: {}, rate_limit: { calls: 4 } }\n")).stages;
+    assert_eq!(built_in.breaker, Some(BreakerRules::default()));
+    assert_eq!(built_in.rate_limit.map(|limit| limit.burst), Some(3));
 }
 
 #[test]

@@ -103,6 +103,9 @@ fn failure_data(failure: &Failure) -> Vec<u8> {
     if failure.code == Code::CallOutcomeUnknown {
         data.extend_from_slice(br#","outcome":"unknown""#);
     }
+    if let Some(pause) = failure.retry_after {
+        data.extend_from_slice(format!(r#","retry_after_ms":{}"#, pause.as_millis()).as_bytes());
+    }
     data.push(b'}');
     data
 }

@@ -12,6 +12,7 @@ use crate::call::{Ask, AskKey, Audience, Caller, InFlight, Introduction, NotAske
 use crate::config::Share;
 use crate::frontend::session::Session;
 use crate::names::ServerName;
+use crate::pipeline::Lane;
 use crate::registry::{Instance, Registry};
 
 /// See the module. They end with it.
@@ -28,22 +29,22 @@ impl Private {
         self.instances().clear();
     }
 
-    pub(super) fn find(&self, server: &ServerName) -> Option<Arc<Backend>> {
-        self.instances().get(server).map(|instance| Arc::clone(&instance.backend))
+    pub(super) fn find(&self, server: &ServerName) -> Option<Lane> {
+        self.instances().get(server).map(|instance| instance.lane.clone())
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Backend>> {
-        self.instances().values().map(|instance| Arc::clone(&instance.backend)).collect()
+        self.instances().values().map(|instance| Arc::clone(instance.lane.backend())).collect()
     }
 }
 
 impl Session {
     /// The session's own instance in the place of a server that is not shared; others as they are.
-    pub(super) fn own(self: &Arc<Self>, registry: &Arc<Registry>, shared: Arc<Backend>) -> Arc<Backend> {
-        if shared.config().share == Share::All || self.hall.is_sole() {
+    pub(super) fn own(self: &Arc<Self>, registry: &Arc<Registry>, shared: Lane) -> Lane {
+        if shared.backend().config().share == Share::All || self.hall.is_sole() {
             return shared;
         }
-        let name = shared.name().clone();
+        let name = shared.backend().name().clone();
         if let Some(own) = self.private.find(&name) {
             return own;
         }
@@ -53,9 +54,9 @@ impl Session {
             return shared;
         };
         if let Some(level) = self.level() {
-            instance.backend.set_level(level);
+            instance.lane.backend().set_level(level);
         }
-        let own = Arc::clone(&instance.backend);
+        let own = instance.lane.clone();
         self.private.instances().insert(name, instance);
         own
     }

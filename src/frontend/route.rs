@@ -1,21 +1,21 @@
 //! Which server a request is for, and what of it changes on the way there. The same for clients of every revision.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
-use crate::backend::Backend;
 use crate::call::TokenPlace;
 use crate::frontend::answer::{Answer, excerpt};
 use crate::frontend::incoming::Incoming;
 use crate::names::OriginalName;
+use crate::pipeline::{Item, Lane};
 use crate::protocol::{Method, Revision, codes};
 use crate::registry::Registry;
 use crate::wire::{Span, json};
 
 /// Where a request goes.
 pub(super) struct Way {
-    pub(super) backend: Arc<Backend>,
+    pub(super) lane: Lane,
+    /// What the stages of the lane want to know, if it has any.
+    pub(super) item: Option<Item>,
     /// What is called, in the server's own words.
     pub(super) label: OriginalName,
     /// The name or URI in the server's spelling, and where it goes.
@@ -64,13 +64,14 @@ pub(super) fn name<'a>(incoming: &Incoming<'a>) -> Result<(Span, std::borrow::Co
 fn tool(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
     let (span, name) = name(incoming)?;
     let catalog = registry.catalog();
-    let found = catalog.tool(&name).and_then(|target| Some((target, registry.backend_at(target.index)?)));
-    let Some((target, backend)) = found else {
+    let found = catalog.tool(&name).and_then(|target| Some((target, registry.lane_at(target.index)?)));
+    let Some((target, lane)) = found else {
         let near: Vec<String> = catalog.nearest_tools(&name, 3).iter().map(ToString::to_string).collect();
         return Err(Miss::Unknown(Answer::unknown("tool", &name, &near)));
     };
     Ok(Way {
-        backend: Arc::clone(backend),
+        item: lane.item(&target.exposed, &target.definition),
+        lane: lane.clone(),
         label: target.original.clone(),
         target: Some((span, target.original_quoted.clone())),
         rewrites: catalog.rewrites(target.index),
@@ -82,13 +83,14 @@ fn tool(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
 fn prompt(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
     let (span, name) = name(incoming)?;
     let catalog = registry.catalog();
-    let found = catalog.prompt(&name).and_then(|target| Some((target, registry.backend_at(target.index)?)));
-    let Some((target, backend)) = found else {
+    let found = catalog.prompt(&name).and_then(|target| Some((target, registry.lane_at(target.index)?)));
+    let Some((target, lane)) = found else {
         let near: Vec<String> = catalog.nearest_prompts(&name, 3).iter().map(ToString::to_string).collect();
         return Err(Miss::Unknown(Answer::unknown("prompt", &name, &near)));
     };
     Ok(Way {
-        backend: Arc::clone(backend),
+        item: lane.item(&target.exposed, &target.definition),
+        lane: lane.clone(),
         label: target.original.clone(),
         target: Some((span, target.original_quoted.clone())),
         rewrites: catalog.rewrites(target.index),
@@ -101,8 +103,8 @@ fn resource(registry: &Registry, incoming: &Incoming<'_>, revision: &Revision) -
     let place = incoming.member("uri").and_then(|span| Some((span, json::string(span.of(incoming.line))?)));
     let Some((span, uri)) = place else { return Err(invalid("`uri` must be a string")) };
     let catalog = registry.catalog();
-    let found = catalog.route_uri(&uri).and_then(|route| Some((registry.backend_at(route.index)?, route)));
-    let Some((backend, route)) = found else {
+    let found = catalog.route_uri(&uri).and_then(|route| Some((registry.lane_at(route.index)?, route)));
+    let Some((lane, route)) = found else {
         let uri = excerpt(&uri);
         let mut data = br#"{"uri":"#.to_vec();
         json::push_string(&mut data, &uri);
@@ -112,7 +114,8 @@ fn resource(registry: &Registry, incoming: &Incoming<'_>, revision: &Revision) -
     };
     let original: &str = &route.original;
     Ok(Way {
-        backend: Arc::clone(backend),
+        item: None,
+        lane: lane.clone(),
         label: original.into(),
         target: (original != uri).then(|| (span, Bytes::from(json::quote(original)))),
         rewrites: catalog.rewrites(route.index),
@@ -144,11 +147,12 @@ fn completion(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss>
         let text = "`ref` names no prompt or resource template that is known";
         return Err(Miss::Unknown(Answer::error(codes::INVALID_PARAMS, text)));
     };
-    let Some(backend) = registry.backend_at(index) else {
+    let Some(lane) = registry.lane_at(index) else {
         return Err(invalid("the server of `ref` is gone"));
     };
     Ok(Way {
-        backend: Arc::clone(backend),
+        item: None,
+        lane: lane.clone(),
         label,
         target: edit.map(|text| (span, text)),
         rewrites: false,

@@ -20,6 +20,7 @@ use crate::frontend::pending::{Question, Request, Requests};
 use crate::frontend::private::Private;
 use crate::frontend::{Hall, MAX_MESSAGE, Outlet};
 use crate::names::ServerName;
+use crate::pipeline::Lane;
 use crate::protocol::{Level, Method, Revision};
 use crate::registry::Registry;
 use crate::wire::{Body, LineWriter, Span, json};
@@ -171,8 +172,8 @@ impl Session {
             (state.requests.close_all(), std::mem::take(&mut state.subscriptions))
         };
         for (ticket, request) in requests {
-            if let Some(backend) = request.server.and_then(|server| self.backend(&server)) {
-                backend.cancel(self.id, ticket, Some("the client has left"));
+            if let Some(lane) = request.server.and_then(|server| self.lane(&server)) {
+                lane.cancel(self.id, ticket, Some("the client has left"));
             }
         }
         for (server, uri) in followed {
@@ -185,9 +186,14 @@ impl Session {
         self.level_changed();
     }
 
-    /// The server of this name, as this session uses it.
+    /// The server of this name, as this session calls it.
+    pub(super) fn lane(&self, server: &ServerName) -> Option<Lane> {
+        self.private.find(server).or_else(|| self.registry()?.lane(server).cloned())
+    }
+
+    /// The same, for what is no call.
     pub(super) fn backend(&self, server: &ServerName) -> Option<Arc<Backend>> {
-        self.private.find(server).or_else(|| self.registry()?.backend(server).cloned())
+        self.lane(server).map(|lane| Arc::clone(lane.backend()))
     }
 
     /// Tells servers how severe log messages must be that anybody wants.
@@ -418,6 +424,10 @@ impl Caller for Session {
                 Introduction { revision: Revision::newest_legacy(), capabilities: Bytes::from_static(b"{}") }
             }
         }
+    }
+
+    fn principal(&self) -> Option<Arc<str>> {
+        self.principal.clone()
     }
 
     fn level(&self) -> Option<Level> {

@@ -4,7 +4,6 @@
 //! A client knows a task by a name of ours, which holds the server and the server's own id under seal: nobody can guess or
 //! change one, and we keep no table.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -60,15 +59,16 @@ impl Hall {
         };
         let found = match self.seal.open(&name, bound(principal)) {
             Some(State::Task { server, id }) => {
-                registry.backend(&ServerName::from(server.as_str())).map(|backend| (Arc::clone(backend), id))
+                registry.lane(&ServerName::from(server.as_str())).map(|lane| (lane.clone(), id))
             }
             _ => None,
         };
-        let Some((backend, id)) = found else {
+        let Some((lane, id)) = found else {
             return Err(Miss::Invalid(Answer::error(codes::INVALID_PARAMS, "Unknown task")));
         };
         Ok(Way {
-            backend,
+            lane,
+            item: None,
             label: OriginalName::from(id.as_str()),
             target: Some((span, Bytes::from(json::quote(&id)))),
             rewrites: false,

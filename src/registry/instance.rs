@@ -12,19 +12,21 @@ use crate::backend::{Backend, Extent, Lifecycle, Observer};
 use crate::call::Audience;
 use crate::catalog::Offering;
 use crate::names::ServerName;
+use crate::pipeline::Lane;
 use crate::supervisor::Ending;
 
 /// A server of one session. It ends when this is dropped.
 pub struct Instance {
-    /// The server.
-    pub backend: Arc<Backend>,
+    /// The server, behind the stages of all its instances.
+    pub lane: Lane,
     shutdown: watch::Sender<Option<Ending>>,
 }
 
 impl Registry {
     /// A further instance of the server at this place in the catalog, for this audience alone. It starts with its first call.
     pub fn instance(self: &Arc<Self>, index: usize, audience: Arc<dyn Audience>) -> Option<Instance> {
-        let known = self.backends.get(index)?;
+        let shared = self.lanes.get(index)?;
+        let known = shared.backend();
         let backend = Backend::new(known.config().clone(), audience);
         let (shutdown, ended) = watch::channel(None);
         let offering = self.offering(known.name()).map(|offering| (*offering).clone());
@@ -50,7 +52,7 @@ impl Registry {
             ends.send_replace(ending);
             running.await;
         });
-        Some(Instance { backend, shutdown })
+        Some(Instance { lane: shared.beside(backend), shutdown })
     }
 }
 

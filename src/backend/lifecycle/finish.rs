@@ -73,6 +73,7 @@ impl Lifecycle {
         let failure = if !was_written {
             Failure::new(Code::CallUnavailable, format!("`{label}` was not sent: {why}"))
                 .remedy("It did not run; call again")
+                .not_run()
         } else if code == Code::CallShutdown {
             Failure::new(code, format!("`{label}` had been running for {after}: {why}"))
         } else {

@@ -8,6 +8,7 @@ use super::{Answer, Flight, Flown, Lost, OUTBOX_LIMIT, Owner, Past, Run, Submitt
 use crate::backend::compose;
 use crate::backend::gate::Held;
 use crate::call::{Call, CallerId, InFlight, Ticket, TokenPlace};
+use crate::effect::Ran;
 use crate::failure::{Code, Failure};
 use crate::protocol::Method;
 use crate::wire::{Body, Id};
@@ -68,7 +69,7 @@ impl Run {
             .remedy("Call again later; if it stays so, the server does not read its input");
             self.gate.leave();
             self.restore_level(id);
-            return Submitted::Refused(Box::new(call), failure.of(&self.server));
+            return Submitted::Refused(Box::new(call), failure.of(&self.server).ran(past.ran()));
         }
         let call = Box::new(Flown {
             ticket: call.ticket,
@@ -215,11 +216,11 @@ impl Flight {
     pub(super) fn lost(self, now: Instant, taken: u64) -> Option<Lost> {
         let Owner::Client { call, .. } = self.owner else { return None };
         Some(Lost {
+            was_written: self.position < taken || call.past.ran() == Ran::Unknown,
             ticket: call.ticket,
             caller: call.caller,
             label: call.label,
             after: now - self.sent,
-            was_written: self.position < taken,
         })
     }
 }

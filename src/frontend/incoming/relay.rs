@@ -38,8 +38,8 @@ impl Session {
         };
         match way {
             Ok(way) => {
-                let backend = self.own(registry, Arc::clone(&way.backend));
-                self.forward(id, incoming, method, Way { backend, ..way });
+                let lane = self.own(registry, way.lane);
+                self.forward(id, incoming, method, Way { lane, ..way });
             }
             Err(Miss::Invalid(answer)) => self.at_once(id, incoming, method, &answer),
             Err(Miss::Unknown(answer)) => self.nobody_has(id, incoming, method, &answer),
@@ -55,21 +55,21 @@ impl Session {
         if method == Method::Unsubscribe
             && let Some(uri) = &way.uri
         {
-            self.follow(way.backend.name(), uri, false);
+            self.follow(way.lane.backend().name(), uri, false);
         }
         let request = Request {
             id,
             method,
             token: client_token,
-            server: Some(way.backend.name().clone()),
+            server: Some(way.lane.backend().name().clone()),
             rewrites: way.rewrites,
             task: incoming.places.task || matches!(method, Method::Task(_)),
-            limit: way.backend.config().limits.result.unwrap_or(usize::MAX),
+            limit: way.lane.backend().config().limits.result.unwrap_or(usize::MAX),
             uri: way.uri.filter(|_| subscribes),
             back: incoming.back.clone(),
         };
         let Some(ticket) = self.open(request) else { return };
-        way.backend.call(Call {
+        let call = Call {
             ticket,
             caller: Arc::clone(self) as Arc<dyn Caller>,
             method,
@@ -82,6 +82,7 @@ impl Session {
                 .meta
                 .filter(|span| json::kind(span.of(incoming.line)) == json::Kind::Object),
             token: way.token,
-        });
+        };
+        way.lane.call(call, way.item);
     }
 }

@@ -25,6 +25,7 @@ use crate::frontend::modern::{rounds, server_info};
 use crate::frontend::route::Way;
 use crate::frontend::session::{fits, named_logger, too_large, write_edited};
 use crate::names::ServerName;
+use crate::pipeline::Lane;
 use crate::protocol::{Level, Method, Revision};
 use crate::wire::{Body, LineWriter, Span, json};
 
@@ -47,7 +48,7 @@ pub(super) struct Exchange {
     principal: Option<Arc<str>>,
     /// What is asked for, to know it again.
     digest: [u8; 32],
-    backend: Arc<crate::backend::Backend>,
+    lane: Lane,
     rewrites: bool,
     limit: usize,
     state: Mutex<State>,
@@ -138,9 +139,9 @@ impl Exchange {
             level: terms.level,
             principal: terms.principal,
             digest: digest(params.of(&line)),
-            limit: way.backend.config().limits.result.unwrap_or(usize::MAX).min(MAX_MESSAGE - 4096),
+            limit: way.lane.backend().config().limits.result.unwrap_or(usize::MAX).min(MAX_MESSAGE - 4096),
             rewrites: way.rewrites,
-            backend: Arc::clone(&way.backend),
+            lane: way.lane,
             state: Mutex::new(State {
                 phase: Phase::Closed,
                 questions: Vec::new(),
@@ -152,7 +153,7 @@ impl Exchange {
         if !exchange.wait_on(responder, token) {
             return;
         }
-        way.backend.call(Call {
+        let call = Call {
             ticket: CALL,
             caller: Arc::clone(&exchange) as Arc<dyn Caller>,
             method,
@@ -162,7 +163,8 @@ impl Exchange {
             target: way.target,
             meta,
             token: way.token,
-        });
+        };
+        exchange.lane.call(call, way.item);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -187,7 +189,7 @@ impl Exchange {
     }
 
     fn server(&self) -> &ServerName {
-        self.backend.name()
+        self.lane.backend().name()
     }
 
     /// Takes the client if it waits. If it does not, the answer is kept for it, or nobody wants it.
@@ -227,7 +229,7 @@ impl Exchange {
             return;
         }
         state.round += 1;
-        let life = self.backend.config().timeouts.question;
+        let life = self.lane.backend().config().timeouts.question;
         let (handle, is_new) = match state.handle {
             Some(handle) => (handle, false),
             None => match self.hall.seal.number() {
@@ -280,7 +282,7 @@ impl Exchange {
         if let Some(handle) = handle {
             self.hall.parked.forget(handle);
         }
-        self.backend.cancel(self.id, CALL, Some("nobody came back to answer the server's question"));
+        self.lane.cancel(self.id, CALL, Some("nobody came back to answer the server's question"));
         // After that, so that the answer need not wait for the call's turn: it only closes the question.
         questions.iter().for_each(Question::give_up);
     }
@@ -324,7 +326,7 @@ impl Exchange {
         let asks_again = !state.questions.is_empty();
         drop(state);
         if !self.wait_on(responder, token) {
-            self.backend.cancel(self.id, CALL, Some("the client has given up"));
+            self.lane.cancel(self.id, CALL, Some("the client has given up"));
             return Ok(());
         }
         for (question, answer) in answered {
@@ -438,7 +440,7 @@ impl Open for Watch {
         if let Some(handle) = handle {
             exchange.hall.parked.forget(handle);
         }
-        exchange.backend.cancel(exchange.id, CALL, reason);
+        exchange.lane.cancel(exchange.id, CALL, reason);
         questions.iter().for_each(Question::give_up);
     }
 }
@@ -459,6 +461,10 @@ impl Caller for Exchange {
 
     fn introduction(&self) -> Introduction {
         self.introduction.clone()
+    }
+
+    fn principal(&self) -> Option<Arc<str>> {
+        self.principal.clone()
     }
 
     fn level(&self) -> Option<Level> {
@@ -572,7 +578,10 @@ impl Exchange {
             Ok(ours) => ours.unwrap_or_else(|| Bytes::copy_from_slice(result)),
             Err(bridge::result::NotFinal::InputRequired) if bridge::result::may_need_input(self.method) => {
                 let seal = |state: &Sealed| {
-                    self.hall.seal.seal(state, self.bound(), self.backend.config().timeouts.question).ok()
+                    self.hall
+                        .seal
+                        .seal(state, self.bound(), self.lane.backend().config().timeouts.question)
+                        .ok()
                 };
                 match rounds::relayed(result, self.server(), seal) {
                     Some(ours) => ours,
@@ -627,7 +636,7 @@ impl Exchange {
         }
         if let Some(urls) = rounds::required_urls(error, from, &self.introduction.capabilities, self.server())
         {
-            let life = self.backend.config().timeouts.question;
+            let life = self.lane.backend().config().timeouts.question;
             if let Ok(sealed) = self.hall.seal.seal(&Sealed::Again, self.bound(), life) {
                 return self.finish("result", rounds::with_state(&urls, &sealed));
             }

@@ -1,0 +1,179 @@
+//! The stages of the pipeline that the config asks for, per server. What is not there is not built.
+
+use std::time::Duration;
+
+use super::problem::Reporter;
+use super::tree::{Kind, Member, Node};
+use super::values::parse_duration;
+use crate::effect::Effect;
+use crate::failure::Code;
+
+/// What stands between a server and its callers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stages {
+    /// How often it may be called.
+    pub rate_limit: Option<RateLimit>,
+    /// How many calls may run at once.
+    pub concurrency: Option<Concurrency>,
+    /// When a failed call is sent again.
+    pub retry: Option<Retry>,
+    /// When a failing server is left alone.
+    pub breaker: Option<BreakerRules>,
+    /// What tools do to the world, by their own names.
+    pub effects: Vec<(String, Effect)>,
+    /// Whether what the server says of its tools' effects is believed.
+    pub trust_annotations: bool,
+}
+
+/// How often a server may be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Calls per period, at least one.
+    pub calls: u64,
+    /// The period, at least a millisecond.
+    pub per: Duration,
+    /// How many calls more than one may come at once.
+    pub burst: u64,
+    /// What has such a limit of its own.
+    pub each: Each,
+}
+
+/// What has a limit of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Each {
+    /// The server.
+    #[default]
+    Server,
+    /// Every tool, prompt and resource of it.
+    Tool,
+    /// Every client that is known by a token; all others together.
+    Client,
+}
+
+/// How many calls may run at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Concurrency {
+    /// Calls at once, at least one.
+    pub max: usize,
+    /// Calls that may wait for their turn.
+    pub queue: usize,
+    /// How long they may wait.
+    pub wait: Duration,
+}
+
+/// When a failed call is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Attempts in all, the first one included.
+    pub max_attempts: u32,
+    /// The longest first pause; every further one may be twice as long.
+    pub base_delay: Duration,
+    /// The longest pause.
+    pub max_delay: Duration,
+}
+
+/// When a failing server is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreakerRules {
+    /// So many failures in a row open the breaker.
+    pub failure_threshold: u32,
+    /// How long it stays open the first time.
+    pub recovery_timeout: Duration,
+}
+
+impl Default for Concurrency {
+    fn default() -> Self {
+        Self { max: 64, queue: 256, wait: Duration::from_secs(30) }
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { max_attempts: 3, base_delay: Duration::from_millis(200), max_delay: Duration::from_secs(5) }
+    }
+}
+
+impl Default for BreakerRules {
+    fn default() -> Self {
+        Self { failure_threshold: 5, recovery_timeout: Duration::from_secs(60) }
+    }
+}
+
+/// Reads the stages of a checked server entry.
+pub(super) fn decode(node: &Node, reporter: &mut Reporter) -> Stages {
+    let effect = |member: &Member| Some((member.key.clone(), Effect::parse(member.value.as_str()?)?));
+    Stages {
+        rate_limit: table(node, "rate_limit").and_then(|node| rate_limit(node, reporter)),
+        concurrency: table(node, "concurrency").map(concurrency),
+        retry: table(node, "retry").map(retry),
+        breaker: table(node, "breaker").map(breaker),
+        effects: node
+            .get("effects")
+            .map(Node::members)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(effect)
+            .collect(),
+        trust_annotations: node.get("trust_annotations").and_then(Node::as_bool).unwrap_or(false),
+    }
+}
+
+/// A stage that is asked for; `null` takes one back that `defaults` asks for.
+fn table<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
+    node.get(key).filter(|node| matches!(node.kind, Kind::Map(_)))
+}
+
+fn duration(node: &Node, key: &str) -> Option<Duration> {
+    node.get(key).and_then(Node::as_str).and_then(parse_duration)
+}
+
+/// A number; one that this machine cannot count to is as good as the largest.
+fn whole<T: TryFrom<u64>>(node: &Node, key: &str, largest: T) -> Option<T> {
+    let number = node.get(key).and_then(Node::as_whole)?;
+    Some(T::try_from(number).unwrap_or(largest))
+}
+
+fn rate_limit(node: &Node, reporter: &mut Reporter) -> Option<RateLimit> {
+    let Some(calls) = whole(node, "calls", u64::MAX) else {
+        reporter
+            .error(Code::ConfigMissing, &node.origin, "`rate_limit` needs `calls`, which is not there")
+            .hint("write, for example, `rate_limit: { calls: 60, per: 1m }`");
+        return None;
+    };
+    Some(RateLimit {
+        calls,
+        per: duration(node, "per").unwrap_or(Duration::from_secs(60)).max(Duration::from_millis(1)),
+        burst: whole(node, "burst", u64::MAX).unwrap_or(calls - 1),
+        each: match node.get("each").and_then(Node::as_str) {
+            Some("tool") => Each::Tool,
+            Some("client") => Each::Client,
+            _ => Each::Server,
+        },
+    })
+}
+
+fn concurrency(node: &Node) -> Concurrency {
+    let default = Concurrency::default();
+    Concurrency {
+        max: whole(node, "max", usize::MAX).unwrap_or(default.max),
+        queue: whole(node, "queue", usize::MAX).unwrap_or(default.queue),
+        wait: duration(node, "wait").unwrap_or(default.wait),
+    }
+}
+
+fn retry(node: &Node) -> Retry {
+    let default = Retry::default();
+    Retry {
+        max_attempts: whole(node, "max_attempts", u32::MAX).unwrap_or(default.max_attempts),
+        base_delay: duration(node, "base_delay").unwrap_or(default.base_delay),
+        max_delay: duration(node, "max_delay").unwrap_or(default.max_delay),
+    }
+}
+
+fn breaker(node: &Node) -> BreakerRules {
+    let default = BreakerRules::default();
+    BreakerRules {
+        failure_threshold: whole(node, "failure_threshold", u32::MAX).unwrap_or(default.failure_threshold),
+        recovery_timeout: duration(node, "recovery_timeout").unwrap_or(default.recovery_timeout),
+    }
+}

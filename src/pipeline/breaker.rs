@@ -1,0 +1,230 @@
+//! Leaves a server alone that has failed too often: calls are refused at once until it has had time to recover, then one call
+//! tries it. When that may be and what opens it is decided by [`Machine`], by sums over given times.
+//!
+//! Only failures that are the server's count. Whatever it answers, errors included, shows that it is there; what the caller
+//! has done wrong, what we refuse ourselves and what the server wants to have later says nothing about its health.
+
+mod machine;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{BoxFuture, Next, Outcome, Request, Stage, Trouble};
+use crate::backend::show_duration;
+use crate::config::BreakerRules as Rules;
+use crate::failure::{Code, Failure};
+use crate::names::ServerName;
+
+use machine::{Closed, Machine, Pass, Verdict};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    server: ServerName,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    machine: Machine,
+    /// The cause of the last failure that counted.
+    last: String,
+}
+
+impl Breaker {
+    pub(super) fn new(server: ServerName, rules: Rules) -> Self {
+        Self { server, state: Mutex::new(State { machine: Machine::new(rules), last: String::new() }) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn run(&self, request: Request, next: Next<'_>) -> Outcome {
+        let pass = self.state().machine.admit(Instant::now());
+        let pass = match pass {
+            Ok(pass) => pass,
+            Err(closed) => return Outcome::Failed(self.refusal(closed)),
+        };
+        let mut trial = Trial { breaker: self, pass, verdict: Verdict::Neither };
+        let outcome = next.run(request).await;
+        trial.verdict = verdict(&outcome);
+        if let (Verdict::Bad, Outcome::Failed(failure)) = (trial.verdict, &outcome) {
+            self.state().last.clone_from(&failure.cause);
+        }
+        outcome
+    }
+
+    fn refusal(&self, closed: Closed) -> Failure {
+        let failures = self.state().last.clone();
+        let (when, wait) = match closed {
+            Closed::Until(wait) => (format!("it is tried again in {}", show_wait(wait)), wait),
+            Closed::OnTrial => ("a call is trying it right now".to_owned(), Duration::from_secs(1)),
+        };
+        let cause =
+            format!("it has failed too often and is left alone; {when}; the last failure was: {failures}");
+        let failure =
+            Failure::new(Code::BreakerOpen, cause).of(&self.server).not_run().retry_after(Some(wait));
+        failure.remedy(format!("The call did not run; call again in {}", show_wait(wait)))
+    }
+
+    /// What is wrong, as long as not every call is let through.
+    pub(super) fn trouble(&self, now: Instant) -> Option<Trouble> {
+        let closed = self.state().machine.closed(now)?;
+        let word = match closed {
+            Closed::Until(wait) if !wait.is_zero() => "breaker-open",
+            Closed::Until(_) | Closed::OnTrial => "breaker-half-open",
+        };
+        Some(Trouble { word, failure: self.refusal(closed) })
+    }
+}
+
+/// A time to wait, rounded up to what people read.
+fn show_wait(wait: Duration) -> String {
+    let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    let step = if millis < 1000 { 10 } else { 100 };
+    show_duration(Duration::from_millis((millis + 1).next_multiple_of(step)))
+}
+
+impl Stage for Breaker {
+    fn around<'a>(&'a self, request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.run(request, next))
+    }
+}
+
+/// A call that was let through. One that is given up says nothing, and lets another one try.
+struct Trial<'a> {
+    breaker: &'a Breaker,
+    pass: Pass,
+    verdict: Verdict,
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        let turned =
+            self.breaker.state().machine.report(self.pass, self.verdict, Instant::now(), fastrand::f64());
+        if let Some(turned) = turned {
+            tracing::warn!(server = %self.breaker.server, state = turned, "circuit breaker");
+        }
+    }
+}
+
+/// What an outcome says of the server's health.
+fn verdict(outcome: &Outcome) -> Verdict {
+    match outcome {
+        Outcome::Reply { .. } => Verdict::Good,
+        Outcome::Failed(failure) if is_servers_fault(failure.code) => Verdict::Bad,
+        Outcome::Failed(_) => Verdict::Neither,
+    }
+}
+
+/// Whether a call that failed in this way counts against the server. HTTP errors that may have run something come as
+/// `CallOutcomeUnknown`; those left as `NetStatus` are refusals: a wrong address or token, or too many calls (429).
+fn is_servers_fault(code: Code) -> bool {
+    matches!(
+        code,
+        Code::CallTimeout
+            | Code::CallOutcomeUnknown
+            | Code::CallUnavailable
+            | Code::CallMalformed
+            | Code::SpawnNotFound
+            | Code::SpawnDenied
+            | Code::SpawnDirectory
+            | Code::SpawnResources
+            | Code::ProcessExitedEarly
+            | Code::ProcessExited
+            | Code::ProcessCrashLoop
+            | Code::ProcessWedged
+            | Code::ProcessFlood
+            | Code::HandshakeTimeout
+            | Code::HandshakeInvalid
+            | Code::HandshakeRevision
+            | Code::NetUnreachable
+            | Code::NetTls
+            | Code::NetTimeout
+            | Code::NetProtocol
+            | Code::NetLost
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::pipeline::testing::{Script, failed, reply, request, server};
+
+    fn breaker() -> Breaker {
+        Breaker::new(server(), Rules { failure_threshold: 2, recovery_timeout: Duration::from_secs(10) })
+    }
+
+    async fn call(breaker: &Breaker, outcome: Outcome) -> (Option<Code>, bool) {
+        let script = Script::of([outcome]);
+        let code = match breaker.around(request("a"), Next::new(&[], &script)).await {
+            Outcome::Reply { .. } => None,
+            Outcome::Failed(failure) => Some(failure.code),
+        };
+        (code, script.sent() == 1)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_opens_refuses_tries_and_closes() {
+        let breaker = breaker();
+        for _ in 0..2 {
+            assert_eq!(call(&breaker, failed(Code::CallTimeout)).await, (Some(Code::CallTimeout), true));
+        }
+        assert_eq!(call(&breaker, reply()).await, (Some(Code::BreakerOpen), false));
+        let trouble = breaker.trouble(Instant::now()).expect("it is open");
+        assert_eq!(
+            (trouble.word, trouble.failure.retry_after),
+            ("breaker-open", Some(Duration::from_secs(10)))
+        );
+        let text = trouble.failure.to_string();
+        assert!(
+            text.starts_with("server `s`: ") && text.contains("in 10s") && text.contains("scripted"),
+            "{text}"
+        );
+        advance(Duration::from_secs(10)).await;
+        assert_eq!(breaker.trouble(Instant::now()).expect("a trial is due").word, "breaker-half-open");
+        assert_eq!(call(&breaker, reply()).await, (None, true));
+        assert!(breaker.trouble(Instant::now()).is_none());
+        assert_eq!(call(&breaker, failed(Code::CallTimeout)).await.0, Some(Code::CallTimeout));
+        assert!(breaker.trouble(Instant::now()).is_none(), "it counts from nothing again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_the_servers_fault_does_not_count() {
+        let breaker = breaker();
+        for code in
+            [Code::NetStatus, Code::LimitQueue, Code::AuthNeedsLogin, Code::CallTooLarge, Code::CallBusy]
+        {
+            for _ in 0..5 {
+                assert_eq!(call(&breaker, failed(code)).await, (Some(code), true));
+            }
+        }
+        // Nor does it count for the server.
+        call(&breaker, failed(Code::CallTimeout)).await;
+        call(&breaker, failed(Code::NetStatus)).await;
+        call(&breaker, failed(Code::CallTimeout)).await;
+        assert_eq!(call(&breaker, reply()).await.0, Some(Code::BreakerOpen));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trial_that_is_given_up_makes_room_for_another() {
+        let breaker = breaker();
+        for _ in 0..2 {
+            call(&breaker, failed(Code::NetLost)).await;
+        }
+        advance(Duration::from_secs(10)).await;
+        let script = Script::hangs();
+        {
+            let trial = breaker.around(request("a"), Next::new(&[], &script));
+            tokio::pin!(trial);
+            assert!(tokio::time::timeout(Duration::from_secs(1), &mut trial).await.is_err());
+            assert_eq!(call(&breaker, reply()).await, (Some(Code::BreakerOpen), false));
+        }
+        assert_eq!(call(&breaker, reply()).await, (None, true));
+    }
+}

@@ -1,0 +1,111 @@
+//! Calls on their way through stages: one task each, in one table.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::leg::Server;
+use super::{Next, Outcome, Request, Stage};
+use crate::backend::Backend;
+use crate::call::{CallerId, Reply, Ticket};
+use crate::failure::{Code, Failure};
+
+/// The journeys of a whole Switchboard.
+#[derive(Debug, Default)]
+pub struct Journeys {
+    open: Mutex<HashMap<(CallerId, Ticket), AbortHandle>>,
+    tracker: TaskTracker,
+    ended: CancellationToken,
+}
+
+impl Journeys {
+    fn open(&self) -> MutexGuard<'_, HashMap<(CallerId, Ticket), AbortHandle>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many calls are on their way.
+    pub fn count(&self) -> usize {
+        self.open().len()
+    }
+
+    /// From now on nobody waits in a stage: what is not at its server fails, and what comes back from there is not sent again.
+    pub fn end(&self) {
+        self.ended.cancel();
+        self.tracker.close();
+    }
+
+    /// Waits, after [`end`](Self::end), until every client has its answer.
+    pub async fn ended(&self) {
+        self.tracker.wait().await;
+    }
+
+    /// Begins a journey.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        stages: Arc<[Arc<dyn Stage>]>,
+        backend: Arc<Backend>,
+        request: Request,
+    ) {
+        let key = (request.call.caller.id(), request.call.ticket);
+        // Locked until the journey stands in the table: it takes itself out at its end.
+        let mut open = self.open();
+        let journeys = Arc::clone(self);
+        let task = self.tracker.spawn(async move { journeys.travel(key, &stages, backend, request).await });
+        open.insert(key, task.abort_handle());
+    }
+
+    /// Ends a journey whose client no longer wants the answer.
+    pub(super) fn cancel(&self, caller: CallerId, ticket: Ticket) {
+        let task = self.open().remove(&(caller, ticket));
+        if let Some(task) = task {
+            task.abort();
+        }
+    }
+
+    async fn travel(
+        &self,
+        key: (CallerId, Ticket),
+        stages: &[Arc<dyn Stage>],
+        backend: Arc<Backend>,
+        request: Request,
+    ) {
+        let (client, ticket) = (Arc::clone(&request.call.caller), request.call.ticket);
+        let server = Server::new(backend);
+        let outcome = self.outcome(stages, &server, request).await;
+        if self.open().remove(&key).is_none() {
+            return;
+        }
+        match outcome {
+            Outcome::Reply { line, body, revision } => {
+                client.reply(ticket, Reply { line: &line, body, revision })
+            }
+            Outcome::Failed(failure) => client.fail(ticket, failure),
+        }
+    }
+
+    async fn outcome(&self, stages: &[Arc<dyn Stage>], server: &Server, request: Request) -> Outcome {
+        let label = request.call.label.clone();
+        let mut run = pin!(Next::new(stages, server).run(request));
+        tokio::select! {
+            biased;
+            outcome = &mut run => return outcome,
+            () = self.ended.cancelled() => {}
+        }
+        poll_fn(|context| match run.as_mut().poll(context) {
+            Poll::Ready(outcome) => Poll::Ready(outcome),
+            // Its server is ending too, and knows what to say of it.
+            Poll::Pending if server.is_busy() => Poll::Pending,
+            Poll::Pending => {
+                let cause = format!("Switchboard is ending, and `{label}` was waiting");
+                Poll::Ready(Outcome::Failed(Failure::new(Code::CallShutdown, cause)))
+            }
+        })
+        .await
+    }
+}

@@ -1,0 +1,158 @@
+//! The last leg of a journey: to the server and back.
+//!
+//! To the backend a leg is a caller like any other. It keeps the end of the call for the stages; whatever the server says before
+//! that goes to the client at once, under the client's own id and ticket, so that questions, progress and logs need not
+//! know of stages.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::{Bottom, BoxFuture, Outcome, Request};
+use crate::backend::Backend;
+use crate::call::{
+    Ask, AskKey, Call, Caller, CallerId, Introduction, NotAsked, Notice, Progress, Reply, Ticket,
+};
+use crate::failure::{Code, Failure};
+use crate::names::ServerName;
+use crate::protocol::Level;
+use crate::wire::json;
+
+/// The server at the end of one journey.
+pub(super) struct Server {
+    backend: Arc<Backend>,
+    /// Whether the call is there now.
+    is_busy: AtomicBool,
+    /// How far the server said to be, in all attempts: what clients are told only rises (MCP "Progress").
+    reached: Arc<Mutex<f64>>,
+}
+
+impl Server {
+    pub(super) fn new(backend: Arc<Backend>) -> Self {
+        let reached = Arc::new(Mutex::new(f64::NEG_INFINITY));
+        Self { backend, is_busy: AtomicBool::new(false), reached }
+    }
+
+    /// Whether the call is at the server now, and not in a stage.
+    pub(super) fn is_busy(&self) -> bool {
+        self.is_busy.load(Ordering::Relaxed)
+    }
+}
+
+impl Bottom for Server {
+    fn send(&self, request: Request) -> BoxFuture<'_, Outcome> {
+        Box::pin(async move {
+            let call = request.call;
+            let (sender, answer) = oneshot::channel();
+            let leg = Leg {
+                client: Arc::clone(&call.caller),
+                reached: Arc::clone(&self.reached),
+                answer: Mutex::new(Some(sender)),
+            };
+            let mut visit =
+                Visit { server: self, caller: call.caller.id(), ticket: call.ticket, is_open: true };
+            self.is_busy.store(true, Ordering::Relaxed);
+            self.backend.call(Call { caller: Arc::new(leg), ..call });
+            let outcome = answer.await;
+            visit.is_open = false;
+            // A call that was forgotten is a fault of ours; its client must not wait for ever.
+            outcome.unwrap_or_else(|_| {
+                Outcome::Failed(
+                    Failure::new(Code::CallUnavailable, "the call was given up").of(self.backend.name()),
+                )
+            })
+        })
+    }
+}
+
+/// A call at the server. Whoever drops it before its end cancels the call there.
+struct Visit<'a> {
+    server: &'a Server,
+    caller: CallerId,
+    ticket: Ticket,
+    is_open: bool,
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        self.server.is_busy.store(false, Ordering::Relaxed);
+        if self.is_open {
+            self.server.backend.cancel(self.caller, self.ticket, Some("the call was given up"));
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+struct Leg {
+    client: Arc<dyn Caller>,
+    reached: Arc<Mutex<f64>>,
+    answer: Mutex<Option<oneshot::Sender<Outcome>>>,
+}
+
+impl Leg {
+    fn end(&self, outcome: Outcome) {
+        let sender = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sender) = sender {
+            // Whoever waited may have given up.
+            let _ = sender.send(outcome);
+        }
+    }
+
+    /// Whether the progress goes beyond what an earlier attempt has reported. Notes it.
+    fn rises(&self, progress: &Progress<'_>) -> bool {
+        let params = progress.notice.params.of(progress.notice.line);
+        let value = json::get(params, "progress").and_then(|span| std::str::from_utf8(span.of(params)).ok());
+        let Some(value) = value.and_then(|text| text.parse::<f64>().ok()) else { return true };
+        let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        let rises = value > *reached;
+        *reached = reached.max(value);
+        rises
+    }
+}
+
+impl Caller for Leg {
+    fn id(&self) -> CallerId {
+        self.client.id()
+    }
+
+    fn introduction(&self) -> Introduction {
+        self.client.introduction()
+    }
+
+    fn principal(&self) -> Option<Arc<str>> {
+        self.client.principal()
+    }
+
+    fn level(&self) -> Option<Level> {
+        self.client.level()
+    }
+
+    fn reply(&self, _: Ticket, reply: Reply<'_>) {
+        let Reply { line, body, revision } = reply;
+        self.end(Outcome::Reply { line: line.clone(), body, revision });
+    }
+
+    fn fail(&self, _: Ticket, failure: Failure) {
+        self.end(Outcome::Failed(failure));
+    }
+
+    fn progress(&self, ticket: Ticket, progress: Progress<'_>) {
+        if self.rises(&progress) {
+            self.client.progress(ticket, progress);
+        }
+    }
+
+    fn log(&self, ticket: Ticket, server: &ServerName, notice: Notice<'_>) {
+        self.client.log(ticket, server, notice);
+    }
+
+    fn ask(&self, ticket: Ticket, ask: Ask<'_>) -> Result<(), NotAsked> {
+        self.client.ask(ticket, ask)
+    }
+
+    fn withdraw(&self, key: &AskKey, reason: &str) {
+        self.client.withdraw(key, reason);
+    }
+}
