@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::problem::Reporter;
-use super::tree::{Kind, Member, Node};
+use super::tree::{Member, Node};
 use super::values::parse_duration;
 use crate::effect::Effect;
 use crate::failure::Code;
@@ -103,10 +103,10 @@ impl Default for BreakerRules {
 pub(super) fn decode(node: &Node, reporter: &mut Reporter) -> Stages {
     let effect = |member: &Member| Some((member.key.clone(), Effect::parse(member.value.as_str()?)?));
     Stages {
-        rate_limit: table(node, "rate_limit").and_then(|node| rate_limit(node, reporter)),
-        concurrency: table(node, "concurrency").map(concurrency),
-        retry: table(node, "retry").map(retry),
-        breaker: table(node, "breaker").map(breaker),
+        rate_limit: node.get("rate_limit").and_then(|node| rate_limit(node, reporter)),
+        concurrency: node.get("concurrency").map(concurrency),
+        retry: node.get("retry").map(retry),
+        breaker: node.get("breaker").map(breaker),
         effects: node
             .get("effects")
             .map(Node::members)
@@ -116,11 +116,6 @@ pub(super) fn decode(node: &Node, reporter: &mut Reporter) -> Stages {
             .collect(),
         trust_annotations: node.get("trust_annotations").and_then(Node::as_bool).unwrap_or(false),
     }
-}
-
-/// A stage that is asked for; `null` takes one back that `defaults` asks for.
-fn table<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
-    node.get(key).filter(|node| matches!(node.kind, Kind::Map(_)))
 }
 
 fn duration(node: &Node, key: &str) -> Option<Duration> {

@@ -894,7 +894,6 @@ servers:
   a:
     command: x
     retry: { base_delay: 1s }
-    breaker: ~
     concurrency: { queue: 0, wait: 0s }
     rate_limit: { calls: 60, burst: 10, each: client }
     effects: { look: read, purge: destructive }
@@ -909,14 +908,12 @@ servers:
         }),
         concurrency: Some(Concurrency { max: 2, queue: 0, wait: Duration::ZERO }),
         retry: Some(Retry { max_attempts: 5, base_delay: Duration::from_secs(1), ..Retry::default() }),
-        breaker: None,
+        breaker: Some(BreakerRules::default()),
         effects: vec![("look".to_owned(), Effect::Read), ("purge".to_owned(), Effect::Destructive)],
         trust_annotations: true,
     };
     assert_eq!(only(yaml(text)).stages, expected);
-    let built_in =
-        only(yaml("servers:\n  a: { command: x, breaker: {}, rate_limit: { calls: 4 } }\n")).stages;
-    assert_eq!(built_in.breaker, Some(BreakerRules::default()));
+    let built_in = only(yaml("servers:\n  a: { command: x, rate_limit: { calls: 4 } }\n")).stages;
     assert_eq!(built_in.rate_limit.map(|limit| limit.burst), Some(3));
 }
 

@@ -104,16 +104,15 @@ async fn a_later_attempt_has_the_time_that_is_left() {
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_is_not_multiplied() {
-    let (stage, mut sent) = (stage(), 0);
+    let (stage, mut sent, mut bounded) = (stage(), 0, 0);
     for _ in 0..1000 {
         let outcomes = (0..3).map(|_| failed(Code::CallTimeout)).collect();
         let (failure, times) = run(&stage, Effect::Read, outcomes).await;
-        assert!(failure.is_some());
         sent += times;
+        bounded += usize::from(failure.expect("a failure").cause.contains("too many calls"));
     }
     assert!((1000..=1000 + 100 + 10).contains(&sent), "{sent}");
-    let (failure, _) = run(&stage, Effect::Read, vec![failed(Code::CallTimeout)]).await;
-    assert!(failure.expect("no budget").cause.contains("too many calls"));
+    assert!(bounded > 800, "{bounded}");
     // Calls that go well fill it again.
     for _ in 0..10 {
         run(&stage, Effect::Read, vec![]).await;
