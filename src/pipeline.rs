@@ -16,6 +16,8 @@ mod rate_limit;
 mod retry;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::pin::Pin;

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::leg::Server;
 use super::{Next, Outcome, Request, Stage};
 use crate::backend::Backend;
-use crate::call::{CallerId, Reply, Ticket};
+use crate::call::{Caller, CallerId, Reply, Ticket};
 use crate::failure::{Code, Failure};
 
 /// The journeys of a whole Switchboard.
@@ -75,20 +75,13 @@ impl Journeys {
         backend: Arc<Backend>,
         request: Request,
     ) {
-        let (client, ticket) = (Arc::clone(&request.call.caller), request.call.ticket);
+        let client = Client { journeys: self, key, caller: Arc::clone(&request.call.caller) };
         let server = Server::new(backend);
         let outcome = self.outcome(stages, &server, request).await;
-        if self.open().remove(&key).is_none() {
-            return;
-        }
-        match outcome {
-            Outcome::Reply { line, body, revision } => {
-                client.reply(ticket, Reply { line: &line, body, revision })
-            }
-            Outcome::Failed(failure) => client.fail(ticket, failure),
-        }
+        client.answer(outcome);
     }
 
+    /// Takes the call to its end, or to ours.
     async fn outcome(&self, stages: &[Arc<dyn Stage>], server: &Server, request: Request) -> Outcome {
         let label = request.call.label.clone();
         let mut run = pin!(Next::new(stages, server).run(request));
@@ -107,5 +100,34 @@ impl Journeys {
             }
         })
         .await
+    }
+}
+
+/// The client at the end of a journey. It gets exactly one answer, also if a stage breaks down; none if it has cancelled.
+struct Client<'a> {
+    journeys: &'a Journeys,
+    key: (CallerId, Ticket),
+    caller: Arc<dyn Caller>,
+}
+
+impl Client<'_> {
+    fn answer(&self, outcome: Outcome) {
+        if self.journeys.open().remove(&self.key).is_none() {
+            return;
+        }
+        let (_, ticket) = self.key;
+        match outcome {
+            Outcome::Reply { line, body, revision } => {
+                self.caller.reply(ticket, Reply { line: &line, body, revision });
+            }
+            Outcome::Failed(failure) => self.caller.fail(ticket, failure),
+        }
+    }
+}
+
+impl Drop for Client<'_> {
+    fn drop(&mut self) {
+        let cause = "a stage in front of the server broke down; this is a fault of Switchboard";
+        self.answer(Outcome::Failed(Failure::new(Code::CallUnavailable, cause)));
     }
 }

@@ -26,7 +26,11 @@ fn calls_over_the_rate_are_refused_with_the_time_of_the_next() {
         let data = refused(&answer, "SB-LIMIT-001");
         let wait = data["retry_after_ms"].as_u64().unwrap();
         assert!((1_700_000..=1_800_000).contains(&wait), "{}", answer.raw);
-        assert!(answer.text().contains("call again in 30m") || answer.text().contains("call again in 1"), "{}", answer.raw);
+        assert!(
+            answer.text().contains("call again in 30m") || answer.text().contains("call again in 1"),
+            "{}",
+            answer.raw
+        );
         // Whatever else the server is asked counts, too; what is no tool is refused as an error.
         let read = peer.call("resources/read", json!({ "uri": "note://one" }));
         assert_eq!(read.error()["data"]["code"], "SB-LIMIT-001", "{}", read.raw);

@@ -17,7 +17,11 @@ fn questions_in_the_middle_of_a_call_are_asked_and_answered() {
                 assert_eq!(question.method, "elicitation/create");
                 json!({ "action": "accept", "content": { "name": "Ada" } })
             });
-            assert!(answer.text().starts_with("n1: accept") && answer.text().contains("Ada"), "{}", answer.raw);
+            assert!(
+                answer.text().starts_with("n1: accept") && answer.text().contains("Ada"),
+                "{}",
+                answer.raw
+            );
         });
     }
 }
@@ -65,7 +69,9 @@ fn a_parked_call_goes_on_where_it_was() {
 #[test]
 fn servers_of_one_session_share_the_turns_of_all() {
     let script = "tools:\n  echo: { answer: \"{{input}}\" }\n  hold: { wait_cancel: 20s }\n";
-    let house = House::http(Setup::new().script("a", script).keys("share: session, concurrency: { max: 1, queue: 0 }"));
+    let house = House::http(
+        Setup::new().script("a", script).keys("share: session, concurrency: { max: 1, queue: 0 }"),
+    );
     let (first, second) = (house.peer("2025-11-25"), house.peer("2025-11-25"));
     first.list_with("tools/list", "a__echo");
     let hold = first.ask("tools/call", json!({ "name": "a__hold", "arguments": {} }));

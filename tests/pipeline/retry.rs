@@ -53,7 +53,10 @@ fn what_may_have_run_and_has_no_effect_in_the_config_is_received_once() {
 fn a_servers_word_counts_only_where_it_is_trusted_and_its_warning_everywhere() {
     let script = DIES
         .replace("look: { answer: \"seen", "look: { annotations: { readOnlyHint: true }, answer: \"seen")
-        .replace("buy: { answer: \"bought", "buy: { annotations: { destructiveHint: true }, answer: \"bought");
+        .replace(
+            "buy: { answer: \"bought",
+            "buy: { annotations: { destructiveHint: true }, answer: \"bought",
+        );
     each(&script, QUICKLY, |house, peer| {
         refused(&peer.tool("a__look", json!({})), "SB-CALL-002");
         assert_eq!(received(house, "look"), 1);
@@ -122,8 +125,9 @@ tools:
 fn an_outage_is_not_multiplied() {
     let keys = "effects: { broken: read }, retry: { max_attempts: 5, base_delay: 0s, max_delay: 0s }";
     each(MALFORMED, keys, |house, peer| {
-        let ids: Vec<String> =
-            (0..100).map(|_| peer.ask("tools/call", json!({ "name": "a__broken", "arguments": {} }))).collect();
+        let ids: Vec<String> = (0..100)
+            .map(|_| peer.ask("tools/call", json!({ "name": "a__broken", "arguments": {} })))
+            .collect();
         let answers: Vec<String> = ids.iter().map(|id| peer.answer(id).text()).collect();
         assert!(answers.iter().any(|text| text.contains("too many calls")), "{answers:#?}");
         let count = received(house, "broken");
@@ -140,7 +144,8 @@ fn busy() -> Mock {
 #[test]
 fn a_server_that_asks_for_a_pause_gets_it() {
     let mock = busy();
-    let entry = format!("{{ url: {:?}, effects: {{ buy: destructive }}, retry: {{ base_delay: 1ms }} }}", mock.url);
+    let entry =
+        format!("{{ url: {:?}, effects: {{ buy: destructive }}, retry: {{ base_delay: 1ms }} }}", mock.url);
     let house = House::stdio(Setup::new().entry("a", &entry));
     let peer = house.peer("2025-11-25");
     peer.list_with("tools/list", "a__buy");

@@ -3,6 +3,7 @@ use crate::call::Caller;
 use crate::config::{Concurrency, Retry, ServerConfig, Stages};
 use crate::failure::Code;
 use crate::pipeline::testing::{Client, Nobody, call};
+use crate::pipeline::{BoxFuture, Next, Outcome};
 
 /// A server that nobody starts: calls wait in front of it.
 fn lane(stages: Stages) -> (Lane, Arc<Journeys>) {
@@ -63,6 +64,36 @@ async fn at_the_end_nobody_waits_in_a_stage() {
     assert!(first.answers().is_empty());
     lane.cancel(first.id(), Ticket(1), None);
     journeys.ended().await;
+}
+
+/// A stage with a fault.
+#[derive(Debug)]
+struct Broken;
+
+impl Stage for Broken {
+    fn around<'a>(&'a self, _: Request, _: Next<'a>) -> BoxFuture<'a, Outcome> {
+        Box::pin(async { panic!("a fault, as the test wants it") })
+    }
+}
+
+#[tokio::test]
+async fn a_stage_that_breaks_down_leaves_nobody_without_an_answer() {
+    let (lane, journeys) = lane(Stages::default());
+    let client = Client::new(None);
+    let track = Track {
+        stages: Arc::new([Arc::new(Broken) as Arc<dyn Stage>]),
+        shared: 1,
+        breaker: None,
+        effects: HashMap::new(),
+        trusts: false,
+        total: Duration::from_secs(1),
+        journeys: Arc::clone(&journeys),
+    };
+    let lane = Lane { track: Some(Arc::new(track)), ..lane };
+    lane.call(call(&client, "look"), None);
+    tokio::task::yield_now().await;
+    assert!(matches!(&client.answers()[..], [Err(failure)] if failure.cause.contains("broke down")));
+    assert_eq!(journeys.count(), 0);
 }
 
 #[tokio::test]
