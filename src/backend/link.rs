@@ -7,7 +7,7 @@ mod levels;
 mod questions;
 mod run;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use crate::backend::gate::{Gate, Held};
 use crate::backend::handshake::Greeting;
 use crate::backend::round::Round;
 use crate::backend::words::Words;
+use crate::bridge::tasks::Support;
 use crate::call::{AskKey, AskKind, Call, Caller, CallerId, Ticket};
 use crate::config::Questions;
 use crate::failure::{Code, Failure};
@@ -529,14 +530,14 @@ impl Link {
         self.lock().run.as_ref().map(|run| run.words.to)
     }
 
-    /// The tools that can be called as tasks alone.
-    pub(super) fn learn_tasks(&self, tools: HashSet<String>) {
+    /// The tools that can be called as tasks.
+    pub(super) fn learn_tasks(&self, tools: HashMap<String, Support>) {
         if let Some(run) = &mut self.lock().run {
             run.words.learn_tasks(tools);
         }
     }
 
-    /// Another one of them.
+    /// One that can be called as a task alone.
     pub(super) fn learn_task(&self, tool: &str) {
         if let Some(run) = &mut self.lock().run {
             run.words.learn_task(tool);

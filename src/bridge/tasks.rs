@@ -5,7 +5,7 @@
 use bytes::Bytes;
 
 use crate::bridge::edit::{Edit, member, text};
-use crate::protocol::meta::RELATED_TASK;
+use crate::protocol::meta::{PROGRESS_TOKEN, RELATED_TASK};
 use crate::wire::Span;
 use crate::wire::json::{self, Kind};
 
@@ -130,6 +130,15 @@ impl Support {
     }
 }
 
+/// A tool that may be called as a task, in the words of 2025-11-25.
+pub fn with_optional_support(tool: &[u8]) -> Bytes {
+    let mut edit = Edit::open(tool).unwrap_or_else(Edit::empty);
+    let mut execution = edit.get("execution").and_then(Edit::open).unwrap_or_else(Edit::empty);
+    execution.set("taskSupport", "\"optional\"");
+    edit.set("execution", execution.into_bytes());
+    edit.into_bytes()
+}
+
 /// Whether a client of 2025-11-25 asks for a task.
 pub fn asks_for_task(params: &[u8]) -> bool {
     member(params, "task").is_some_and(|task| json::kind(task) == Kind::Object)
@@ -190,6 +199,31 @@ pub fn with_id(object: &[u8], id: &str) -> Option<Bytes> {
         edit.change("_meta", own.finish());
     }
     edit.finish()
+}
+
+/// Params or a result that say to which task they belong, whatever they said before (MCP 2025-11-25, "Associating
+/// Task-Related Messages").
+pub fn relate(object: &[u8], id: &str) -> Bytes {
+    let mut edit = Edit::open(object).unwrap_or_else(Edit::empty);
+    let mut own = edit.get("_meta").and_then(Edit::open).unwrap_or_else(Edit::empty);
+    own.set(RELATED_TASK, id_params(id));
+    edit.set("_meta", own.into_bytes());
+    edit.into_bytes()
+}
+
+/// Params of a call that goes on without its client: they ask for no task, and for progress under a token of ours.
+pub fn in_background(params: &[u8]) -> Bytes {
+    let mut edit = Edit::open(params).unwrap_or_else(Edit::empty);
+    edit.remove("task");
+    let mut own = edit.get("_meta").and_then(Edit::open).unwrap_or_else(Edit::empty);
+    own.set(PROGRESS_TOKEN, "0");
+    edit.set("_meta", own.into_bytes());
+    edit.into_bytes()
+}
+
+/// For how long a client of 2025-11-25 wants its task to be kept, in milliseconds.
+pub fn wanted_ttl(params: &[u8]) -> Option<u64> {
+    milliseconds(member(params, "task")?, "ttl")
 }
 
 /// The task that a message is related to.
@@ -266,5 +300,9 @@ pub(super) mod tests {
         assert_eq!(with_id(&changed, "b"), None);
         assert_eq!(related(&changed).as_deref(), Some("b"));
         assert_eq!(with_id(br#"{"task":{"ttl":1}}"#, "b"), None);
+        assert_eq!(related(&relate(b"{}", "t")).as_deref(), Some("t"));
+        let call = in_background(br#"{"name":"a","task":{"ttl":5},"_meta":{"progressToken":"x","v":1}}"#);
+        assert_eq!(call, &br#"{"name":"a","_meta":{"progressToken":0,"v":1}}"#[..]);
+        assert_eq!(wanted_ttl(br#"{"task":{"ttl":5}}"#), Some(5));
     }
 }

@@ -12,6 +12,7 @@ use crate::call::{Ask, AskKey, Audience, Caller, InFlight, Introduction, NotAske
 use crate::config::Share;
 use crate::frontend::session::Session;
 use crate::names::ServerName;
+use crate::protocol::Tasks;
 use crate::registry::{Instance, Registry};
 
 /// See the module. They end with it.
@@ -92,6 +93,12 @@ impl Audience for Only {
     fn updated(&self, server: &ServerName, notice: Notice<'_>) {
         if let Some(session) = self.0.upgrade() {
             session.updated(server, &notice);
+        }
+    }
+
+    fn task_changed(&self, server: &ServerName, form: Tasks, notice: Notice<'_>) {
+        if let Some(session) = self.0.upgrade() {
+            session.hall.task_changed(server, form, &notice);
         }
     }
 

@@ -1,7 +1,7 @@
 //! One client: what it said of itself, what it has open, and the queue of lines to it.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -29,6 +29,7 @@ const CROWDED: usize = 1 << 20;
 
 /// One client of ours that began with `initialize`, or may still do so.
 pub struct Session {
+    me: Weak<Session>,
     id: CallerId,
     /// Who the client is by its token, over HTTP.
     principal: Option<Arc<str>>,
@@ -68,12 +69,15 @@ pub(super) struct Greeted {
     pub(super) introduction: Introduction,
     /// Until when a first list waits for servers that have not shown anything yet.
     pub(super) patience: Instant,
+    /// Whether we have declared that tools can be called as tasks.
+    pub(super) tasks: bool,
 }
 
 impl Session {
     /// A session in a hall; what belongs to no request goes to `out`.
     pub fn new(hall: &Arc<Hall>, out: Outlet, principal: Option<Arc<str>>) -> Arc<Self> {
-        let session = Arc::new(Self {
+        let session = Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
             id: CallerId::fresh(),
             principal,
             hall: Arc::clone(hall),
@@ -114,6 +118,11 @@ impl Session {
 
     pub(super) fn principal(&self) -> Option<&str> {
         self.principal.as_deref()
+    }
+
+    /// Its own reference.
+    pub(super) fn me(&self) -> Option<Arc<Session>> {
+        self.me.upgrade()
     }
 
     pub(super) fn caller_id(&self) -> CallerId {
@@ -180,6 +189,7 @@ impl Session {
                 backend.unsubscribed(&uri);
             }
         }
+        self.hall.ledger.left(self);
         self.private.end();
         self.hall.leave(self);
         self.level_changed();
@@ -265,7 +275,7 @@ impl Session {
             return self.refuse_size(request, size);
         }
         let task = request.server.as_ref().filter(|_| request.task);
-        let task = task.and_then(|server| self.hall.with_our_task(server, self.principal(), result));
+        let task = task.and_then(|server| self.with_our_task(request.method, server, result));
         match task.or_else(|| self.rewritten(request, result)).or(translated) {
             Some(text) => self.relay(request, &text, "result", Span { start: 0, end: text.len() }),
             None => self.relay(request, line, "result", span),

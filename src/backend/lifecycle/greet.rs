@@ -171,7 +171,7 @@ impl<'a> Talk<'a> {
                 self.initialize = self.ask("initialize", &params);
             }
             Era::Modern => {
-                let params = handshake::modern_params(&self.introduction, self.asked, None);
+                let params = handshake::modern_params(&self.introduction, self.asked, None, false);
                 self.discover = self.ask("server/discover", &params);
             }
         }

@@ -25,7 +25,7 @@ use crate::frontend::modern::{rounds, server_info};
 use crate::frontend::route::Way;
 use crate::frontend::session::{fits, named_logger, too_large, write_edited};
 use crate::names::ServerName;
-use crate::protocol::{Level, Method, Revision};
+use crate::protocol::{Level, Method, Revision, Tasks};
 use crate::wire::{Body, LineWriter, Span, json};
 
 /// Questions that come within this time of each other are put together.
@@ -392,7 +392,7 @@ fn error_object(code: i32, message: &str) -> Bytes {
 }
 
 /// A result of ours, as the modern era has results.
-pub(super) fn own_result(method: Method, text: &[u8]) -> Bytes {
+pub(in crate::frontend) fn own_result(method: Method, text: &[u8]) -> Bytes {
     let ours = bridge::result::to_modern(method, text, Revision::newest_legacy(), &server_info(), None);
     ours.ok().flatten().unwrap_or_else(|| Bytes::copy_from_slice(text))
 }
@@ -600,7 +600,7 @@ impl Exchange {
     }
 
     fn with_our_task(&self, result: &[u8]) -> Option<Bytes> {
-        self.hall.with_our_task(self.server(), self.principal.as_deref(), result)
+        self.hall.with_our_task(self.server(), Tasks::Extension, self.principal.as_deref(), result)
     }
 
     fn malformed(&self, what: &str) {

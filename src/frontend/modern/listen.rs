@@ -1,6 +1,6 @@
 //! `subscriptions/listen` (MCP 2026-07-28, "Subscriptions"): what a client asked to hear, until it has heard enough.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +9,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::Backend;
+use crate::bridge;
+use crate::bridge::capabilities::{REQUIRED_TASKS, takes_tasks};
 use crate::call::{
     Ask, AskKey, Call, Caller, CallerId, Introduction, NotAsked, Notice, Progress, Reply, Ticket, TokenPlace,
 };
@@ -16,6 +18,7 @@ use crate::failure::Failure;
 use crate::frontend::answer::Answer;
 use crate::frontend::hall::{Hall, anybody};
 use crate::frontend::incoming::Incoming;
+use crate::frontend::modern::exchange::Terms;
 use crate::frontend::modern::scope::{Open, Responder};
 use crate::frontend::modern::server_info;
 use crate::names::ServerName;
@@ -28,8 +31,8 @@ use crate::wire::{Body, Span, json};
 const AGREEMENT: Duration = Duration::from_millis(400);
 /// Changes of lists within this time are one.
 const PAUSE: Duration = Duration::from_millis(100);
-/// More resources than this cannot be followed by one request.
-const MAX_RESOURCES: usize = 1000;
+/// More resources, or tasks, than this cannot be followed by one request.
+const MAX_FOLLOWED: usize = 1000;
 
 /// What a client asked to hear.
 #[derive(Default)]
@@ -39,6 +42,8 @@ struct Filter {
     resources: bool,
     /// In the client's spelling.
     uris: Vec<String>,
+    /// Tasks, by our names for them.
+    tasks: Vec<String>,
 }
 
 /// One stream of notifications.
@@ -49,6 +54,8 @@ pub(in crate::frontend) struct Listener {
     given_up: CancellationToken,
     /// What is followed at servers: to be ended with the stream.
     followed: Mutex<Vec<(Arc<Backend>, String)>>,
+    /// The same of tasks of servers: the server's id, and our name.
+    tasks: Mutex<Vec<(Arc<Backend>, String, String)>>,
 }
 
 impl Filter {
@@ -68,20 +75,20 @@ impl Filter {
             prompts: flag("promptsListChanged")?,
             resources: flag("resourcesListChanged")?,
             uris: Vec::new(),
+            tasks: Vec::new(),
         };
-        if let Some(span) = json::get(raw, "resourceSubscriptions") {
+        let strings = |name: &str, what: &str| {
+            let Some(span) = json::get(raw, name) else { return Ok(Vec::new()) };
             let list = span.of(raw);
-            let uris: Option<Vec<String>> = json::elements(list)
-                .map(|uri| json::string(uri.of(list)).map(|uri| uri.into_owned()))
+            let found: Option<Vec<String>> = json::elements(list)
+                .map(|item| json::string(item.of(list)).map(|item| item.into_owned()))
                 .collect();
-            let uris =
-                uris.filter(|uris| json::kind(list) == json::Kind::Array && uris.len() <= MAX_RESOURCES);
-            filter.uris = uris.ok_or_else(|| {
-                invalid(&format!(
-                    "`notifications.resourceSubscriptions` must be at most {MAX_RESOURCES} URIs"
-                ))
-            })?;
-        }
+            let found =
+                found.filter(|found| json::kind(list) == json::Kind::Array && found.len() <= MAX_FOLLOWED);
+            found.ok_or_else(|| invalid(&format!("`notifications.{name}` must be at most {MAX_FOLLOWED} {what}")))
+        };
+        filter.uris = strings("resourceSubscriptions", "URIs")?;
+        filter.tasks = strings("taskIds", "ids of tasks")?;
         Ok(filter)
     }
 
@@ -104,22 +111,30 @@ impl Filter {
                 members.push(format!("\"{name}\":true"));
             }
         }
-        if !self.uris.is_empty() {
-            let uris: Vec<String> =
-                self.uris.iter().map(|uri| String::from_utf8_lossy(&json::quote(uri)).into_owned()).collect();
-            members.push(format!("\"resourceSubscriptions\":[{}]", uris.join(",")));
+        for (name, followed) in [("resourceSubscriptions", &self.uris), ("taskIds", &self.tasks)] {
+            let quote = |text: &String| String::from_utf8_lossy(&json::quote(text)).into_owned();
+            if !followed.is_empty() {
+                let followed: Vec<String> = followed.iter().map(quote).collect();
+                members.push(format!("\"{name}\":[{}]", followed.join(",")));
+            }
         }
         format!("{{{}}}", members.join(","))
     }
 }
 
 impl Hall {
-    pub(super) fn listen(self: &Arc<Self>, incoming: &Incoming<'_>, responder: Responder) {
+    pub(super) fn listen(self: &Arc<Self>, incoming: &Incoming<'_>, terms: &Terms, responder: Responder) {
         let Some(registry) = self.registry().cloned() else { return };
-        let filter = match Filter::read(incoming) {
+        let mut filter = match Filter::read(incoming) {
             Ok(filter) => filter,
             Err(answer) => return responder.answer(&answer),
         };
+        if !filter.tasks.is_empty() && !takes_tasks(&terms.introduction.capabilities) {
+            let text = "tasks can be followed by clients that declare them";
+            let error = bridge::error::missing_client_capability(text, REQUIRED_TASKS);
+            return responder.answer(&Answer::raw_error(error));
+        }
+        let tasks = self.followed_tasks(&mut filter.tasks, terms.principal.as_deref());
         let given_up = CancellationToken::new();
         if !responder.watch(Arc::new(Watch(given_up.clone()))) {
             return;
@@ -127,14 +142,14 @@ impl Hall {
         let known = digests(&registry.catalog());
         let hall = Arc::clone(self);
         self.tasks.spawn(async move {
-            hall.stream(registry, filter, responder, given_up, known).await;
+            hall.stream(registry, (filter, tasks), responder, given_up, known).await;
         });
     }
 
     async fn stream(
         self: Arc<Self>,
         registry: Arc<Registry>,
-        mut filter: Filter,
+        (mut filter, tasks): (Filter, Vec<(Arc<Backend>, String, String)>),
         responder: Responder,
         given_up: CancellationToken,
         known: [u64; 4],
@@ -146,12 +161,14 @@ impl Hall {
             filter,
             given_up,
             followed: Mutex::new(followed),
+            tasks: Mutex::new(tasks),
         });
         listener.send("notifications/subscriptions/acknowledged", |params| {
             params.extend_from_slice(br#","notifications":"#);
             params.extend_from_slice(listener.filter.to_json().as_bytes());
         });
         self.listeners().push(Arc::downgrade(&listener));
+        listener.tasks().iter().for_each(|(backend, id, _)| backend.task_followed(id.clone()));
         tokio::select! {
             () = listener.announce(&registry, known) => {}
             () = listener.given_up.cancelled() => {}
@@ -191,6 +208,37 @@ impl Listener {
             self.send("notifications/resources/updated", |params| {
                 params.extend_from_slice(br#","uri":"#);
                 json::push_string(params, uri);
+            });
+        }
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, Vec<(Arc<Backend>, String, String)>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells of a task of a server, if it is one of those that are followed. `params` are those of the server.
+    pub(in crate::frontend) fn task_changed(&self, server: &ServerName, id: &str, params: &[u8]) {
+        let name = {
+            let tasks = self.tasks();
+            let followed = tasks.iter().find(|(backend, its, _)| backend.name() == server && its == id);
+            followed.map(|(_, _, name)| name.clone())
+        };
+        let told = name.and_then(|name| bridge::tasks::with_id(params, &name));
+        let Some(told) = told else { return };
+        self.send("notifications/tasks", |text| {
+            for member in json::members(&told).filter(|member| !member.is(&told, "_meta")) {
+                text.push(b',');
+                text.extend_from_slice(&told[member.key.start..member.value.end]);
+            }
+        });
+    }
+
+    /// Tells of a task of ours, if it is one of those that are followed.
+    pub(in crate::frontend) fn kept_changed(&self, name: &str, members: impl FnOnce() -> Vec<u8>) {
+        if self.filter.tasks.iter().any(|followed| followed == name) {
+            self.send("notifications/tasks", |params| {
+                params.push(b',');
+                params.extend(members());
             });
         }
     }
@@ -236,6 +284,9 @@ impl Listener {
         for (backend, uri) in self.followed.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             // With the last one who follows it, the server is told.
             backend.unsubscribed(&uri);
+        }
+        for (backend, id, _) in self.tasks().drain(..) {
+            backend.task_left(&id);
         }
     }
 }

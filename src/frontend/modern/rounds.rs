@@ -12,7 +12,7 @@ use crate::protocol::Revision;
 use crate::wire::{Span, Splice, json};
 
 /// An elicitation that says which server asks; `None` if there is no place to say it.
-pub(super) fn name_server(kind: AskKind, server: &ServerName, params: &[u8]) -> Option<Bytes> {
+pub(in crate::frontend) fn name_server(kind: AskKind, server: &ServerName, params: &[u8]) -> Option<Bytes> {
     let mut splice = Splice::new(params);
     let (at, name) = naming(kind, server, params)?;
     splice.replace(Span { start: at, end: at }, name);
