@@ -112,12 +112,7 @@ pub(super) fn modern_params(
         true => capabilities::for_server(&introduction.capabilities, introduction.revision, revision, true),
         false => told(introduction, revision),
     };
-    let own = meta::Own {
-        revision,
-        capabilities: &capabilities,
-        log_level: None,
-        progress_token: None,
-    };
+    let own = meta::Own { revision, capabilities: &capabilities, log_level: None, progress_token: None };
     own.params(params)
 }
 

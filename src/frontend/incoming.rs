@@ -206,7 +206,12 @@ impl Session {
         ticket
     }
 
-    pub(super) fn local(&self, id: Id, incoming: &Incoming<'_>, method: Method) -> Option<crate::call::Ticket> {
+    pub(super) fn local(
+        &self,
+        id: Id,
+        incoming: &Incoming<'_>,
+        method: Method,
+    ) -> Option<crate::call::Ticket> {
         self.open(Request {
             id,
             method,

@@ -138,7 +138,9 @@ impl Hall {
             back: incoming.back.clone(),
         };
         let way = match method {
-            Method::Task(_) => self.task_way(&registry, &forward, Tasks::Extension, terms.principal.as_deref()),
+            Method::Task(_) => {
+                self.task_way(&registry, &forward, Tasks::Extension, terms.principal.as_deref())
+            }
             _ => route::way(&registry, &forward, method, terms.introduction.revision),
         };
         match way {

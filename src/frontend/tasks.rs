@@ -14,7 +14,7 @@ mod kept;
 mod ledger;
 mod list;
 
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -152,7 +152,9 @@ impl Hall {
             Tasks::Core if self.offers_tasks() => {
                 r#","tasks":{"list":{},"cancel":{},"requests":{"tools":{"call":{}}}}"#
             }
-            Tasks::Extension if self.offers_tasks() => r#","extensions":{"io.modelcontextprotocol/tasks":{}}"#,
+            Tasks::Extension if self.offers_tasks() => {
+                r#","extensions":{"io.modelcontextprotocol/tasks":{}}"#
+            }
             Tasks::Core | Tasks::Extension | Tasks::None => "",
         }
     }
@@ -228,8 +230,7 @@ impl Hall {
         let wanted = bridge::tasks::wanted_ttl(incoming.params()).map(Duration::from_millis);
         let ttl = wanted.unwrap_or(backend.config().timeouts.total + AFTERWARDS).min(LONGEST);
         let created = SystemTime::now();
-        let kept = Arc::new_cyclic(|me| Kept {
-            me: Weak::clone(me),
+        let kept = Arc::new(Kept {
             id: CallerId::fresh(),
             name,
             hall: Arc::clone(self),

@@ -92,7 +92,8 @@ impl Listening {
         }
         let params = [br#"{"notifications":"#, &filter[..], b"}"].concat();
         let introduction = backend.audience.introduction();
-        let params = handshake::modern_params(&introduction, greeting.revision, Some(&params), !tasks.is_empty());
+        let params =
+            handshake::modern_params(&introduction, greeting.revision, Some(&params), !tasks.is_empty());
         if let Some((id, end)) = backend.link.request("subscriptions/listen", Some(&params)) {
             self.streams.push(Stream { id, filter, tasks: !tasks.is_empty(), opened: Instant::now(), end });
         }

@@ -85,7 +85,9 @@ impl Filter {
                 .collect();
             let found =
                 found.filter(|found| json::kind(list) == json::Kind::Array && found.len() <= MAX_FOLLOWED);
-            found.ok_or_else(|| invalid(&format!("`notifications.{name}` must be at most {MAX_FOLLOWED} {what}")))
+            found.ok_or_else(|| {
+                invalid(&format!("`notifications.{name}` must be at most {MAX_FOLLOWED} {what}"))
+            })
         };
         filter.uris = strings("resourceSubscriptions", "URIs")?;
         filter.tasks = strings("taskIds", "ids of tasks")?;

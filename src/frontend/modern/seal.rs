@@ -122,7 +122,12 @@ impl Seal {
         self.close(*nonce, text, bound)
     }
 
-    fn close(&self, nonce: [u8; NONCE_LEN], mut text: Vec<u8>, bound: Bound<'_>) -> Result<String, Unspecified> {
+    fn close(
+        &self,
+        nonce: [u8; NONCE_LEN],
+        mut text: Vec<u8>,
+        bound: Bound<'_>,
+    ) -> Result<String, Unspecified> {
         let aad = Aad::from(bound.text());
         let key = self.key.as_ref().ok_or(Unspecified)?;
         key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut text)?;

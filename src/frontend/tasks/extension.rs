@@ -44,7 +44,9 @@ impl Kept {
                         text.push(b',');
                     }
                     let method = question.kind.method();
-                    text.extend(format!(r#""{}":{{"method":"{method}","params":"#, question.name).into_bytes());
+                    text.extend(
+                        format!(r#""{}":{{"method":"{method}","params":"#, question.name).into_bytes(),
+                    );
                     text.extend_from_slice(&question.params);
                     text.push(b'}');
                 }
@@ -141,8 +143,6 @@ fn serve(kept: &Kept, incoming: &Incoming<'_>, method: TaskMethod) -> Answer {
                 None => Answer::error(codes::INVALID_PARAMS, "`inputResponses` must be an object"),
             }
         }
-        TaskMethod::Result | TaskMethod::List => {
-            Answer::error(codes::METHOD_NOT_FOUND, "Method not found")
-        }
+        TaskMethod::Result | TaskMethod::List => Answer::error(codes::METHOD_NOT_FOUND, "Method not found"),
     }
 }

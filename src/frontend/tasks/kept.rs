@@ -34,7 +34,6 @@ const MAX_QUESTIONS: usize = 64;
 
 /// See the module.
 pub(in crate::frontend) struct Kept {
-    pub(super) me: Weak<Kept>,
     pub(super) id: CallerId,
     /// The client's name for it.
     pub(super) name: String,
@@ -182,11 +181,6 @@ impl Kept {
             new.push((asked.key.clone(), asked.kind, asked.revision, asked.params.clone()));
         }
         new
-    }
-
-    /// Its own reference.
-    pub(super) fn me(&self) -> Option<Arc<Kept>> {
-        self.me.upgrade()
     }
 
     fn is_modern(&self) -> bool {

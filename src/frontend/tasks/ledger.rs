@@ -88,7 +88,8 @@ impl Ledger {
     /// A session has left, and so its tasks are nobody's: what we keep of them ends.
     pub(in crate::frontend) fn left(&self, session: &Session) {
         self.owned().retain(|owned| !std::ptr::eq(owned.session.as_ptr(), session));
-        let kept: Vec<Arc<Kept>> = self.all().extract_if(|_, kept| kept.is_of(session)).map(|(_, kept)| kept).collect();
+        let kept: Vec<Arc<Kept>> =
+            self.all().extract_if(|_, kept| kept.is_of(session)).map(|(_, kept)| kept).collect();
         for kept in kept {
             kept.cancel("the client has left");
         }

@@ -29,7 +29,8 @@ impl Session {
     /// Servers are asked how their tasks fare now; those that they do not tell of are left out.
     pub(in crate::frontend) fn list_tasks(self: &Arc<Self>, id: Id, incoming: &Incoming<'_>) {
         let method = Method::Task(TaskMethod::List);
-        let refuse = |code, text: &str| self.at_once(id.clone(), incoming, method, &Answer::error(code, text));
+        let refuse =
+            |code, text: &str| self.at_once(id.clone(), incoming, method, &Answer::error(code, text));
         if self.revision().is_none_or(|own| own.tasks != Tasks::Core) {
             return refuse(codes::METHOD_NOT_FOUND, "Method not found: tasks/list");
         }
