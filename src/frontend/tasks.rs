@@ -29,6 +29,7 @@ use crate::frontend::answer::Answer;
 use crate::frontend::hall::Hall;
 use crate::frontend::incoming::Incoming;
 use crate::frontend::incoming::places::Places;
+use crate::frontend::modern::rounds;
 use crate::frontend::modern::seal::{Bound, State};
 use crate::frontend::route::{self, Miss, Way};
 use crate::frontend::session::Session;
@@ -81,19 +82,10 @@ impl Hall {
             Some(id) => id,
             None => bridge::tasks::read(object).ok()?.id,
         };
-        let name = self.name_of_task(server, form, principal, id)?;
-        bridge::tasks::with_id(object, &name)
-    }
-
-    fn name_of_task(
-        &self,
-        server: &ServerName,
-        form: Tasks,
-        principal: Option<&str>,
-        id: String,
-    ) -> Option<String> {
         let state = State::Task { server: server.to_string(), id };
-        self.seal.name(&state, bound(form, principal)).ok()
+        let name = self.seal.name(&state, bound(form, principal)).ok()?;
+        let named = rounds::named_requests(object, server).filter(|_| form == Tasks::Extension);
+        bridge::tasks::with_id(named.as_deref().unwrap_or(object), &name)
     }
 
     /// Where a request about a task goes.
