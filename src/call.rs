@@ -278,6 +278,9 @@ pub trait Audience: Send + Sync + std::fmt::Debug {
     /// A resource of the server has changed.
     fn updated(&self, server: &ServerName, notice: Notice<'_>);
 
+    /// Who has begun this task of the server (MCP 2025-11-25), if he is still there.
+    fn owner_of_task(&self, server: &ServerName, id: &str) -> Option<Arc<dyn Caller>>;
+
     /// A task of the server has changed, as told in this form.
     fn task_changed(&self, server: &ServerName, form: Tasks, notice: Notice<'_>);
 

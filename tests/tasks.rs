@@ -526,3 +526,69 @@ fn a_session_that_leaves_ends_its_tasks() {
     drop(peer);
     house.close();
 }
+
+/// Check 79: whose question it is, the task says.
+#[test]
+fn a_task_stands_in_nobodys_way_and_asks_nobody_else() {
+    let script = r#"
+revisions: [ 2025-11-25 ]
+tools:
+  asks:
+    task: { poll: 20ms, asks: direct }
+    steps:
+      - sleep: 150ms
+      - ask: { method: elicitation/create, save: reply, params: { message: "Go on, N?", requestedSchema: { type: object, properties: {} } } }
+      - answer: "{{reply.action}}"
+  never: { task: { poll: 20ms }, hang: true }
+  works: { delay: 400ms, answer: worked }
+"#;
+    let house = House::http(Setup::new().script("a", script));
+    house.peer(MODERN).list_with("tools/list", "a__works");
+    let (owner, other) = (peer(&house, "2025-11-25", Knows::Core), peer(&house, "2025-11-25", Knows::Core));
+    let endless = owner.call("tools/call", call(Knows::Core, "a__never")).result();
+    let waits = owner.ask("tasks/result", json!({ "taskId": endless["task"]["taskId"] }));
+    house.await_received("a", 1, |line| line["method"] == "tasks/result");
+    let asks = owner.call("tools/call", call(Knows::Core, "a__asks")).result();
+    let works = other.ask("tools/call", json!({ "name": "a__works", "arguments": {} }));
+    let question =
+        owner.hear("a question", |message| message.method.as_deref() == Some("elicitation/create"));
+    assert_eq!(question.params()["_meta"][RELATED]["taskId"], asks["task"]["taskId"], "{}", question.raw);
+    owner.respond(&question.id.clone().unwrap(), &json!({ "action": "accept", "content": {} }));
+    watch(&owner, &asks["task"]["taskId"], |status, _| status == "completed");
+    assert_eq!(other.answer(&works).text(), "worked");
+    let heard = other.heard_of(|message| message.id.is_some());
+    assert!(heard.is_empty(), "{heard:?}");
+    owner.cancel(&waits);
+    house.await_received("a", 1, |line| line["method"] == "notifications/cancelled");
+    drop((owner, other));
+    house.close();
+}
+
+/// What says how a tool can be called as a task in the older form is nothing for clients of the newer one.
+#[test]
+fn modern_clients_see_no_task_support() {
+    let house = house(false, &SERVERS);
+    let modern = peer(&house, MODERN, Knows::Extension);
+    let tools = modern.call("tools/list", json!({}));
+    assert!(!tools.raw.contains("taskSupport") && tools.raw.contains("core-only__works"), "{}", tools.raw);
+    drop(modern);
+    house.close();
+}
+
+/// A task may take longer than a call may be silent.
+#[test]
+fn who_waits_for_a_task_waits_longer_than_for_a_call() {
+    for server in ["core", "ext"] {
+        let revisions = if server == "core" { "2025-11-25" } else { MODERN };
+        let script = format!(
+            "revisions: [ {revisions} ]\ntools:\n  works: {{ task: {{ poll: 20ms }}, delay: 1200ms, answer: done }}\n"
+        );
+        let house = House::stdio(Setup::new().script("a", &script).keys("timeouts: { call: 300ms }"));
+        house.peer(MODERN).list_with("tools/list", "a__works");
+        for (revision, knows) in [("2025-11-25", Knows::Core), (MODERN, Knows::Extension)] {
+            let peer = peer(&house, revision, knows);
+            assert_eq!(follow(&peer, knows, "a__works").text(), "done", "{knows:?} {server}");
+        }
+        house.close();
+    }
+}

@@ -26,7 +26,7 @@ use crate::call::{AskKey, AskKind, Call, Caller, CallerId, Ticket};
 use crate::config::Questions;
 use crate::failure::{Code, Failure};
 use crate::names::{OriginalName, ServerName};
-use crate::protocol::{Level, Method, Revision};
+use crate::protocol::{Level, Method, Revision, TaskMethod};
 use crate::wire::{Body, Id, Outbox};
 
 use levels::Levels;
@@ -129,6 +129,13 @@ struct Flight {
 enum Owner {
     Client { call: Box<Flown>, relay_progress: bool },
     Own(oneshot::Sender<OwnReply>),
+}
+
+impl Flown {
+    /// Whether it is answered when a task comes to its end, and not before (MCP 2025-11-25, `tasks/result`).
+    pub(super) fn waits_for_task(&self) -> bool {
+        self.method == Method::Task(TaskMethod::Result)
+    }
 }
 
 /// What is kept of a call in flight.
@@ -349,8 +356,9 @@ impl Link {
             .flights
             .iter()
             .filter(|(id, flight)| {
-                matches!(flight.owner, Owner::Client { .. })
-                    && (now - flight.alive >= idle && !waits_for_user(**id) || now - flight.sent >= total)
+                let Owner::Client { call, .. } = &flight.owner else { return false };
+                let idles = now - flight.alive >= idle && !waits_for_user(**id) && !call.waits_for_task();
+                idles || now - flight.sent >= total
             })
             .map(|(id, _)| *id)
             .collect();

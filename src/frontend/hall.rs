@@ -204,6 +204,10 @@ impl Audience for Hall {
         }
     }
 
+    fn owner_of_task(&self, server: &ServerName, id: &str) -> Option<Arc<dyn Caller>> {
+        self.ledger.owner(server, id).map(|session| session as Arc<dyn Caller>)
+    }
+
     fn task_changed(&self, server: &ServerName, form: Tasks, notice: Notice<'_>) {
         Hall::task_changed(self, server, form, &notice);
     }

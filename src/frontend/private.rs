@@ -96,6 +96,10 @@ impl Audience for Only {
         }
     }
 
+    fn owner_of_task(&self, server: &ServerName, id: &str) -> Option<Arc<dyn Caller>> {
+        self.0.upgrade()?.hall.owner_of_task(server, id)
+    }
+
     fn task_changed(&self, server: &ServerName, form: Tasks, notice: Notice<'_>) {
         if let Some(session) = self.0.upgrade() {
             session.hall.task_changed(server, form, &notice);

@@ -276,7 +276,9 @@ impl Session {
         }
         let task = request.server.as_ref().filter(|_| request.task);
         let task = task.and_then(|server| self.with_our_task(request.method, server, result));
-        match task.or_else(|| self.rewritten(request, result)).or(translated) {
+        // Only the end of a task has URIs in it, and only its `_meta` names the task.
+        let rewritten = self.rewritten(request, task.as_deref().unwrap_or(result));
+        match rewritten.or(task).or(translated) {
             Some(text) => self.relay(request, &text, "result", Span { start: 0, end: text.len() }),
             None => self.relay(request, line, "result", span),
         }

@@ -36,7 +36,7 @@ use crate::frontend::session::Session;
 use crate::names::{OriginalName, ServerName};
 use crate::protocol::{Method, Revision, TaskMethod, Tasks, codes};
 use crate::registry::Registry;
-use crate::wire::{Span, json};
+use crate::wire::{Span, Splice, json};
 
 pub(super) use core::with_support;
 use kept::{CALL, Kept, Owner};
@@ -84,8 +84,24 @@ impl Hall {
         };
         let state = State::Task { server: server.to_string(), id };
         let name = self.seal.name(&state, bound(form, principal)).ok()?;
-        let named = rounds::named_requests(object, server).filter(|_| form == Tasks::Extension);
-        bridge::tasks::with_id(named.as_deref().unwrap_or(object), &name)
+        let told = match form {
+            Tasks::Extension => self.as_clients_know_it(server, object),
+            Tasks::Core | Tasks::None => None,
+        };
+        bridge::tasks::with_id(told.as_deref().unwrap_or(object), &name)
+    }
+
+    /// What a modern server tells of a task: its questions say which server asks, and its result has URIs as clients know
+    /// them. `None` if nothing changes.
+    fn as_clients_know_it(&self, server: &ServerName, task: &[u8]) -> Option<Bytes> {
+        if let Some(named) = rounds::named_requests(task, server) {
+            return Some(named);
+        }
+        let result = json::get(task, "result")?;
+        let rewritten = self.catalog()?.rewrite_result(server, result.of(task))?;
+        let mut splice = Splice::new(task);
+        splice.replace(result, rewritten);
+        Some(splice.to_bytes())
     }
 
     /// Where a request about a task goes.
@@ -111,11 +127,12 @@ impl Hall {
         let Some((backend, id)) = found else {
             return Err(Miss::Invalid(Answer::error(codes::INVALID_PARAMS, "Unknown task")));
         };
+        let index = registry.backends().iter().position(|known| known.name() == backend.name());
         Ok(Way {
+            rewrites: index.is_some_and(|index| registry.catalog().rewrites(index)),
             backend,
             label: OriginalName::from(id.as_str()),
             target: Some((span, Bytes::from(json::quote(&id)))),
-            rewrites: false,
             token: TokenPlace::None,
             uri: None,
         })
@@ -274,8 +291,9 @@ impl Hall {
                 session.task_changed(server, params);
             }
             Tasks::Extension => {
+                let told = self.as_clients_know_it(server, params);
                 for listener in self.present_listeners() {
-                    listener.task_changed(server, &task.id, params);
+                    listener.task_changed(server, &task.id, told.as_deref().unwrap_or(params));
                 }
             }
             Tasks::None => {}

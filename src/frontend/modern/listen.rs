@@ -20,7 +20,7 @@ use crate::frontend::hall::{Hall, anybody};
 use crate::frontend::incoming::Incoming;
 use crate::frontend::modern::exchange::Terms;
 use crate::frontend::modern::scope::{Open, Responder};
-use crate::frontend::modern::{rounds, server_info};
+use crate::frontend::modern::server_info;
 use crate::names::ServerName;
 use crate::protocol::{Level, ListKind, Method, codes, meta};
 use crate::registry::{Registry, digests};
@@ -226,8 +226,7 @@ impl Listener {
             followed.map(|(_, _, name)| name.clone())
         };
         let Some(name) = name else { return };
-        let named = rounds::named_requests(params, server);
-        let Some(told) = bridge::tasks::with_id(named.as_deref().unwrap_or(params), &name) else { return };
+        let Some(told) = bridge::tasks::with_id(params, &name) else { return };
         self.send("notifications/tasks", |text| {
             for member in json::members(&told).filter(|member| !member.is(&told, "_meta")) {
                 text.push(b',');

@@ -73,7 +73,7 @@ impl Ledger {
     }
 
     /// Whose task of this server it is.
-    pub(super) fn owner(&self, server: &ServerName, id: &str) -> Option<Arc<Session>> {
+    pub(in crate::frontend) fn owner(&self, server: &ServerName, id: &str) -> Option<Arc<Session>> {
         let owned = self.owned();
         owned.iter().find(|owned| owned.server == *server && owned.id == id)?.session.upgrade()
     }
