@@ -9,10 +9,6 @@ use crate::protocol::meta::{PROGRESS_TOKEN, RELATED_TASK};
 use crate::wire::Span;
 use crate::wire::json::{self, Kind};
 
-mod forms;
-
-pub use forms::{Outcome, created_for, status_for_core, status_for_extension};
-
 /// How far a task is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -151,13 +147,6 @@ pub fn ask_for_task(params: &[u8], ttl_ms: Option<u64>) -> Bytes {
     edit.into_bytes()
 }
 
-/// Params of a call that ask for no task; `None` if they do not anyway.
-pub fn ask_for_no_task(params: &[u8]) -> Option<Bytes> {
-    let mut edit = Edit::open(params)?;
-    edit.remove("task");
-    edit.finish()
-}
-
 /// Params of `tasks/get`, `tasks/result` and `tasks/cancel`.
 pub fn id_params(id: &str) -> Vec<u8> {
     let mut out = br#"{"taskId":"#.to_vec();
@@ -233,16 +222,16 @@ pub fn related(object: &[u8]) -> Option<String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
     use crate::bridge::testing::{merged, parse, text};
     use serde_json::{Value, json};
 
-    pub(super) fn core() -> Value {
+    fn core() -> Value {
         json!({"taskId": "t", "status": "working", "statusMessage": "m", "createdAt": "c", "lastUpdatedAt": "u", "ttl": 60000, "pollInterval": 500})
     }
 
-    pub(super) fn extension() -> Value {
+    fn extension() -> Value {
         json!({"taskId": "t", "status": "working", "statusMessage": "m", "createdAt": "c", "lastUpdatedAt": "u", "ttlMs": 60000, "pollIntervalMs": 500})
     }
 
@@ -284,8 +273,6 @@ pub(super) mod tests {
         assert_eq!(asking, &br#"{"name":"a","task":{"ttl":5}}"#[..]);
         assert!(asks_for_task(&asking));
         assert_eq!(ask_for_task(b"{}", None), &br#"{"task":{}}"#[..]);
-        assert_eq!(ask_for_no_task(&asking).unwrap(), &br#"{"name":"a"}"#[..]);
-        assert_eq!(ask_for_no_task(br#"{"name":"a"}"#), None);
         assert_eq!(update_params("t\"", b"{}"), br#"{"taskId":"t\"","inputResponses":{}}"#);
         assert_eq!(Support::of(br#"{"execution":{"taskSupport":"required"}}"#), Support::Required);
         assert_eq!(Support::of(b"{}"), Support::Forbidden);

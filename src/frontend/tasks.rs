@@ -13,6 +13,7 @@ mod extension;
 mod kept;
 mod ledger;
 mod list;
+mod question;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -221,8 +222,8 @@ impl Hall {
             let failure = Failure::new(Code::CallBusy, what).remedy("Call again later");
             Miss::Invalid(Answer::failure(Method::ToolsCall, &failure))
         };
-        if self.ledger.is_full() {
-            return Err(busy("too many tasks are kept"));
+        if !self.ledger.makes_room() {
+            return Err(busy("too many tasks are under way"));
         }
         let line = bridge::tasks::in_background(incoming.params());
         let whole = Span { start: 0, end: line.len() };

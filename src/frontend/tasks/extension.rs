@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::kept::{End, Kept, Owner};
+use super::question::Question;
 use super::{Begun, POLL_MS};
 use crate::bridge::capabilities::takes_tasks;
 use crate::bridge::result::as_ours;
@@ -60,7 +61,7 @@ impl Kept {
     fn update(&self, responses: &[u8]) {
         for response in json::members(responses) {
             let answer = response.value.of(responses);
-            let is_it = |question: &super::kept::Question| response.is(responses, &question.name);
+            let is_it = |question: &Question| response.is(responses, &question.name);
             if json::kind(answer) == json::Kind::Object
                 && let Some(question) = self.take_question(is_it)
             {

@@ -22,10 +22,11 @@ use crate::frontend::answer::Answer;
 use crate::frontend::hall::Hall;
 use crate::frontend::modern::{own_result, server_info};
 use crate::frontend::session::{Session, too_large};
+use crate::frontend::tasks::question::Question;
 use crate::names::ServerName;
-use crate::protocol::{Level, Method, Revision, codes};
+use crate::protocol::{Level, Method, Revision};
 use crate::wire::time::rfc3339;
-use crate::wire::{Body, Span, json};
+use crate::wire::{Body, json};
 
 /// A kept task has one call, and one name for it.
 pub(super) const CALL: Ticket = Ticket(0);
@@ -76,18 +77,14 @@ pub(super) enum End {
     Cancelled,
 }
 
-/// What the server wants to know.
-pub(super) struct Question {
-    pub(super) key: AskKey,
-    pub(super) asker: Arc<dyn Asker>,
-    pub(super) kind: AskKind,
-    pub(super) revision: &'static Revision,
-    /// Its params: for a bearer in the words of its revision, for a session as the server wrote them.
-    pub(super) params: Bytes,
-    /// Its key among the `inputRequests`.
-    pub(super) name: String,
-    /// Whether the session has been asked.
-    pub(super) put: bool,
+impl End {
+    /// How many bytes are kept of it.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            End::Result(text) | End::Error(text) => text.len(),
+            End::Cancelled => 0,
+        }
+    }
 }
 
 impl State {
@@ -244,38 +241,6 @@ impl State {
 
     pub(super) fn questions(&self) -> &[Question] {
         &self.questions
-    }
-}
-
-impl Question {
-    /// Hands the answer of a modern client to the server.
-    pub(super) fn deliver(&self, answer: &[u8]) {
-        match question::answer(self.kind, answer, self.revision) {
-            Ok(None) => self.send("result", &Bytes::copy_from_slice(answer)),
-            Ok(Some(text)) => self.send("result", &text),
-            Err(why) => self.refuse(codes::INVALID_PARAMS, &why),
-        }
-    }
-
-    fn give_up(&self) {
-        match self.kind {
-            AskKind::Elicitation => {
-                self.send("result", &Bytes::from_static(bridge::elicitation::CANCEL));
-            }
-            AskKind::Sampling | AskKind::Roots => {
-                self.refuse(codes::INTERNAL_ERROR, "the client has given up the task");
-            }
-        }
-    }
-
-    pub(super) fn refuse(&self, code: i32, why: &str) {
-        self.send("error", &Bytes::copy_from_slice(Answer::error(code, why).parts().1));
-    }
-
-    fn send(&self, member: &str, text: &Bytes) {
-        let whole = Span { start: 0, end: text.len() };
-        let body = if member == "result" { Body::Result(whole) } else { Body::Error(whole) };
-        self.asker.answer(&self.key, text, body);
     }
 }
 

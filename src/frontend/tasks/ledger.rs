@@ -9,6 +9,8 @@ use crate::names::ServerName;
 
 /// More tasks than this are not kept at once.
 const MAX_KEPT: usize = 1000;
+/// The results of those that have ended have at most so many bytes in all.
+const MAX_SIZE: usize = 64 << 20;
 /// Of so many tasks of servers we remember whose they are; after that the oldest are forgotten.
 const MAX_OWNED: usize = 10_000;
 
@@ -35,8 +37,23 @@ impl Ledger {
         self.owned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.all().len() >= MAX_KEPT
+    /// Whether there is room for one more. Tasks that have ended make it, the oldest first.
+    pub(super) fn makes_room(&self) -> bool {
+        let mut all = self.all();
+        let mut ended: Vec<_> = all
+            .iter()
+            .filter_map(|(number, kept)| Some((kept.created, *number, kept.state().end()?.size())))
+            .collect();
+        ended.sort_unstable();
+        let mut size: usize = ended.iter().map(|(.., size)| size).sum();
+        for (_, number, its) in ended {
+            if all.len() < MAX_KEPT && size <= MAX_SIZE {
+                break;
+            }
+            all.remove(&number);
+            size -= its;
+        }
+        all.len() < MAX_KEPT
     }
 
     pub(super) fn keep(&self, number: u128, kept: &Arc<Kept>) {
