@@ -180,7 +180,7 @@ impl Session {
     }
 
     /// Whether this client was told that it may call tools as tasks.
-    fn declares_tasks(&self) -> bool {
+    pub(super) fn declares_tasks(&self) -> bool {
         self.state().greeted.as_ref().is_some_and(|greeted| greeted.tasks)
     }
 }

@@ -31,7 +31,7 @@ impl Session {
         let method = Method::Task(TaskMethod::List);
         let refuse =
             |code, text: &str| self.at_once(id.clone(), incoming, method, &Answer::error(code, text));
-        if self.revision().is_none_or(|own| own.tasks != Tasks::Core) {
+        if !self.declares_tasks() {
             return refuse(codes::METHOD_NOT_FOUND, "Method not found: tasks/list");
         }
         let from = match cursor(incoming) {
