@@ -2,6 +2,7 @@
 //! one of remedy. Rooms make a [`Failure`]; only `frontend` turns one into a protocol answer, only `cli` prints one.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::names::ServerName;
 
@@ -169,6 +170,8 @@ pub struct Failure {
     pub cause: String,
     /// One sentence of remedy, if there is one that the reader can act on; a command where possible.
     pub remedy: Option<String>,
+    /// How long the server wants to be left alone (RFC 9110, 10.2.3).
+    pub retry_after: Option<Duration>,
 }
 
 impl Failure {
@@ -183,7 +186,7 @@ impl Failure {
             };
             cause = cause.chars().map(escaped).collect();
         }
-        Self { code, server: None, cause, remedy: None }
+        Self { code, server: None, cause, remedy: None, retry_after: None }
     }
 
     /// The same failure, of this server.
@@ -195,6 +198,12 @@ impl Failure {
     /// The same failure with a remedy.
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// The same failure, of a server that wants to be left alone for so long.
+    pub fn retry_after(mut self, pause: Option<Duration>) -> Self {
+        self.retry_after = pause;
         self
     }
 }

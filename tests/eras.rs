@@ -584,6 +584,21 @@ fn a_question_that_nobody_answers_ends_in_time() {
 }
 
 #[test]
+fn all_rounds_of_a_call_together_end_in_time() {
+    let script = format!("{MODERN}{ROUNDS}");
+    let setup =
+        Setup::new().script("a", &script).keys("timeouts: { call: 300ms, total: 500ms, question: 20s }");
+    let mut board = setup.start();
+    board.initialize_with("2025-11-25", CAPABLE);
+    let id = board.ask("tools/call", r#"{"name":"a__form","arguments":{}}"#);
+    board.asked("elicitation/create");
+    let answer = board.answer(&id);
+    assert!(is_error(&answer) && answer.text().contains("timeouts.total"), "{}", answer.raw);
+    board.notification("notifications/cancelled");
+    board.close();
+}
+
+#[test]
 fn a_question_of_a_legacy_server_that_nobody_answers_ends_in_time_too() {
     let script = ROUNDS.replace("mode: form, ", "");
     let setup = Setup::new().script("a", &script).keys("timeouts: { question: 300ms, call: 1s }");

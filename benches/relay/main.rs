@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench relay` takes a few minutes; `-- --quick` gives a first idea. `-- --size 200B` and `-- --flight 64` measure
 //! one size and one number of calls in flight only, `-- --flavours` compares runtime flavours, for a build that takes the number of workers
-//! from `SWITCHBOARD_BENCH_WORKERS`. See
+//! from `SWITCHBOARD_BENCH_WORKERS`, and `-- --before PROGRAM` compares with another build of Switchboard. See
 //! `docs/benchmarks.md` for what the columns mean.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
@@ -12,6 +12,7 @@ mod report;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ enum Variant {
     SwitchboardTen,
     /// Switchboard on so many worker threads, for `--flavours`.
     Workers(usize),
+    /// Another build of Switchboard, for `--before`.
+    Before,
 }
 
 impl Variant {
@@ -49,6 +52,7 @@ impl Variant {
             Variant::Switchboard => "switchboard".into(),
             Variant::SwitchboardTen => "switchboard, 10 servers".into(),
             Variant::Workers(count) => format!("switchboard, {count} workers"),
+            Variant::Before => "switchboard before".into(),
         }
     }
 }
@@ -63,7 +67,7 @@ struct Runner {
 }
 
 impl Runner {
-    fn start(variant: Variant) -> Outcome<Runner> {
+    fn start(variant: Variant, before: Option<&Path>) -> Outcome<Runner> {
         let own = |arguments: &[&str]| -> Outcome<Command> {
             let mut command = Command::new(std::env::current_exe()?);
             command.args(arguments);
@@ -75,9 +79,12 @@ impl Runner {
             Variant::Bare => (own(&["--bare", "threads"])?, "echo", None),
             Variant::BareTokio => (own(&["--bare", "tokio"])?, "echo", None),
             Variant::IdOnly => (own(&["--bare", "id"])?, "echo", None),
-            Variant::Switchboard | Variant::SwitchboardTen | Variant::Workers(_) => {
+            Variant::Switchboard | Variant::SwitchboardTen | Variant::Workers(_) | Variant::Before => {
                 let sandbox = Sandbox::new(&Servers { count: servers, tools: 10, eager: true })?;
-                let mut command = sandbox.command();
+                let mut command = match (variant, before) {
+                    (Variant::Before, Some(program)) => sandbox.command_of(program),
+                    _ => sandbox.command(),
+                };
                 if let Variant::Workers(count) = variant {
                     command.env("SWITCHBOARD_BENCH_WORKERS", count.to_string());
                 }
@@ -114,6 +121,8 @@ struct Options {
     /// Only these modes.
     modes: Vec<Mode>,
     rounds: Option<usize>,
+    /// Another build to compare with.
+    before: Option<PathBuf>,
 }
 
 fn options() -> Outcome<Options> {
@@ -124,6 +133,7 @@ fn options() -> Outcome<Options> {
         flights: FLIGHTS.to_vec(),
         modes: vec![Mode::OneCore, Mode::AllCores],
         rounds: None,
+        before: None,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -139,6 +149,7 @@ fn options() -> Outcome<Options> {
                 options.flights =
                     vec![wanted.filter(|count| FLIGHTS.contains(count)).ok_or("--flight takes 1, 16 or 64")?];
             }
+            "--before" => options.before = Some(arguments.next().ok_or("--before takes a program")?.into()),
             "--rounds" => options.rounds = arguments.next().and_then(|count| count.parse().ok()),
             "--size" => {
                 let wanted = arguments.next().unwrap_or_default();
@@ -190,6 +201,7 @@ fn compare(options: &Options, mode: Mode, place: usize) -> Outcome<()> {
             variants.push(Variant::IdOnly);
         }
         variants.extend([Variant::Switchboard, Variant::SwitchboardTen]);
+        variants.extend(options.before.as_ref().map(|_| Variant::Before));
     }
     let (rounds, time) = match (options.quick, place) {
         (true, _) => (3, Duration::from_millis(150)),
@@ -198,7 +210,10 @@ fn compare(options: &Options, mode: Mode, place: usize) -> Outcome<()> {
         (false, _) => (5, Duration::from_millis(500)),
     };
     let rounds = options.rounds.unwrap_or(rounds);
-    let mut runners = variants.iter().map(|variant| Runner::start(*variant)).collect::<Outcome<Vec<_>>>()?;
+    let mut runners = variants
+        .iter()
+        .map(|variant| Runner::start(*variant, options.before.as_deref()))
+        .collect::<Outcome<Vec<_>>>()?;
     for runner in &mut runners {
         runner.measure(place, 16, time / 4)?;
     }

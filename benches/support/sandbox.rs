@@ -46,7 +46,12 @@ impl Sandbox {
 
     /// A Switchboard with this config and this state.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_switchboard")))
+    }
+
+    /// The same with another build of it.
+    pub(crate) fn command_of(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         command
             .arg("serve")
             .arg("--config")

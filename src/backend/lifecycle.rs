@@ -25,6 +25,8 @@ use greet::{Greeted, Plan};
 
 /// A server that takes longer to start no longer counts among those that may start at once.
 const SLOW_START: Duration = Duration::from_secs(3);
+/// A server that asks to be left alone for longer than this is asked again anyhow.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 
 /// A server that wants a login is tried again by itself after this pause, which doubles up to [`LOGIN_LONGEST`]: one whose
 /// tools were never seen cannot be called.
@@ -170,23 +172,25 @@ impl Lifecycle {
     async fn recover(&mut self, failure: Failure) -> Option<()> {
         tracing::warn!(server = %self.backend.name(), %failure, "server fell");
         let now = Instant::now();
+        let at_least = failure.retry_after.unwrap_or_default().min(LONGEST_PAUSE);
         let decision = self.policy.ended(now.into_std(), Cause::from(failure.code), fastrand::f64());
         match decision {
             // A call that came while it fell, or comes during the pause, waits for the next start.
             Decision::Wait(pause) => {
-                self.set_state(State::Waiting { failure, until: now + pause });
-                self.pause_until(now + pause).await?;
+                let until = now + pause.max(at_least);
+                self.set_state(State::Waiting { failure, until });
+                self.pause_until(until).await?;
                 self.backend.start();
             }
             Decision::CrashLooped { probe_in } => {
-                let until = now + probe_in;
+                let until = now + probe_in.max(at_least);
                 self.refuse(failure.clone(), until, "it keeps ending right after its start");
                 self.set_state(State::CrashLooped { failure, until });
                 self.pause_until(until).await?;
                 self.backend.start();
             }
             Decision::OnDemand { not_before } => {
-                let until = now + not_before;
+                let until = now + not_before.max(at_least);
                 self.refuse(failure.clone(), until, "it cannot be started");
                 self.set_state(if self.policy.is_crash_looped() {
                     State::CrashLooped { failure, until }

@@ -29,6 +29,8 @@ pub(super) struct Listed {
     pub(super) asked: Vec<ListKind>,
     /// Those of them that could not be fetched.
     pub(super) failed: Vec<ListKind>,
+    /// How long the server wants to be left alone before it is asked again.
+    pub(super) retry_after: Duration,
 }
 
 /// Fetches those of `kinds` that the server declares; the other lists stay as they are `known`.
@@ -45,6 +47,7 @@ pub(super) async fn fetch(
     let mut offering = known.cloned().unwrap_or_default();
     offering.initialize = greeting.result.clone();
     let mut failed = Vec::new();
+    let mut retry_after = Duration::ZERO;
     for &kind in kinds {
         let since = Instant::now();
         if !greeting.has(kind) {
@@ -66,10 +69,11 @@ pub(super) async fn fetch(
                 backend.freshness.note(kind, None, since);
                 tracing::warn!(server = %backend.name(), %failure, "a list could not be fetched");
                 failed.push(kind);
+                retry_after = retry_after.max(failure.retry_after.unwrap_or_default());
             }
         }
     }
-    Listed { offering, asked: kinds.to_vec(), failed }
+    Listed { offering, asked: kinds.to_vec(), failed, retry_after }
 }
 
 /// Fetches all pages of one list. What they say of how long they may be kept narrows `hints`.

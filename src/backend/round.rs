@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use crate::backend::link::Past;
 use crate::backend::words::Words;
@@ -43,6 +44,8 @@ pub(super) struct Round {
     params: Bytes,
     /// The server's revision.
     revision: &'static Revision,
+    /// When its first answer came: all rounds together take no longer than `timeouts.total`.
+    since: Instant,
     state: Mutex<State>,
 }
 
@@ -102,7 +105,14 @@ impl Round {
     pub(super) fn new(backend: &Arc<Backend>, call: Call, revision: &'static Revision) -> Arc<Self> {
         let from = call.caller.introduction().revision;
         let params = Words::new(revision).plain(&call, from).unwrap_or_else(|| Bytes::from_static(b"{}"));
-        Arc::new(Self { backend: Arc::clone(backend), call, params, revision, state: Mutex::default() })
+        Arc::new(Self {
+            backend: Arc::clone(backend),
+            call,
+            params,
+            revision,
+            since: Instant::now(),
+            state: Mutex::default(),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -164,13 +174,15 @@ impl Round {
         if read.requests.is_empty() {
             return self.after(IDLE_PAUSE, |round| round.send_again());
         }
-        let patience = self.backend.config().timeouts.question;
+        let timeouts = &self.backend.config().timeouts;
+        let left = timeouts.total.saturating_sub(self.since.elapsed());
+        let (patience, what, key) = match left < timeouts.question {
+            true => (left, show_duration(timeouts.total), "total"),
+            false => (timeouts.question, show_duration(timeouts.question), "question"),
+        };
         self.after(patience, move |round| {
-            let cause = format!(
-                "`{}` waited {} for an answer of the user (`timeouts.question`)",
-                round.call.label,
-                show_duration(patience)
-            );
+            let cause =
+                format!("`{}` waited {what} for answers of the user (`timeouts.{key}`)", round.call.label);
             round.give_up(round.failure(Code::CallTimeout, &cause));
         });
         for (asked, key) in read.requests.iter().zip(keys) {

@@ -177,7 +177,8 @@ fn needs_over_stdio() {
     );
 }
 
-/// Check 54: a modern client is told in the terms of the specification which of its abilities a modern server wants.
+/// Check 54: a modern client is told in the terms of the specification which of its abilities a modern server wants, an older one
+/// in words.
 #[test]
 fn a_missing_ability_is_named() {
     each_with(
@@ -189,6 +190,11 @@ fn a_missing_ability_is_named() {
                 let answer = cell.tool("draw", json!({}));
                 assert_eq!(answer.code(), -32021, "{}", answer.raw);
                 assert_eq!(answer.error()["data"]["requiredCapabilities"], json!({ "sampling": {} }));
+            } else if cell.has_modern_server() {
+                let answer = cell.tool("draw", json!({}));
+                let says =
+                    answer.result()["isError"] == true && answer.text().contains("declares `sampling`");
+                assert!(says, "{}", answer.raw);
             }
         },
     );
@@ -208,7 +214,8 @@ fn progress(cell: &Cell<'_>) {
             heard.iter().all(|params| params["progressToken"] == token && params["total"] == 3),
             "{heard:?}"
         );
-        let words = since(cell.client, "2025-03-26");
+        // Between a server and a client of the first revision nothing is looked at: it is the server that is wrong.
+        let words = since(cell.client, "2025-03-26") || cell.server == "2024-11-05";
         assert!(heard.iter().all(|params| params.get("message").is_some() == words), "{heard:?}");
     }
     assert_eq!(cell.tool("steps", json!({})).text(), "done");

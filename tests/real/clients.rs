@@ -174,10 +174,11 @@ fn differences(sdk: &Sdk, mode: &str) -> Vec<String> {
             part.iter_mut().for_each(newer::outcome);
             direct.iter_mut().for_each(newer::outcome);
             let cases = cases_of(server, &world);
-            let methods = LISTS.iter().map(|(method, _)| *method).chain(["ping"]);
-            let methods = methods.chain(cases.iter().map(|(case, _)| case.method));
-            for ((method, direct), through) in methods.zip(&mut direct).zip(&mut part) {
-                if !newer::has(method) {
+            // The newer revision has the lists, and no `ping`.
+            let has = LISTS.iter().map(|_| true).chain([false]);
+            let has = has.chain(cases.iter().map(|(case, _)| newer::has(case)));
+            for ((has, direct), through) in has.zip(&mut direct).zip(&mut part) {
+                if !has {
                     (*direct, *through) = (newer::gone(), newer::gone());
                 }
             }

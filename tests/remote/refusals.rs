@@ -1,10 +1,11 @@
 //! Servers that refuse: want a login, want patience, point elsewhere.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::board::Setup;
+use crate::board::{DEADLINE, Setup};
 use crate::mock::Mock;
 use crate::{serve, serve_with, setup};
 
@@ -117,6 +118,21 @@ fn a_server_that_asks_for_patience_is_quoted() {
     let text = board.tool("a__echo", "{}").text();
     assert!(text.contains("unknown") && text.contains("wait 9 s"), "{text}");
     assert_eq!(board.tool("a__echo", r#"{"input":"x"}"#).text(), "x");
+    board.close();
+}
+
+/// K5: lists are asked for again, not before the server wants to hear of it.
+#[test]
+fn a_list_is_fetched_when_the_server_has_had_its_pause() {
+    let faults = "[ { on: tools/list, calls: 1, status: 429, headers: { Retry-After: 4 } } ]";
+    let mock = Mock::http(&format!("{ECHO}\nhttp:\n  faults: {faults}\n"));
+    let begin = Instant::now();
+    let mut board = serve(&mock);
+    while !board.call("tools/list", "").names().contains(&"a__echo".to_owned()) {
+        assert!(begin.elapsed() < DEADLINE, "{}", board.call("tools/list", "").raw);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(begin.elapsed() >= Duration::from_secs(4), "after {:?}", begin.elapsed());
     board.close();
 }
 

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::listen::{Listening, News};
 use super::run::{Broken, Run, Sign};
-use super::{Lifecycle, RunEnd, shutdown_ordered};
+use super::{LONGEST_PAUSE, Lifecycle, RunEnd, shutdown_ordered};
 use crate::backend::handshake::{self, Greeting};
 use crate::backend::link::Lost;
 use crate::backend::listing::{self, Listed};
@@ -137,9 +137,9 @@ impl Lifecycle {
                 Event::RefreshDue => listing = Some(self.list(&greeting, stale.take())),
                 Event::Listed(lists) => {
                     listing = None;
-                    let Listed { offering, asked, failed } = *lists;
+                    let Listed { offering, asked, failed, retry_after } = *lists;
                     let asked_for_tools = asked.contains(&ListKind::Tools);
-                    stale.retry(&failed);
+                    stale.retry(&failed, retry_after.min(LONGEST_PAUSE));
                     lacking.retain(|kind| !asked.contains(kind));
                     lacking.extend(failed);
                     self.offering = Some(offering.clone());
@@ -351,9 +351,9 @@ impl Stale {
     }
 
     /// A list that could not be fetched is asked for again, with growing pauses.
-    fn retry(&mut self, failed: &[ListKind]) {
+    fn retry(&mut self, failed: &[ListKind], at_least: Duration) {
         self.failures = if failed.is_empty() { 0 } else { (self.failures + 1).min(6) };
-        self.add(failed, LIST_RETRY * 2u32.pow(self.failures.saturating_sub(1)));
+        self.add(failed, at_least.max(LIST_RETRY * 2u32.pow(self.failures.saturating_sub(1))));
     }
 }
 

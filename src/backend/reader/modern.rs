@@ -73,6 +73,9 @@ impl Reader {
             }
             Some(HopLocal::HeaderMismatch) => self.list_first(call),
             Some(HopLocal::MissingClientCapability) if needs_tasks(span.of(line)) => self.make_task(call),
+            Some(HopLocal::MissingClientCapability) if !call.caller.introduction().revision.is_modern() => {
+                return self.fail(&call, Code::BridgeUnsupported, lacks(&call, span.of(line)));
+            }
             _ => Some(call),
         };
         if let Some(call) = call {
@@ -150,6 +153,20 @@ impl Reader {
                 None => self.take_notification(line, method, params),
             },
         }
+    }
+}
+
+/// What the client would have to declare, for one of an era that has no error for that.
+fn lacks(call: &Flown, error: &[u8]) -> String {
+    let required = error::required_capabilities(error).unwrap_or_default();
+    let names: Vec<String> = json::members(required)
+        .filter_map(|member| json::string(member.key.of(required)).map(|name| format!("`{name}`")))
+        .collect();
+    let said = json::get(error, "message").and_then(|place| json::string(place.of(error)));
+    let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+    match names.is_empty() {
+        true => format!("`{}` needs something of the client that it did not declare{said}", call.label),
+        false => format!("`{}` needs a client that declares {}{said}", call.label, names.join(", ")),
     }
 }
 
