@@ -272,12 +272,13 @@ async fn visit(http: bool, mode: Mode) {
     guest.leave().await;
 }
 
-/// Runs a visit in every mode and tells of all that fail.
+/// Runs a visit in every mode, all at once, and tells of all that fail.
 async fn every_mode(http: bool) {
     assert!(SERVERS.iter().all(|server| REVISIONS.contains(server)));
+    let visits = MODES.map(|mode| (mode, tokio::spawn(visit(http, mode))));
     let mut failures = Vec::new();
-    for mode in MODES {
-        if let Err(error) = tokio::spawn(visit(http, mode)).await {
+    for (mode, visit) in visits {
+        if let Err(error) = visit.await {
             let panic = error.into_panic();
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
