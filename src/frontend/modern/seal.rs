@@ -209,6 +209,25 @@ impl Bound<'_> {
     }
 }
 
+/// A door for the fuzz target `request_state`: seals a state of a server for a request with these params, lets `alter` have the text
+/// as a client has it, and gives what it then opens to.
+#[doc(hidden)]
+pub fn seal_and_open(
+    state: &[u8],
+    params: &[u8],
+    alter: impl FnOnce(String) -> (String, Vec<u8>),
+) -> Option<Vec<u8>> {
+    let bound = |params| Bound { method: Method::ToolsCall, digest: digest(params), principal: None };
+    let seal = Seal::new();
+    let life = Duration::from_secs(60);
+    let sealed = seal.seal(&State::Relayed(state.to_vec()), bound(params), life).ok()?;
+    let (text, params) = alter(sealed);
+    match seal.open(&text, bound(&params))? {
+        State::Relayed(state) => Some(state),
+        _ => None,
+    }
+}
+
 /// Seconds of the wall clock: a state may be answered after the machine has slept.
 fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
