@@ -35,9 +35,12 @@ fn look(text: &[u8], params: &[u8]) {
     let Some(next) = retry(params, Some(&answers), state) else { return };
     let seen = read_retry(&next).expect("a retry of ours").expect("a retry");
     assert_eq!(seen.responses.len(), found.requests.len());
-    assert!(
-        found.requests.iter().all(|request| seen.response(&next, &request.name(text)) == Some(&b"{}"[..]))
-    );
+    for request in &found.requests {
+        // A key that is no text, such as half a surrogate pair, has no name to be found by.
+        if json::string(request.key.of(text)).is_some() {
+            assert_eq!(seen.response(&next, &request.name(text)), Some(&b"{}"[..]));
+        }
+    }
     assert_eq!(seen.request_state.map(|span| span.of(&next)), state);
 }
 
