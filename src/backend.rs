@@ -114,6 +114,8 @@ struct Wanted {
     subscriptions: BTreeMap<String, usize>,
     /// Those that nobody follows any more, until a server that was told to begin has been told to end.
     left: BTreeSet<String>,
+    /// The tasks that clients follow, by the server's ids, and how many do. Modern servers tell of those that are named.
+    tasks: BTreeMap<String, usize>,
 }
 
 /// What happened since we run.
@@ -372,6 +374,24 @@ impl Backend {
         }
     }
 
+    /// A client follows a task of the server, and wants a [`task_left`](Self::task_left).
+    pub fn task_followed(&self, id: String) {
+        *lock(&self.wanted).tasks.entry(id).or_default() += 1;
+        self.orders.give(|pending| pending.follow = true);
+    }
+
+    /// A client no longer follows a task.
+    pub fn task_left(&self, id: &str) {
+        let mut wanted = lock(&self.wanted);
+        let Some(followers) = wanted.tasks.get_mut(id) else { return };
+        *followers -= 1;
+        if *followers == 0 {
+            wanted.tasks.remove(id);
+            drop(wanted);
+            self.orders.give(|pending| pending.follow = true);
+        }
+    }
+
     /// Whether any client follows the resource.
     pub fn is_followed(&self, uri: &str) -> bool {
         lock(&self.wanted).subscriptions.contains_key(uri)
@@ -412,6 +432,19 @@ impl Backend {
         Failure::new(Code::CallUnavailable, cause).of(self.name())
     }
 
+    /// Asks the server something in our own name, if it is running, and waits for its answer: the text that holds it, and where.
+    ///
+    /// # Errors
+    /// It is not running, ends, or does not answer in time.
+    pub async fn ask(
+        &self,
+        method: &str,
+        params: &[u8],
+        patience: Duration,
+    ) -> Result<(Bytes, Body), Failure> {
+        self.ask_server(method, Some(params), patience).await
+    }
+
     /// Sends a request of our own and waits for its answer.
     async fn ask_server(
         &self,
@@ -422,7 +455,7 @@ impl Backend {
         let revision = self.link.revision().ok_or_else(|| self.unavailable(method))?;
         let modern = revision
             .is_modern()
-            .then(|| handshake::modern_params(&self.audience.introduction(), revision, params));
+            .then(|| handshake::modern_params(&self.audience.introduction(), revision, params, false));
         self.ask_server_as_is(method, modern.as_deref().or(params), patience).await
     }
 

@@ -32,7 +32,7 @@ mod tests {
     use super::*;
     use crate::call::AskKind;
     use crate::protocol::revision::REVISIONS;
-    use crate::protocol::{ListKind, Method, Tasks};
+    use crate::protocol::{ListKind, Method};
     use bytes::Bytes;
     use proptest::prelude::*;
 
@@ -47,11 +47,10 @@ mod tests {
             input_required::retry(text, Some(b"{}"), None),
             Some(input_required::relay(text, Some("s"), b"{}")),
             Some(capabilities::initialize_of(text, &REVISIONS[4])),
-            tasks::created_for(text, Tasks::Core),
-            tasks::created_for(text, Tasks::Extension),
-            tasks::status_for_core(text),
-            tasks::status_for_extension(text, None),
             tasks::with_id(text, "t"),
+            Some(tasks::relate(text, "t")),
+            Some(tasks::in_background(text)),
+            Some(tasks::with_optional_support(text)),
         ];
         for (from, to) in REVISIONS.iter().flat_map(|from| REVISIONS.iter().map(move |to| (from, to))) {
             for method in [Method::ToolsCall, Method::PromptsGet, Method::ResourcesRead] {

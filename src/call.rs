@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::failure::Failure;
 use crate::names::{OriginalName, ServerName};
-use crate::protocol::{Level, Method, Revision};
+use crate::protocol::{Level, Method, Revision, Tasks};
 use crate::wire::{Body, Id, Span};
 
 /// A frontend's name for one of its open requests.
@@ -237,6 +237,12 @@ pub trait Caller: Send + Sync + std::fmt::Debug {
     /// The least severe log messages that he wants to see.
     fn level(&self) -> Option<Level>;
 
+    /// Whether nobody waits for the answers at the line: then a server may go on with a call as a task, which the backend looks
+    /// after, even if there is another way.
+    fn is_patient(&self) -> bool {
+        false
+    }
+
     /// The server has answered the call.
     fn reply(&self, ticket: Ticket, reply: Reply<'_>);
 
@@ -276,6 +282,12 @@ pub trait Audience: Send + Sync + std::fmt::Debug {
 
     /// A resource of the server has changed.
     fn updated(&self, server: &ServerName, notice: Notice<'_>);
+
+    /// Who has begun this task of the server (MCP 2025-11-25), if he is still there.
+    fn owner_of_task(&self, server: &ServerName, id: &str) -> Option<Arc<dyn Caller>>;
+
+    /// A task of the server has changed, as told in this form.
+    fn task_changed(&self, server: &ServerName, form: Tasks, notice: Notice<'_>);
 
     /// An elicitation by URL has come to its end (2025-11-25, "Elicitation").
     fn elicitation_complete(&self, notice: Notice<'_>);

@@ -23,6 +23,8 @@ mod tasks;
 mod visit;
 
 pub use hall::Hall;
+#[doc(hidden)]
+pub use modern::seal::seal_and_open;
 pub use outlet::Outlet;
 pub use session::Session;
 pub use visit::Front;

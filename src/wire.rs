@@ -12,6 +12,7 @@ pub mod mailbox;
 pub mod outbox;
 pub mod splice;
 pub mod sse;
+pub mod time;
 
 pub use envelope::{Body, Fault, Message};
 pub use id::Id;

@@ -99,6 +99,20 @@ fn an_era_is_remembered_from_one_start_to_the_next() {
     board.close();
 }
 
+/// Servers of the Rust SDK that speak the newest revision alone do this.
+#[test]
+fn a_server_that_ends_once_it_has_refused_initialize_is_asked_in_the_other_era_at_its_next_start() {
+    let refusal =
+        "error: { code: -32022, message: Unsupported protocol version, data: { supported: [ 2026-07-28 ] } }";
+    let script = format!("{MODERN}on: {{ initialize: [ {{ {refusal} }}, {{ exit: 0 }} ] }}\ntools: [echo]");
+    let mut board = Setup::new().script("a", &script).start();
+    board.initialize("2025-11-25");
+    assert!(!is_error(&board.tool("a__echo", r#"{"input":"hi"}"#)));
+    let received = methods(&board.received("a"));
+    assert_eq!(received.iter().filter(|method| *method == "initialize").count(), 1, "{received:?}");
+    board.close();
+}
+
 #[test]
 fn an_era_that_is_no_longer_true_is_found_out_again() {
     let setup = Setup::new().script("a", &format!("{MODERN}tools: [echo]"));

@@ -106,13 +106,13 @@ pub(super) fn modern_params(
     introduction: &Introduction,
     revision: &'static Revision,
     params: Option<&[u8]>,
+    tasks: bool,
 ) -> Bytes {
-    let own = meta::Own {
-        revision,
-        capabilities: &told(introduction, revision),
-        log_level: None,
-        progress_token: None,
+    let capabilities = match tasks {
+        true => capabilities::for_server(&introduction.capabilities, introduction.revision, revision, true),
+        false => told(introduction, revision),
     };
+    let own = meta::Own { revision, capabilities: &capabilities, log_level: None, progress_token: None };
     own.params(params)
 }
 

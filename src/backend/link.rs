@@ -7,7 +7,7 @@ mod levels;
 mod questions;
 mod run;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,12 +21,13 @@ use crate::backend::gate::{Gate, Held};
 use crate::backend::handshake::Greeting;
 use crate::backend::round::Round;
 use crate::backend::words::Words;
+use crate::bridge::tasks::Support;
 use crate::call::{AskKey, AskKind, Call, Caller, CallerId, Ticket};
 use crate::config::Questions;
 use crate::effect::Ran;
 use crate::failure::{Code, Failure};
 use crate::names::{OriginalName, ServerName};
-use crate::protocol::{Level, Method, Revision};
+use crate::protocol::{Level, Method, Revision, TaskMethod};
 use crate::wire::{Body, Id, Outbox};
 
 use levels::Levels;
@@ -129,6 +130,13 @@ struct Flight {
 enum Owner {
     Client { call: Box<Flown>, relay_progress: bool },
     Own(oneshot::Sender<OwnReply>),
+}
+
+impl Flown {
+    /// Whether it is answered when a task comes to its end, and not before (MCP 2025-11-25, `tasks/result`).
+    pub(super) fn waits_for_task(&self) -> bool {
+        self.method == Method::Task(TaskMethod::Result)
+    }
 }
 
 /// What is kept of a call in flight.
@@ -354,8 +362,9 @@ impl Link {
             .flights
             .iter()
             .filter(|(id, flight)| {
-                matches!(flight.owner, Owner::Client { .. })
-                    && (now - flight.alive >= idle && !waits_for_user(**id) || now - flight.sent >= total)
+                let Owner::Client { call, .. } = &flight.owner else { return false };
+                let idles = now - flight.alive >= idle && !waits_for_user(**id) && !call.waits_for_task();
+                idles || now - flight.sent >= total
             })
             .map(|(id, _)| *id)
             .collect();
@@ -535,14 +544,14 @@ impl Link {
         self.lock().run.as_ref().map(|run| run.words.to)
     }
 
-    /// The tools that can be called as tasks alone.
-    pub(super) fn learn_tasks(&self, tools: HashSet<String>) {
+    /// The tools that can be called as tasks.
+    pub(super) fn learn_tasks(&self, tools: HashMap<String, Support>) {
         if let Some(run) = &mut self.lock().run {
             run.words.learn_tasks(tools);
         }
     }
 
-    /// Another one of them.
+    /// One that can be called as a task alone.
     pub(super) fn learn_task(&self, tool: &str) {
         if let Some(run) = &mut self.lock().run {
             run.words.learn_task(tool);

@@ -21,7 +21,7 @@ use crate::backend::link::{Addressee, Flown, Listener};
 use crate::bridge::tasks;
 use crate::call::{Notice, Progress, Reply};
 use crate::failure::{Code, Failure};
-use crate::protocol::{ListKind, Revision};
+use crate::protocol::{ListKind, Revision, Tasks};
 use crate::supervisor::NoiseLog;
 use crate::transport::{Fate, Inbound};
 use crate::wire::{Body, Fault, Id, Line, LineReader, Message, Span, envelope, json};
@@ -332,6 +332,8 @@ impl Reader {
                     self.backend.audience.updated(self.backend.name(), Notice { line, params });
                 }
             }
+            "notifications/tasks/status" => self.task_changed(line, Tasks::Core, params),
+            "notifications/tasks" => self.task_changed(line, Tasks::Extension, params),
             "notifications/elicitation/complete" => {
                 if let Some(params) = params {
                     self.backend.audience.elicitation_complete(Notice { line, params });
@@ -347,6 +349,14 @@ impl Reader {
             _ => {
                 tracing::debug!(server = %self.backend.name(), method, "an unknown notification was dropped")
             }
+        }
+    }
+
+    /// A server tells of its tasks in the form of its own revision.
+    fn task_changed(&self, line: &Bytes, form: Tasks, params: Option<Span>) {
+        let speaks = self.backend.link.revision().is_some_and(|revision| revision.tasks == form);
+        if let Some(params) = params.filter(|_| speaks) {
+            self.backend.audience.task_changed(self.backend.name(), form, Notice { line, params });
         }
     }
 

@@ -3,12 +3,12 @@
 //! Between a client and a server of one legacy revision nothing is translated, and the call is not even looked at beyond
 //! its `_meta`: that is the way that has to be quick.
 
-use std::collections::HashSet;
-
+use ahash::HashMap;
 use bytes::Bytes;
 use memchr::memmem;
 
 use crate::backend::compose::{self, Digits};
+use crate::bridge::tasks::Support;
 use crate::bridge::{capabilities, meta, request, tasks};
 use crate::call::{Call, CallerId, TokenPlace};
 use crate::protocol::meta::PREFIX;
@@ -22,14 +22,14 @@ pub(super) struct Words {
     pub(super) to: &'static Revision,
     /// Who called last, and in which revision: nearly always the same again.
     last: Option<(CallerId, &'static Revision)>,
-    /// The tools that can be called as tasks alone, by their own names: as the server lists them (2025-11-25), or as it has
-    /// said when they were called (SEP-2663). Nearly always empty.
-    only_as_task: HashSet<String>,
+    /// The tools that can be called as tasks, by their own names: as the server lists them (2025-11-25), or as it has said
+    /// when they were called (SEP-2663). Nearly always empty.
+    as_tasks: HashMap<String, Support>,
 }
 
 impl Words {
     pub(super) fn new(to: &'static Revision) -> Self {
-        Self { to, last: None, only_as_task: HashSet::new() }
+        Self { to, last: None, as_tasks: HashMap::default() }
     }
 
     /// The revision of the caller.
@@ -51,7 +51,7 @@ impl Words {
     #[inline]
     pub(super) fn params(&mut self, call: &Call, id: u64) -> Option<Bytes> {
         let from = self.from(call);
-        if !self.only_as_task.is_empty()
+        if !self.as_tasks.is_empty()
             && let Some(params) = self.as_task(call, from, id)
         {
             return Some(params);
@@ -81,23 +81,28 @@ impl Words {
         Some(request::params(call.method, &text, from, self.to).unwrap_or_else(|| text.into()))
     }
 
-    /// Notes which tools can be called as tasks alone.
-    pub(super) fn learn_tasks(&mut self, tools: HashSet<String>) {
-        self.only_as_task = tools;
+    /// Notes which tools can be called as tasks.
+    pub(super) fn learn_tasks(&mut self, tools: HashMap<String, Support>) {
+        self.as_tasks = tools;
     }
 
     /// Notes that this tool can be called as a task alone.
     pub(super) fn learn_task(&mut self, tool: &str) {
-        self.only_as_task.insert(tool.to_owned());
+        self.as_tasks.insert(tool.to_owned(), Support::Required);
     }
 
-    /// Whether we make a task of this call, and look after it: the client does not know how.
+    /// Whether we make a task of this call, and look after it: the client does not know how, or has left it to us.
     pub(super) fn makes_task(&mut self, call: &Call) -> bool {
-        if self.only_as_task.is_empty() || call.method != Method::ToolsCall {
+        if self.as_tasks.is_empty() || call.method != Method::ToolsCall {
             return false;
         }
         let from = self.from(call);
-        self.only_as_task.contains(call.label.as_str()) && !self.is_task_of_client(call, from)
+        let makes = match self.as_tasks.get(call.label.as_str()) {
+            Some(Support::Required) => true,
+            Some(Support::Optional) => call.caller.is_patient(),
+            Some(Support::Forbidden) | None => false,
+        };
+        makes && !self.is_task_of_client(call, from)
     }
 
     fn is_task_of_client(&self, call: &Call, from: &'static Revision) -> bool {
@@ -126,7 +131,8 @@ impl Words {
     /// Every request to a modern server says who we are and what the caller of this very call can do.
     fn modern(&self, call: &Call, from: &'static Revision, id: u64, as_task: bool) -> Bytes {
         let introduction = call.caller.introduction();
-        let tasks = as_task || capabilities::takes_tasks(&introduction.capabilities);
+        let tasks =
+            as_task || call.caller.is_patient() || capabilities::takes_tasks(&introduction.capabilities);
         let told = capabilities::for_server(&introduction.capabilities, from, self.to, tasks);
         let digits = Digits::of(id);
         let own = meta::Own {

@@ -5,13 +5,9 @@
 use bytes::Bytes;
 
 use crate::bridge::edit::{Edit, member, text};
-use crate::protocol::meta::RELATED_TASK;
+use crate::protocol::meta::{PROGRESS_TOKEN, RELATED_TASK};
 use crate::wire::Span;
 use crate::wire::json::{self, Kind};
-
-mod forms;
-
-pub use forms::{Outcome, created_for, status_for_core, status_for_extension};
 
 /// How far a task is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +126,15 @@ impl Support {
     }
 }
 
+/// A tool that may be called as a task, in the words of 2025-11-25.
+pub fn with_optional_support(tool: &[u8]) -> Bytes {
+    let mut edit = Edit::open(tool).unwrap_or_else(Edit::empty);
+    let mut execution = edit.get("execution").and_then(Edit::open).unwrap_or_else(Edit::empty);
+    execution.set("taskSupport", "\"optional\"");
+    edit.set("execution", execution.into_bytes());
+    edit.into_bytes()
+}
+
 /// Whether a client of 2025-11-25 asks for a task.
 pub fn asks_for_task(params: &[u8]) -> bool {
     member(params, "task").is_some_and(|task| json::kind(task) == Kind::Object)
@@ -140,13 +145,6 @@ pub fn ask_for_task(params: &[u8], ttl_ms: Option<u64>) -> Bytes {
     let mut edit = Edit::open(params).unwrap_or_else(Edit::empty);
     edit.set("task", ttl_ms.map_or("{}".to_owned(), |ttl| format!(r#"{{"ttl":{ttl}}}"#)));
     edit.into_bytes()
-}
-
-/// Params of a call that ask for no task; `None` if they do not anyway.
-pub fn ask_for_no_task(params: &[u8]) -> Option<Bytes> {
-    let mut edit = Edit::open(params)?;
-    edit.remove("task");
-    edit.finish()
 }
 
 /// Params of `tasks/get`, `tasks/result` and `tasks/cancel`.
@@ -192,6 +190,31 @@ pub fn with_id(object: &[u8], id: &str) -> Option<Bytes> {
     edit.finish()
 }
 
+/// Params or a result that say to which task they belong, whatever they said before (MCP 2025-11-25, "Associating
+/// Task-Related Messages").
+pub fn relate(object: &[u8], id: &str) -> Bytes {
+    let mut edit = Edit::open(object).unwrap_or_else(Edit::empty);
+    let mut own = edit.get("_meta").and_then(Edit::open).unwrap_or_else(Edit::empty);
+    own.set(RELATED_TASK, id_params(id));
+    edit.set("_meta", own.into_bytes());
+    edit.into_bytes()
+}
+
+/// Params of a call that goes on without its client: they ask for no task, and for progress under a token of ours.
+pub fn in_background(params: &[u8]) -> Bytes {
+    let mut edit = Edit::open(params).unwrap_or_else(Edit::empty);
+    edit.remove("task");
+    let mut own = edit.get("_meta").and_then(Edit::open).unwrap_or_else(Edit::empty);
+    own.set(PROGRESS_TOKEN, "0");
+    edit.set("_meta", own.into_bytes());
+    edit.into_bytes()
+}
+
+/// For how long a client of 2025-11-25 wants its task to be kept, in milliseconds.
+pub fn wanted_ttl(params: &[u8]) -> Option<u64> {
+    milliseconds(member(params, "task")?, "ttl")
+}
+
 /// The task that a message is related to.
 pub fn related(object: &[u8]) -> Option<String> {
     let task = json::get_path(object, &["_meta", RELATED_TASK])?.of(object);
@@ -199,16 +222,16 @@ pub fn related(object: &[u8]) -> Option<String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
     use crate::bridge::testing::{merged, parse, text};
     use serde_json::{Value, json};
 
-    pub(super) fn core() -> Value {
+    fn core() -> Value {
         json!({"taskId": "t", "status": "working", "statusMessage": "m", "createdAt": "c", "lastUpdatedAt": "u", "ttl": 60000, "pollInterval": 500})
     }
 
-    pub(super) fn extension() -> Value {
+    fn extension() -> Value {
         json!({"taskId": "t", "status": "working", "statusMessage": "m", "createdAt": "c", "lastUpdatedAt": "u", "ttlMs": 60000, "pollIntervalMs": 500})
     }
 
@@ -250,8 +273,6 @@ pub(super) mod tests {
         assert_eq!(asking, &br#"{"name":"a","task":{"ttl":5}}"#[..]);
         assert!(asks_for_task(&asking));
         assert_eq!(ask_for_task(b"{}", None), &br#"{"task":{}}"#[..]);
-        assert_eq!(ask_for_no_task(&asking).unwrap(), &br#"{"name":"a"}"#[..]);
-        assert_eq!(ask_for_no_task(br#"{"name":"a"}"#), None);
         assert_eq!(update_params("t\"", b"{}"), br#"{"taskId":"t\"","inputResponses":{}}"#);
         assert_eq!(Support::of(br#"{"execution":{"taskSupport":"required"}}"#), Support::Required);
         assert_eq!(Support::of(b"{}"), Support::Forbidden);
@@ -266,5 +287,9 @@ pub(super) mod tests {
         assert_eq!(with_id(&changed, "b"), None);
         assert_eq!(related(&changed).as_deref(), Some("b"));
         assert_eq!(with_id(br#"{"task":{"ttl":1}}"#, "b"), None);
+        assert_eq!(related(&relate(b"{}", "t")).as_deref(), Some("t"));
+        let call = in_background(br#"{"name":"a","task":{"ttl":5},"_meta":{"progressToken":"x","v":1}}"#);
+        assert_eq!(call, &br#"{"name":"a","_meta":{"progressToken":0,"v":1}}"#[..]);
+        assert_eq!(wanted_ttl(br#"{"task":{"ttl":5}}"#), Some(5));
     }
 }

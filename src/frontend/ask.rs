@@ -13,7 +13,7 @@ use crate::frontend::MAX_MESSAGE;
 use crate::frontend::answer::Answer;
 use crate::frontend::pending::Question;
 use crate::frontend::session::{Session, fits, write_edited};
-use crate::protocol::{Revision, codes};
+use crate::protocol::{Revision, Tasks, codes};
 use crate::wire::outbox::render;
 use crate::wire::{Body, Span, envelope, json};
 
@@ -25,6 +25,16 @@ const CANCELLED: &[u8] = br#"{"code":-32603,"message":"the client has cancelled 
 impl Session {
     /// Puts a question to the client, on the way of the call in whose middle it is asked, if there is one.
     pub(super) fn put(&self, ask: Ask<'_>, whose: Option<Ticket>) -> Result<(), NotAsked> {
+        self.put_about(ask, whose, None)
+    }
+
+    /// The same for a question of a task of ours, which the client knows by this name.
+    pub(super) fn put_about(
+        &self,
+        ask: Ask<'_>,
+        whose: Option<Ticket>,
+        task: Option<&str>,
+    ) -> Result<(), NotAsked> {
         let out = whose.and_then(|ticket| self.outlet_of(ticket));
         let declared = self.introduction().capabilities;
         let own = self.revision().unwrap_or_else(Revision::newest_legacy);
@@ -41,8 +51,13 @@ impl Session {
         };
         let translated = question::params(ask.kind, raw, from, to, &declared, &elicitation)?;
         let told = translated.as_deref().unwrap_or(raw);
-        let task = bridge::tasks::related(told).is_some();
-        let task = task.then(|| self.hall.with_our_task(&ask.key.server, self.principal(), told)).flatten();
+        let task = match task {
+            Some(name) => Some(bridge::tasks::relate(told, name)),
+            None if bridge::tasks::related(told).is_some() => {
+                self.hall.with_our_task(&ask.key.server, Tasks::Core, self.principal(), told)
+            }
+            None => None,
+        };
         let translated = task.or(translated);
         let ask = match &translated {
             Some(text) => Ask { line: text, params: Some(Span { start: 0, end: text.len() }), ..ask },

@@ -19,8 +19,9 @@ use crate::frontend::modern::lists::{PATIENCE, SHARED_PATIENCE};
 use crate::frontend::modern::parked::Parked;
 use crate::frontend::modern::seal::Seal;
 use crate::frontend::session::Session;
+use crate::frontend::tasks::Ledger;
 use crate::names::ServerName;
-use crate::protocol::{Level, Revision};
+use crate::protocol::{Level, Revision, Tasks};
 use crate::registry::Registry;
 use crate::wire::{Body, Span, json};
 
@@ -37,6 +38,8 @@ pub struct Hall {
     /// Calls of modern clients that wait for them to come back.
     pub(super) parked: Parked,
     pub(super) seal: Seal,
+    /// The tasks of clients.
+    pub(super) ledger: Ledger,
     pub(super) tasks: TaskTracker,
     pub(super) ended: CancellationToken,
 }
@@ -53,6 +56,7 @@ impl Hall {
             patience: OnceLock::new(),
             parked: Parked::default(),
             seal: Seal::new(),
+            ledger: Ledger::default(),
             tasks: TaskTracker::new(),
             ended: CancellationToken::new(),
         })
@@ -120,6 +124,10 @@ impl Hall {
         listeners
     }
 
+    pub(super) fn present_listeners(&self) -> Vec<Arc<Listener>> {
+        self.listeners().iter().filter_map(Weak::upgrade).collect()
+    }
+
     fn sessions(&self) -> MutexGuard<'_, Vec<Weak<Session>>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -138,6 +146,7 @@ impl Hall {
     /// Ends what we have under way and waits for it.
     pub async fn end(&self) {
         self.ended.cancel();
+        self.ledger.end();
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -183,7 +192,7 @@ impl Audience for Hall {
         for session in self.present() {
             session.updated(server, &notice);
         }
-        let listeners: Vec<Arc<Listener>> = self.listeners().iter().filter_map(Weak::upgrade).collect();
+        let listeners = self.present_listeners();
         if listeners.is_empty() {
             return;
         }
@@ -193,6 +202,14 @@ impl Audience for Hall {
             let exposed = catalog.expose_uri(server, &uri);
             listeners.iter().for_each(|listener| listener.updated(&exposed));
         }
+    }
+
+    fn owner_of_task(&self, server: &ServerName, id: &str) -> Option<Arc<dyn Caller>> {
+        self.ledger.owner(server, id).map(|session| session as Arc<dyn Caller>)
+    }
+
+    fn task_changed(&self, server: &ServerName, form: Tasks, notice: Notice<'_>) {
+        Hall::task_changed(self, server, form, &notice);
     }
 
     fn elicitation_complete(&self, notice: Notice<'_>) {

@@ -189,11 +189,7 @@ impl Session {
             Method::SetLevel => self.set_level(id, &incoming),
             Method::Initialize => self.initialize(&registry, id, &incoming),
             Method::Ping => self.at_once(id, &incoming, method, &Answer::result("{}")),
-            Method::Task(TaskMethod::List) => {
-                let answer =
-                    Answer::error(codes::METHOD_NOT_FOUND, "the tasks of several servers cannot be listed");
-                self.at_once(id, &incoming, method, &answer);
-            }
+            Method::Task(TaskMethod::List) => self.list_tasks(id, &incoming),
             Method::Task(_) => self.relay_request(&registry, id, &incoming, method),
             // Refused before: they are of the other era.
             Method::Discover | Method::Listen => {}
@@ -210,7 +206,12 @@ impl Session {
         ticket
     }
 
-    fn local(&self, id: Id, incoming: &Incoming<'_>, method: Method) -> Option<crate::call::Ticket> {
+    pub(super) fn local(
+        &self,
+        id: Id,
+        incoming: &Incoming<'_>,
+        method: Method,
+    ) -> Option<crate::call::Ticket> {
         self.open(Request {
             id,
             method,
@@ -253,7 +254,7 @@ impl Session {
         (Instant::now() < deadline && !self.ended.is_cancelled()).then(|| (Arc::clone(registry), deadline))
     }
 
-    fn at_once(&self, id: Id, incoming: &Incoming<'_>, method: Method, answer: &Answer) {
+    pub(super) fn at_once(&self, id: Id, incoming: &Incoming<'_>, method: Method, answer: &Answer) {
         if let Some(ticket) = self.local(id, incoming, method) {
             self.answer(ticket, answer);
         }

@@ -4,11 +4,11 @@
 //! The same code serves them on pipes, beside a legacy session on the same process, and over HTTP.
 
 mod discover;
-mod exchange;
+pub(super) mod exchange;
 pub(super) mod listen;
 pub(super) mod lists;
 pub(super) mod parked;
-mod rounds;
+pub(super) mod rounds;
 pub(super) mod scope;
 pub(super) mod seal;
 
@@ -23,16 +23,17 @@ use crate::frontend::hall::{Hall, anybody};
 use crate::frontend::incoming::Incoming;
 use crate::frontend::incoming::places::Places;
 use crate::frontend::route::{self, Miss};
-use crate::protocol::{Era, Method, Revision, codes};
+use crate::protocol::{Era, Method, Revision, Tasks, codes};
 use crate::status;
 use crate::wire::{Id, Span, json};
 
+pub(super) use exchange::own_result;
 use exchange::{Exchange, Sent, Terms};
 use scope::{Responder, Scope};
 use seal::{Bound, State, digest};
 
 /// Our own name and version, as they stand on every result.
-fn server_info() -> Vec<u8> {
+pub(super) fn server_info() -> Vec<u8> {
     bridge::meta::implementation()
 }
 
@@ -60,7 +61,7 @@ impl Hall {
         self.begin(anybody());
         match method {
             Method::List(kind) => self.modern_list(incoming, kind, responder),
-            Method::Listen => self.listen(incoming, responder),
+            Method::Listen => self.listen(incoming, &terms, responder),
             _ => self.relay_modern(incoming, method, terms, responder),
         }
     }
@@ -105,6 +106,15 @@ impl Hall {
             let result = status::tool_result(&registry, arguments.unwrap_or_default());
             return respond(responder, method, &Answer::result(result));
         }
+        let (introduction, principal) = (&terms.introduction, terms.principal.as_deref());
+        match self.kept_modern(&registry, incoming, method, introduction, principal) {
+            Some(Ok(text)) => {
+                let whole = Span { start: 0, end: text.len() };
+                return responder.relay("result", &text, whole);
+            }
+            Some(Err(answer)) => return respond(responder, method, &answer),
+            None => {}
+        }
         let (retry, line) = match self.retry(incoming, method, &terms) {
             Ok(retry) => retry.split(incoming),
             Err(answer) => return responder.answer(&answer),
@@ -128,7 +138,9 @@ impl Hall {
             back: incoming.back.clone(),
         };
         let way = match method {
-            Method::Task(_) => self.task_way(&registry, &forward, terms.principal.as_deref()),
+            Method::Task(_) => {
+                self.task_way(&registry, &forward, Tasks::Extension, terms.principal.as_deref())
+            }
             _ => route::way(&registry, &forward, method, terms.introduction.revision),
         };
         match way {
@@ -167,7 +179,7 @@ impl Hall {
                 Ok(Retry::Rewritten(rounds::retried(incoming.params(), Some(&state), false)))
             }
             State::Again => Ok(Retry::Rewritten(rounds::retried(incoming.params(), None, true))),
-            State::Task { .. } => Err(refused()),
+            State::Task { .. } | State::Kept(_) => Err(refused()),
         }
     }
 

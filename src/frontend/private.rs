@@ -13,6 +13,7 @@ use crate::config::Share;
 use crate::frontend::session::Session;
 use crate::names::ServerName;
 use crate::pipeline::Lane;
+use crate::protocol::Tasks;
 use crate::registry::{Instance, Registry};
 
 /// See the module. They end with it.
@@ -93,6 +94,16 @@ impl Audience for Only {
     fn updated(&self, server: &ServerName, notice: Notice<'_>) {
         if let Some(session) = self.0.upgrade() {
             session.updated(server, &notice);
+        }
+    }
+
+    fn owner_of_task(&self, server: &ServerName, id: &str) -> Option<Arc<dyn Caller>> {
+        self.0.upgrade()?.hall.owner_of_task(server, id)
+    }
+
+    fn task_changed(&self, server: &ServerName, form: Tasks, notice: Notice<'_>) {
+        if let Some(session) = self.0.upgrade() {
+            session.hall.task_changed(server, form, &notice);
         }
     }
 

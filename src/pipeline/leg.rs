@@ -14,6 +14,7 @@ use crate::backend::Backend;
 use crate::call::{
     Ask, AskKey, Call, Caller, CallerId, Introduction, NotAsked, Notice, Progress, Reply, Ticket,
 };
+use crate::effect::Ran;
 use crate::failure::{Code, Failure};
 use crate::names::ServerName;
 use crate::protocol::Level;
@@ -48,6 +49,7 @@ impl Bottom for Server {
             let leg = Leg {
                 client: Arc::clone(&call.caller),
                 reached: Arc::clone(&self.reached),
+                is_heard: AtomicBool::new(false),
                 answer: Mutex::new(Some(sender)),
             };
             let mut visit =
@@ -88,6 +90,8 @@ impl Drop for Visit<'_> {
 struct Leg {
     client: Arc<dyn Caller>,
     reached: Arc<Mutex<f64>>,
+    /// Whether the server has said anything in the call: then it has begun to run, whatever is said of its end.
+    is_heard: AtomicBool,
     answer: Mutex<Option<oneshot::Sender<Outcome>>>,
 }
 
@@ -98,6 +102,10 @@ impl Leg {
             // Whoever waited may have given up.
             let _ = sender.send(outcome);
         }
+    }
+
+    fn heard(&self) {
+        self.is_heard.store(true, Ordering::Relaxed);
     }
 
     /// Whether the progress goes beyond what an earlier attempt has reported. Notes it.
@@ -112,6 +120,7 @@ impl Leg {
     }
 }
 
+/// Every method is passed on, those with a default too.
 impl Caller for Leg {
     fn id(&self) -> CallerId {
         self.client.id()
@@ -129,26 +138,34 @@ impl Caller for Leg {
         self.client.level()
     }
 
+    fn is_patient(&self) -> bool {
+        self.client.is_patient()
+    }
+
     fn reply(&self, _: Ticket, reply: Reply<'_>) {
         let Reply { line, body, revision } = reply;
         self.end(Outcome::Reply { line: line.clone(), body, revision });
     }
 
     fn fail(&self, _: Ticket, failure: Failure) {
-        self.end(Outcome::Failed(failure));
+        let is_heard = self.is_heard.load(Ordering::Relaxed);
+        self.end(Outcome::Failed(if is_heard { failure.ran(Ran::Unknown) } else { failure }));
     }
 
     fn progress(&self, ticket: Ticket, progress: Progress<'_>) {
+        self.heard();
         if self.rises(&progress) {
             self.client.progress(ticket, progress);
         }
     }
 
     fn log(&self, ticket: Ticket, server: &ServerName, notice: Notice<'_>) {
+        self.heard();
         self.client.log(ticket, server, notice);
     }
 
     fn ask(&self, ticket: Ticket, ask: Ask<'_>) -> Result<(), NotAsked> {
+        self.heard();
         self.client.ask(ticket, ask)
     }
 

@@ -10,7 +10,9 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::wire::lines::{Line, Skipped};
 
-/// A longer id or name is not kept: an id travels in a header, and nobody has names like that.
+/// What may stand before the first line: a byte order mark.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+/// A longer id, name or pause is not kept: an id travels in a header, and nobody has names like that.
 const MAX_FIELD: usize = 1024;
 /// A buffer that grew beyond this for one long event is given back after it.
 const KEEP: usize = 256 * 1024;
@@ -43,7 +45,7 @@ pub struct SseReader {
     limit: usize,
     /// The last line ended with a carriage return, so a line feed that follows belongs to it.
     after_return: bool,
-    /// Nothing was read yet: a byte order mark may come.
+    /// Whether a byte order mark may still come.
     at_start: bool,
     /// The beginning of the current line is not in `buffer` any more.
     cut: Option<Cut>,
@@ -133,6 +135,15 @@ impl SseReader {
     }
 
     fn next_line(&mut self) -> Option<Bytes> {
+        if self.at_start {
+            if self.buffer.len() < MARK.len() && MARK.starts_with(&self.buffer) {
+                return None;
+            }
+            if self.buffer.starts_with(MARK) {
+                self.buffer.advance(MARK.len());
+            }
+            self.at_start = false;
+        }
         if self.after_return && !self.buffer.is_empty() {
             self.after_return = false;
             if self.buffer[0] == b'\n' {
@@ -141,9 +152,14 @@ impl SseReader {
         }
         let Some(offset) = memchr::memchr2(b'\n', b'\r', &self.buffer[self.scanned..]) else {
             self.scanned = self.buffer.len();
-            // Whatever is cut here would have been too long as a whole line too.
-            let longest = self.limit.max(MAX_FIELD) + b"event: ".len();
-            if self.buffer.len() + self.block.data.len() > longest {
+            // Whatever is cut here would not have been kept as a whole line either.
+            let longest = match self.cut {
+                None if self.buffer.starts_with(b"data:") => {
+                    b"data: ".len() + self.limit.saturating_sub(self.block.data.len())
+                }
+                _ => b"event: ".len() + MAX_FIELD,
+            };
+            if self.buffer.len() > longest {
                 self.cut_line();
             }
             return None;
@@ -178,10 +194,7 @@ impl SseReader {
     }
 
     /// Takes a whole line, or the end of one that was cut.
-    fn take_line(&mut self, mut line: Bytes) -> Option<Event> {
-        if std::mem::take(&mut self.at_start) && line.starts_with(b"\xef\xbb\xbf") {
-            line.advance(3);
-        }
+    fn take_line(&mut self, line: Bytes) -> Option<Event> {
         match self.cut.take() {
             Some(Cut::Data) => {
                 self.block.data.skip().absorb(&line);
@@ -205,7 +218,9 @@ impl SseReader {
             b"id" if value.len() <= MAX_FIELD && !value.contains(&0) => {
                 self.block.id = Some(value);
             }
-            b"retry" => self.block.retry = milliseconds(&value).or(self.block.retry),
+            b"retry" if value.len() <= MAX_FIELD => {
+                self.block.retry = milliseconds(&value).or(self.block.retry);
+            }
             _ => {}
         }
         None
@@ -259,9 +274,10 @@ impl Data {
 
     /// Begins another line.
     fn push(&mut self, line: Bytes, limit: usize) {
+        let end = usize::from(!matches!(self.kept, Kept::Nothing));
         if self.skipped.is_some() {
             self.skip().absorb(b"\n");
-        } else if self.len() + line.len() > limit {
+        } else if self.len() + end + line.len() > limit {
             self.skip();
         }
         if let Some(skipped) = &mut self.skipped {
@@ -408,13 +424,48 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_id_beside_data_of_any_length_is_kept_however_it_comes() {
+        let id = |length| "1".repeat(length);
+        for (data, limit, length) in [("retry: 3data:", 4, 21), ("abcd", 4, 1024), ("ab\ndata: c", 4, 1024)] {
+            let text = format!("data: {data}\rid: {}\rretry: 7\r", id(length)).repeat(50);
+            let bytes: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
+            for events in [read_all(limit, &bytes), read_all(limit, &[text.as_bytes()])] {
+                assert_eq!(events.len(), 1);
+                assert_eq!(events[0].id, Some(id(length).into()), "{data}, {limit}");
+                assert_eq!(events[0].retry, Some(Duration::from_millis(7)));
+            }
+        }
+        let exact = format!("data: {}\nid: 123456789\n\n", "x".repeat(5000));
+        let bytes: Vec<&[u8]> = exact.as_bytes().chunks(1).collect();
+        assert_eq!(read_all(5000, &bytes)[0].id, Some("123456789".into()));
+    }
+
+    #[test]
+    fn the_ends_of_lines_count_for_the_limit() {
+        assert_eq!(read_all(5, &[b"data: a\ndata: b\ndata: c\n\n"]), [event("a\nb\nc")]);
+        let events = read_all(4, &[b"data: a\ndata: b\ndata: c\n\n"]);
+        let Line::TooLong { head, tail, length } = &events[0].data else { panic!("{events:?}") };
+        assert_eq!((&head[..], &tail[..], *length), (&b"a\nb"[..], &b"a\nb\nc"[..], 5));
+    }
+
+    #[test]
+    fn a_byte_order_mark_may_stand_before_an_event_over_the_limit() {
+        let text = format!("\u{feff}data: {}\n\n\u{feff}data: b\n\n", "x".repeat(5000));
+        let bytes: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
+        for events in [read_all(10, &bytes), read_all(10, &[text.as_bytes()])] {
+            assert_eq!(events.len(), 1, "{events:?}");
+            assert!(matches!(events[0].data, Line::TooLong { length: 5000, .. }), "{events:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn chunking_does_not_matter(
-            text in "(data: ?|data:x|id: 1|retry: 3|event: e|:c|ö|[a-z]{0,30}|\r|\n|\r\n|\n\n){0,60}",
+            text in "\u{feff}?(data: ?|data:x|id: 1|retry: 3|event: e|:c|ö|[a-z]{0,30}|1{1010,1030}|\r|\n|\r\n|\n\n){0,60}",
             cuts in prop::collection::vec(1usize..20, 1..40),
             limit in 4usize..60,
-            many in 1usize..100,
+            many in 1usize..10,
         ) {
             let text = text.repeat(many);
             let mut chunks = Vec::new();
@@ -435,7 +486,13 @@ mod tests {
                 }
                 events
             };
-            prop_assert_eq!(shorter(read_all(limit, &chunks)), shorter(read_all(limit, &[text.as_bytes()])));
+            let events = read_all(limit, &chunks);
+            for event in &events {
+                if let Line::Whole(data) = &event.data {
+                    prop_assert!(data.len() <= limit);
+                }
+            }
+            prop_assert_eq!(shorter(events), shorter(read_all(limit, &[text.as_bytes()])));
         }
     }
 }

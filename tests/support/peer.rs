@@ -617,6 +617,7 @@ impl Peer {
                 let named = match method {
                     "tools/call" | "prompts/get" => params["name"].as_str(),
                     "resources/read" => params["uri"].as_str(),
+                    "tasks/get" | "tasks/update" | "tasks/cancel" => params["taskId"].as_str(),
                     _ => None,
                 };
                 named.into_iter().for_each(|name| add("Mcp-Name", name));

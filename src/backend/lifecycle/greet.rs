@@ -78,9 +78,9 @@ impl Plan {
         }
     }
 
-    /// With `initialize` alone.
-    fn only_initialize(self) -> Self {
-        Plan { first: Era::Legacy, tries_both: false, is_patient: true, ..self }
+    /// In the words of one era alone.
+    fn only(self, era: Era) -> Self {
+        Plan { first: era, tries_both: false, is_patient: true, ..self }
     }
 }
 
@@ -113,6 +113,10 @@ impl Line {
 
     fn is_unsaid(&self) -> bool {
         matches!(self, Line::Unsaid)
+    }
+
+    fn is_refused(&self) -> bool {
+        matches!(self, Line::Refused(_))
     }
 
     fn is_open(&self) -> bool {
@@ -171,7 +175,7 @@ impl<'a> Talk<'a> {
                 self.initialize = self.ask("initialize", &params);
             }
             Era::Modern => {
-                let params = handshake::modern_params(&self.introduction, self.asked, None);
+                let params = handshake::modern_params(&self.introduction, self.asked, None, false);
                 self.discover = self.ask("server/discover", &params);
             }
         }
@@ -338,7 +342,7 @@ impl Lifecycle {
                     }
                     None => {
                         let end = RunEnd::Fell(talk.too_late(SILENCE + STUCK));
-                        return Greeted::Again(plan.only_initialize(), end);
+                        return Greeted::Again(plan.only(Era::Legacy), end);
                     }
                 },
                 Event::TooLate => Some(Err(talk.too_late(patience))),
@@ -347,9 +351,13 @@ impl Lifecycle {
                     let failure = early(run.broken(sign).await);
                     let is_process = run.peer.pid().is_some();
                     if is_process && plan.tries_both && !plan.is_patient {
+                        // It refused `initialize`, and ended over that before it was asked anything else.
+                        if talk.initialize.is_refused() && talk.discover.is_open() {
+                            return Greeted::Again(plan.only(Era::Modern), RunEnd::Fell(failure));
+                        }
                         // It may have ended over words that it does not know.
                         if !talk.discover.is_unsaid() && !self.tries_other_era {
-                            return Greeted::Again(plan.only_initialize(), RunEnd::Fell(failure));
+                            return Greeted::Again(plan.only(Era::Legacy), RunEnd::Fell(failure));
                         }
                         self.tries_other_era = !self.tries_other_era;
                     }

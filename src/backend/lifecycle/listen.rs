@@ -3,6 +3,7 @@
 //! What a stream was opened for cannot be changed. So when other resources are to be followed a new one is opened beside it,
 //! and the old one is ended as soon as the server has agreed to the new.
 
+use std::collections::BTreeMap;
 use std::future::{pending, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
@@ -34,12 +35,16 @@ pub(super) struct Listening {
     failures: u32,
     /// What the server refused to tell.
     refused: Option<Vec<u8>>,
+    /// The server refused to tell of tasks: it is asked for the rest.
+    refused_tasks: bool,
 }
 
 struct Stream {
     id: u64,
     /// What it was opened for, raw.
     filter: Vec<u8>,
+    /// Whether tasks are named in that.
+    tasks: bool,
     opened: Instant,
     end: oneshot::Receiver<OwnReply>,
 }
@@ -66,7 +71,10 @@ pub(super) enum Ended {
 impl Listening {
     /// Listens for everything that can be heard: changes of lists, and of the resources that clients follow.
     pub(super) fn adjust(&mut self, backend: &Backend, greeting: &Greeting) {
-        let filter = filter(greeting, backend.wanted().subscriptions.keys());
+        let wanted = backend.wanted();
+        let none = BTreeMap::new();
+        let tasks = if greeting.tasks && !self.refused_tasks { &wanted.tasks } else { &none };
+        let filter = filter(greeting, wanted.subscriptions.keys(), tasks.keys());
         let newest = self.streams.last().map(|stream| &stream.filter);
         if newest == filter.as_ref() || (filter.is_some() && self.refused == filter) {
             return;
@@ -83,10 +91,11 @@ impl Listening {
             backend.link.abandon(stream.id);
         }
         let params = [br#"{"notifications":"#, &filter[..], b"}"].concat();
+        let introduction = backend.audience.introduction();
         let params =
-            handshake::modern_params(&backend.audience.introduction(), greeting.revision, Some(&params));
+            handshake::modern_params(&introduction, greeting.revision, Some(&params), !tasks.is_empty());
         if let Some((id, end)) = backend.link.request("subscriptions/listen", Some(&params)) {
-            self.streams.push(Stream { id, filter, opened: Instant::now(), end });
+            self.streams.push(Stream { id, filter, tasks: !tasks.is_empty(), opened: Instant::now(), end });
         }
     }
 
@@ -135,6 +144,11 @@ impl Listening {
         if let Ok((line, Body::Error(span))) = end {
             let text = String::from_utf8_lossy(span.of(line));
             tracing::info!(error = %text, "the server cannot be listened to");
+            if stream.tasks {
+                self.refused_tasks = true;
+                self.reopens = Some(Instant::now());
+                return Ended::Lost;
+            }
             self.refused = Some(stream.filter);
             return Ended::Refused;
         }
@@ -149,7 +163,11 @@ impl Listening {
 }
 
 /// What to ask of the server; `None` if there is nothing that it could tell.
-fn filter<'a>(greeting: &Greeting, uris: impl Iterator<Item = &'a String>) -> Option<Vec<u8>> {
+fn filter<'a>(
+    greeting: &Greeting,
+    uris: impl Iterator<Item = &'a String>,
+    tasks: impl Iterator<Item = &'a String>,
+) -> Option<Vec<u8>> {
     let mut filter = vec![b'{'];
     let mut add = |name: &str, value: &[u8]| {
         if filter.len() > 1 {
@@ -167,6 +185,10 @@ fn filter<'a>(greeting: &Greeting, uris: impl Iterator<Item = &'a String>) -> Op
     let uris: Vec<Vec<u8>> = uris.map(|uri| json::quote(uri)).collect();
     if !uris.is_empty() && greeting.subscribe {
         add("resourceSubscriptions", &[b"[", &uris.join(&b","[..])[..], b"]"].concat());
+    }
+    let tasks: Vec<Vec<u8>> = tasks.map(|id| json::quote(id)).collect();
+    if !tasks.is_empty() {
+        add("taskIds", &[b"[", &tasks.join(&b","[..])[..], b"]"].concat());
     }
     filter.push(b'}');
     (filter.len() > 2).then_some(filter)

@@ -1,11 +1,11 @@
 //! While a server is well: what can happen stands in one enum, [`Event`]; what follows, in [`Lifecycle::serve`].
 
-use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use ahash::HashMap;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
@@ -16,7 +16,7 @@ use crate::backend::handshake::{self, Greeting};
 use crate::backend::link::Lost;
 use crate::backend::listing::{self, Listed};
 use crate::backend::{Extent, State, compose, lock, show_duration};
-use crate::bridge::tasks;
+use crate::bridge::tasks::Support;
 use crate::config::Start;
 use crate::failure::{Code, Failure};
 use crate::protocol::{ListKind, Tasks};
@@ -145,7 +145,7 @@ impl Lifecycle {
                     self.offering = Some(offering.clone());
                     if asked_for_tools {
                         if greeting.tasks && greeting.revision.tasks == Tasks::Core {
-                            backend.link.learn_tasks(only_as_tasks(&offering.tools));
+                            backend.link.learn_tasks(as_tasks(&offering.tools));
                         }
                         for (call, past) in std::mem::take(&mut *lock(&backend.after_listing)) {
                             backend.submit(call, past);
@@ -298,11 +298,12 @@ impl Lifecycle {
     }
 }
 
-/// The tools that can be called as tasks alone (MCP 2025-11-25, "Tasks").
-fn only_as_tasks(tools: &[Bytes]) -> HashSet<String> {
+/// The tools that can be called as tasks (MCP 2025-11-25, "Tasks").
+fn as_tasks(tools: &[Bytes]) -> HashMap<String, Support> {
     let name = |tool: &Bytes| {
         let name = json::get(tool, "name").and_then(|span| json::string(span.of(tool)))?;
-        (tasks::Support::of(tool) == tasks::Support::Required).then(|| name.into_owned())
+        let support = Support::of(tool);
+        (support != Support::Forbidden).then(|| (name.into_owned(), support))
     };
     tools.iter().filter_map(name).collect()
 }

@@ -20,13 +20,15 @@ impl Link {
     /// Notes a question of the server, and whose it is. `None` if it is of an earlier run, or one question too many.
     ///
     /// `about` is the call that the transport says it belongs to. Without that, it belongs to the caller whose calls are
-    /// the only ones in flight.
+    /// the only ones in flight. A question that names a `task` whose caller is known belongs to no call, so that its answer
+    /// waits for nobody's turn.
     pub(in crate::backend) fn asked(
         &self,
         generation: u64,
         id: Id,
         kind: AskKind,
         about: Option<u64>,
+        task: Option<&str>,
     ) -> Option<(AskKey, Whose)> {
         let mut inner = self.lock();
         let run = inner.run_of(generation)?;
@@ -34,6 +36,7 @@ impl Link {
             return None;
         }
         let whose = match about {
+            _ if task.is_some() => Whose::Nobodys,
             Some(flight) => run
                 .caller_of(flight)
                 .map_or(Whose::Nobodys, |(call, caller)| Whose::Ones(flight, call, caller)),
@@ -45,6 +48,18 @@ impl Link {
         };
         run.asks.push(OpenAsk { id: id.clone(), kind, since: Instant::now(), whose: flight });
         Some((AskKey { server: self.server.clone(), generation, id }, whose))
+    }
+
+    /// Who waits for the result of this task of the server (MCP 2025-11-25), and under which ticket: he is to be asked there.
+    pub(in crate::backend) fn awaits_task(&self, generation: u64, task: &str) -> Option<InFlight> {
+        let mut inner = self.lock();
+        let run = inner.run_of(generation)?;
+        run.flights.values().find_map(|flight| match &flight.owner {
+            Owner::Client { call, .. } if call.waits_for_task() && call.label.as_str() == task => {
+                Some((call.ticket, Arc::clone(&call.caller)))
+            }
+            Owner::Client { .. } | Owner::Own(_) => None,
+        })
     }
 
     /// Takes a question back: the server has withdrawn it, or it cannot be asked. Gives the caller who was asked.

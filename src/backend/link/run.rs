@@ -47,6 +47,9 @@ impl Run {
             // The server came back as one that asks in other ways: it gets the call as it first was.
             call = round.first().clone();
         }
+        if is_about_task(&call) {
+            return self.send(call, past, now);
+        }
         match self.gate.enter(call) {
             Some(call) => self.send(call, past, now),
             None => Submitted::Sent,
@@ -60,6 +63,7 @@ impl Run {
         self.lower_level(id, &call);
         let position = self.outbox.pushed();
         let is_task = self.words.makes_task(&call);
+        let rests = is_about_task(&call);
         let words = self.words.params(&call, id);
         if self.outbox.try_push(|line| compose::request(line, id, &call, words.as_ref())).is_err() {
             let failure = Failure::new(
@@ -67,7 +71,9 @@ impl Run {
                 format!("{} MiB wait for `{}` to read them", OUTBOX_LIMIT >> 20, self.server),
             )
             .remedy("Call again later; if it stays so, the server does not read its input");
-            self.gate.leave();
+            if !is_about_task(&call) {
+                self.gate.leave();
+            }
             self.restore_level(id);
             return Submitted::Refused(Box::new(call), failure.of(&self.server).ran(past.ran()));
         }
@@ -82,8 +88,7 @@ impl Run {
             progress: None,
         });
         let owner = Owner::Client { call, relay_progress };
-        self.flights
-            .insert(id, Flight { owner, sent: now, alive: now, progress: None, position, rests: false });
+        self.flights.insert(id, Flight { owner, sent: now, alive: now, progress: None, position, rests });
         Submitted::Sent
     }
 
@@ -210,6 +215,11 @@ impl Run {
         let params = compose::cancelled_params(id, reason);
         self.outbox.push(|line| compose::notification(line, "notifications/cancelled", Some(&params)));
     }
+}
+
+/// Requests about tasks pass the gate: what a server asks for a task names it, and one may wait for the task's end.
+fn is_about_task(call: &Call) -> bool {
+    matches!(call.method, Method::Task(_))
 }
 
 impl Flight {

@@ -7,9 +7,12 @@ use bytes::Bytes;
 use super::Reader;
 use crate::backend::link::Whose;
 use crate::bridge::tasks;
-use crate::call::{Ask, AskKind, Asker, Call, NotAsked};
+use crate::call::{Ask, AskKind, Asker, InFlight, NotAsked, Ticket};
 use crate::protocol::codes;
 use crate::wire::{Id, Span, json};
+
+/// A ticket that no call has.
+const NO_CALL: Ticket = Ticket(u64::MAX);
 
 impl Reader {
     pub(super) fn request(&self, line: &Bytes, id: Span, method: &str, params: Option<Span>) {
@@ -24,7 +27,10 @@ impl Reader {
         let Some(kind) = AskKind::parse(method) else {
             return self.refuse(&id, codes::METHOD_NOT_FOUND, &format!("Method not found: {method}"));
         };
-        let Some((key, whose)) = self.backend.link.asked(self.generation, id.clone(), kind, self.about)
+        let task = params.and_then(|params| tasks::related(params.of(line)));
+        let of_task = task.as_deref().and_then(|task| self.caller_of_task(task));
+        let task = task.as_deref().filter(|_| of_task.is_some());
+        let Some((key, whose)) = self.backend.link.asked(self.generation, id.clone(), kind, self.about, task)
         else {
             return self.refuse(
                 &id,
@@ -36,17 +42,10 @@ impl Reader {
             self.backend.link.withdrawn(self.generation, &id);
             return self.refuse(&id, codes::INVALID_REQUEST, "questions come after the handshake");
         };
-        let errand = params
-            .and_then(|params| tasks::related(params.of(line)))
-            .and_then(|task| self.backend.errands.of_task(&task));
         let asker = Arc::clone(&self.backend) as Arc<dyn Asker>;
         let ask = Ask { key, asker, revision: greeting.revision, kind, line, params };
         let asked = match whose {
-            // A task's request has been answered already, so nothing else tells whose it is.
-            _ if errand.is_some() => errand.map_or(Ok(()), |errand| {
-                let Call { ticket, caller, .. } = errand.call();
-                caller.ask(*ticket, ask)
-            }),
+            _ if of_task.is_some() => of_task.map_or(Ok(()), |(ticket, caller)| caller.ask(ticket, ask)),
             Whose::Ones(_, ticket, caller) => caller.ask(ticket, ask),
             Whose::Nobodys => self.backend.audience.ask(ask),
             Whose::Unclear => Err(NotAsked::Unacceptable(
@@ -61,6 +60,17 @@ impl Reader {
                 NotAsked::Unacceptable(why) => self.refuse(&id, codes::INVALID_PARAMS, &why),
             }
         }
+    }
+
+    /// Whose task it is: one that we look after, one whose result somebody waits for here, or one that somebody has begun. The
+    /// request that it was has been answered already, so nothing else tells.
+    fn caller_of_task(&self, task: &str) -> Option<InFlight> {
+        let backend = &self.backend;
+        if let Some(errand) = backend.errands.of_task(task) {
+            return Some((errand.call().ticket, Arc::clone(&errand.call().caller)));
+        }
+        let waits = backend.link.awaits_task(self.generation, task);
+        waits.or_else(|| Some((NO_CALL, backend.audience.owner_of_task(backend.name(), task)?)))
     }
 
     fn answer(&self, id: &Id, member: &str, text: &str) {

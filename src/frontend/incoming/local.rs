@@ -13,7 +13,8 @@ use crate::catalog::Catalog;
 use crate::frontend::Hall;
 use crate::frontend::answer::Answer;
 use crate::frontend::session::{Greeted, Session};
-use crate::protocol::{IMPLEMENTATION, Level, ListKind, Method, Revision, VERSION, codes};
+use crate::frontend::tasks::with_support;
+use crate::protocol::{IMPLEMENTATION, Level, ListKind, Method, Revision, Tasks, VERSION, codes};
 use crate::registry::{Registry, digests};
 use crate::wire::{Id, Splice, json};
 
@@ -43,7 +44,11 @@ impl Session {
         let wait = if IGNORE_CHANGES.contains(&&*client) { LONG_PATIENCE } else { PATIENCE };
         tracing::info!(client = %client, asked = %asked, revision = revision.name, "client introduced itself");
         let introduction = Introduction { revision, capabilities: relayed_capabilities(capabilities) };
-        let greeted = Greeted { introduction: introduction.clone(), patience: Instant::now() + wait };
+        let greeted = Greeted {
+            introduction: introduction.clone(),
+            patience: Instant::now() + wait,
+            tasks: revision.tasks == Tasks::Core && self.hall.offers_tasks(),
+        };
         let first = self.greet(greeted);
         self.hall.begin(introduction);
         let catalog = registry.catalog();
@@ -116,11 +121,21 @@ impl Session {
         let Some(own) = self.revision().filter(|_| kind == ListKind::Tools && registry.has_modern()) else {
             return page;
         };
+        let catalog = registry.catalog();
+        let tasks = self.state().greeted.as_ref().is_some_and(|greeted| greeted.tasks);
+        // What a server of the other form has no word for: its tools may be called as tasks.
+        let supports = |item: &[u8]| {
+            let name = json::get(item, "name").and_then(|span| json::string(span.of(item)))?;
+            let target = catalog.tool(&name).filter(|_| tasks)?;
+            self.hall.keeps_tasks_of(&target.server).then(|| with_support(item)).flatten()
+        };
         let Some(list) = json::get(&page, kind.key()) else { return page };
         let mut splice = Splice::new(&page);
         for item in json::elements(list.of(&page)) {
             let item = item.shifted(list.start);
-            if let Some(text) = definition::for_revision(kind, item.of(&page), own, true) {
+            let told = definition::for_revision(kind, item.of(&page), own, true);
+            let supported = supports(told.as_deref().unwrap_or_else(|| item.of(&page)));
+            if let Some(text) = supported.or(told) {
                 splice.replace(item, text);
             }
         }

@@ -31,9 +31,10 @@ impl Session {
             let answer = Answer::result(status::tool_result(registry, arguments.unwrap_or_default()));
             return self.at_once(id, incoming, method, &answer);
         }
+        let Some(id) = self.kept(registry, id, incoming, method) else { return };
         let revision = self.revision().unwrap_or_else(Revision::newest_legacy);
         let way = match method {
-            Method::Task(_) => self.hall.task_way(registry, incoming, self.principal()),
+            Method::Task(_) => self.hall.task_way(registry, incoming, revision.tasks, self.principal()),
             _ => route::way(registry, incoming, method, revision),
         };
         match way {

@@ -1,6 +1,8 @@
 //! `subscriptions/listen` (MCP 2026-07-28, "Subscriptions"): what a client asked to hear, until it has heard enough.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod filter;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +11,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::Backend;
+use crate::bridge;
+use crate::bridge::capabilities::{REQUIRED_TASKS, takes_tasks};
 use crate::call::{
     Ask, AskKey, Call, Caller, CallerId, Introduction, NotAsked, Notice, Progress, Reply, Ticket, TokenPlace,
 };
@@ -16,30 +20,21 @@ use crate::failure::Failure;
 use crate::frontend::answer::Answer;
 use crate::frontend::hall::{Hall, anybody};
 use crate::frontend::incoming::Incoming;
+use crate::frontend::modern::exchange::Terms;
 use crate::frontend::modern::scope::{Open, Responder};
 use crate::frontend::modern::server_info;
 use crate::names::ServerName;
-use crate::protocol::{Level, ListKind, Method, codes, meta};
+use crate::protocol::{Level, ListKind, Method, meta};
 use crate::registry::{Registry, digests};
 use crate::wire::{Body, Span, json};
+
+use filter::Filter;
 
 /// How long the acknowledgement waits for servers to agree to subscriptions. Those that start first take longer; what they
 /// have declared before counts then.
 const AGREEMENT: Duration = Duration::from_millis(400);
 /// Changes of lists within this time are one.
 const PAUSE: Duration = Duration::from_millis(100);
-/// More resources than this cannot be followed by one request.
-const MAX_RESOURCES: usize = 1000;
-
-/// What a client asked to hear.
-#[derive(Default)]
-struct Filter {
-    tools: bool,
-    prompts: bool,
-    resources: bool,
-    /// In the client's spelling.
-    uris: Vec<String>,
-}
 
 /// One stream of notifications.
 pub(in crate::frontend) struct Listener {
@@ -49,77 +44,23 @@ pub(in crate::frontend) struct Listener {
     given_up: CancellationToken,
     /// What is followed at servers: to be ended with the stream.
     followed: Mutex<Vec<(Arc<Backend>, String)>>,
-}
-
-impl Filter {
-    fn read(incoming: &Incoming<'_>) -> Result<Self, Answer> {
-        let invalid = |text: &str| Answer::error(codes::INVALID_PARAMS, text);
-        let raw = incoming.member("notifications").map(|span| span.of(incoming.line));
-        let Some(raw) = raw.filter(|raw| json::kind(raw) == json::Kind::Object) else {
-            return Err(invalid("`notifications` must be an object that says what to listen for"));
-        };
-        let flag = |name| match json::get(raw, name).map(|span| span.of(raw)) {
-            Some(b"true") => Ok(true),
-            Some(b"false") | None => Ok(false),
-            Some(_) => Err(invalid(&format!("`notifications.{name}` must be true or false"))),
-        };
-        let mut filter = Filter {
-            tools: flag("toolsListChanged")?,
-            prompts: flag("promptsListChanged")?,
-            resources: flag("resourcesListChanged")?,
-            uris: Vec::new(),
-        };
-        if let Some(span) = json::get(raw, "resourceSubscriptions") {
-            let list = span.of(raw);
-            let uris: Option<Vec<String>> = json::elements(list)
-                .map(|uri| json::string(uri.of(list)).map(|uri| uri.into_owned()))
-                .collect();
-            let uris =
-                uris.filter(|uris| json::kind(list) == json::Kind::Array && uris.len() <= MAX_RESOURCES);
-            filter.uris = uris.ok_or_else(|| {
-                invalid(&format!(
-                    "`notifications.resourceSubscriptions` must be at most {MAX_RESOURCES} URIs"
-                ))
-            })?;
-        }
-        Ok(filter)
-    }
-
-    fn wants(&self, kind: ListKind) -> bool {
-        match kind {
-            ListKind::Tools => self.tools,
-            ListKind::Prompts => self.prompts,
-            ListKind::Resources | ListKind::Templates => self.resources,
-        }
-    }
-
-    fn to_json(&self) -> String {
-        let mut members = Vec::new();
-        for (name, wanted) in [
-            ("toolsListChanged", self.tools),
-            ("promptsListChanged", self.prompts),
-            ("resourcesListChanged", self.resources),
-        ] {
-            if wanted {
-                members.push(format!("\"{name}\":true"));
-            }
-        }
-        if !self.uris.is_empty() {
-            let uris: Vec<String> =
-                self.uris.iter().map(|uri| String::from_utf8_lossy(&json::quote(uri)).into_owned()).collect();
-            members.push(format!("\"resourceSubscriptions\":[{}]", uris.join(",")));
-        }
-        format!("{{{}}}", members.join(","))
-    }
+    /// The same of tasks of servers: the server's id, and our name.
+    tasks: Mutex<Vec<(Arc<Backend>, String, String)>>,
 }
 
 impl Hall {
-    pub(super) fn listen(self: &Arc<Self>, incoming: &Incoming<'_>, responder: Responder) {
+    pub(super) fn listen(self: &Arc<Self>, incoming: &Incoming<'_>, terms: &Terms, responder: Responder) {
         let Some(registry) = self.registry().cloned() else { return };
-        let filter = match Filter::read(incoming) {
+        let mut filter = match Filter::read(incoming) {
             Ok(filter) => filter,
             Err(answer) => return responder.answer(&answer),
         };
+        if !filter.tasks.is_empty() && !takes_tasks(&terms.introduction.capabilities) {
+            let text = "tasks can be followed by clients that declare them";
+            let error = bridge::error::missing_client_capability(text, REQUIRED_TASKS);
+            return responder.answer(&Answer::raw_error(error));
+        }
+        let tasks = self.followed_tasks(&mut filter.tasks, terms.principal.as_deref());
         let given_up = CancellationToken::new();
         if !responder.watch(Arc::new(Watch(given_up.clone()))) {
             return;
@@ -127,14 +68,14 @@ impl Hall {
         let known = digests(&registry.catalog());
         let hall = Arc::clone(self);
         self.tasks.spawn(async move {
-            hall.stream(registry, filter, responder, given_up, known).await;
+            hall.stream(registry, (filter, tasks), responder, given_up, known).await;
         });
     }
 
     async fn stream(
         self: Arc<Self>,
         registry: Arc<Registry>,
-        mut filter: Filter,
+        (mut filter, tasks): (Filter, Vec<(Arc<Backend>, String, String)>),
         responder: Responder,
         given_up: CancellationToken,
         known: [u64; 4],
@@ -146,12 +87,14 @@ impl Hall {
             filter,
             given_up,
             followed: Mutex::new(followed),
+            tasks: Mutex::new(tasks),
         });
         listener.send("notifications/subscriptions/acknowledged", |params| {
             params.extend_from_slice(br#","notifications":"#);
             params.extend_from_slice(listener.filter.to_json().as_bytes());
         });
         self.listeners().push(Arc::downgrade(&listener));
+        listener.tasks().iter().for_each(|(backend, id, _)| backend.task_followed(id.clone()));
         tokio::select! {
             () = listener.announce(&registry, known) => {}
             () = listener.given_up.cancelled() => {}
@@ -191,6 +134,37 @@ impl Listener {
             self.send("notifications/resources/updated", |params| {
                 params.extend_from_slice(br#","uri":"#);
                 json::push_string(params, uri);
+            });
+        }
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, Vec<(Arc<Backend>, String, String)>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells of a task of a server, if it is one of those that are followed. `params` are those of the server.
+    pub(in crate::frontend) fn task_changed(&self, server: &ServerName, id: &str, params: &[u8]) {
+        let name = {
+            let tasks = self.tasks();
+            let followed = tasks.iter().find(|(backend, its, _)| backend.name() == server && its == id);
+            followed.map(|(_, _, name)| name.clone())
+        };
+        let Some(name) = name else { return };
+        let Some(told) = bridge::tasks::with_id(params, &name) else { return };
+        self.send("notifications/tasks", |text| {
+            for member in json::members(&told).filter(|member| !member.is(&told, "_meta")) {
+                text.push(b',');
+                text.extend_from_slice(&told[member.key.start..member.value.end]);
+            }
+        });
+    }
+
+    /// Tells of a task of ours, if it is one of those that are followed.
+    pub(in crate::frontend) fn kept_changed(&self, name: &str, members: impl FnOnce() -> Vec<u8>) {
+        if self.filter.tasks.iter().any(|followed| followed == name) {
+            self.send("notifications/tasks", |params| {
+                params.push(b',');
+                params.extend(members());
             });
         }
     }
@@ -236,6 +210,9 @@ impl Listener {
         for (backend, uri) in self.followed.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             // With the last one who follows it, the server is told.
             backend.unsubscribed(&uri);
+        }
+        for (backend, id, _) in self.tasks().drain(..) {
+            backend.task_left(&id);
         }
     }
 }

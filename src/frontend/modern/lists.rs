@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use memchr::memmem;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::bridge::definition;
 use crate::bridge::result::to_modern;
 use crate::frontend::answer::Answer;
 use crate::frontend::hall::Hall;
@@ -15,7 +18,7 @@ use crate::frontend::modern::scope::{Open, Responder};
 use crate::frontend::modern::server_info;
 use crate::protocol::{ListKind, Method, Revision, codes};
 use crate::registry::Registry;
-use crate::wire::Span;
+use crate::wire::{Span, Splice, json};
 
 impl Hall {
     /// Until when first lists wait for servers that have not shown anything; `None` if they do not.
@@ -79,12 +82,30 @@ impl Open for Waiting {
     }
 }
 
+/// The tools without what says how they can be called as tasks in the way of 2025-11-25: in this era the server decides, and
+/// clients of both eras might refuse to call a tool that demands a task.
+fn without_task_support(kind: ListKind, page: &Bytes) -> Option<Bytes> {
+    if kind != ListKind::Tools || memmem::find(page, b"\"taskSupport\"").is_none() {
+        return None;
+    }
+    let list = json::get(page, kind.key())?;
+    let mut splice = Splice::new(page);
+    for item in json::elements(list.of(page)) {
+        let item = item.shifted(list.start);
+        if let Some(text) = definition::for_revision(kind, item.of(page), Revision::newest_modern(), false) {
+            splice.replace(item, text);
+        }
+    }
+    Some(splice.to_bytes())
+}
+
 fn page(registry: &Registry, kind: ListKind, cursor: Option<&str>, responder: Responder) {
     let catalog = registry.catalog();
     match catalog.page(kind, cursor) {
         Ok(page) => {
             let own = Revision::newest_legacy();
             let hints = Some(registry.cache_hints(kind));
+            let page = without_task_support(kind, &page).unwrap_or(page);
             let text = to_modern(Method::List(kind), &page, own, &server_info(), hints);
             let text = text.ok().flatten().unwrap_or(page);
             let whole = Span { start: 0, end: text.len() };

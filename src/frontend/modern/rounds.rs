@@ -12,7 +12,7 @@ use crate::protocol::Revision;
 use crate::wire::{Span, Splice, json};
 
 /// An elicitation that says which server asks; `None` if there is no place to say it.
-pub(super) fn name_server(kind: AskKind, server: &ServerName, params: &[u8]) -> Option<Bytes> {
+pub(in crate::frontend) fn name_server(kind: AskKind, server: &ServerName, params: &[u8]) -> Option<Bytes> {
     let mut splice = Splice::new(params);
     let (at, name) = naming(kind, server, params)?;
     splice.replace(Span { start: at, end: at }, name);
@@ -33,6 +33,37 @@ fn naming(kind: AskKind, server: &ServerName, params: &[u8]) -> Option<(usize, V
     Some((message.start + 1, name))
 }
 
+/// The edits that make questions say which server asks. `requests` is where the object `inputRequests` stands.
+fn namings(result: &[u8], requests: Span, server: &ServerName) -> Vec<(Span, Vec<u8>)> {
+    let mut edits = Vec::new();
+    let raw = requests.of(result);
+    for member in json::members(raw) {
+        let request = member.value.shifted(requests.start);
+        let Some(params) = json::get(request.of(result), "params").map(|span| span.shifted(request.start))
+        else {
+            continue;
+        };
+        let method = json::get(request.of(result), "method");
+        let method = method.and_then(|span| json::string(span.shifted(request.start).of(result)));
+        let Some(kind) = method.as_deref().and_then(AskKind::parse) else { continue };
+        if let Some((at, name)) = naming(kind, server, params.of(result)) {
+            let at = params.start + at;
+            edits.push((Span { start: at, end: at }, name));
+        }
+    }
+    edits
+}
+
+/// What a modern server tells of a task, with questions that say which server asks; `None` if there are none to be changed.
+pub(in crate::frontend) fn named_requests(task: &[u8], server: &ServerName) -> Option<Bytes> {
+    let requests = json::get(task, "inputRequests").filter(|span| is_object(span.of(task)))?;
+    let mut splice = Splice::new(task);
+    for (span, with) in namings(task, requests, server) {
+        splice.replace(span, with);
+    }
+    (!splice.is_noop()).then(|| splice.to_bytes())
+}
+
 /// An `input_required` result of a modern server for a modern client: its questions say whose they are, and its state is
 /// sealed. A server that gives no state gets none back. `None` if it has neither questions nor state.
 pub(super) fn relayed(
@@ -45,25 +76,7 @@ pub(super) fn relayed(
     if requests.is_none() && state.is_none() {
         return None;
     }
-    let mut edits: Vec<(Span, Vec<u8>)> = Vec::new();
-    if let Some(requests) = requests {
-        let raw = requests.of(result);
-        for member in json::members(raw) {
-            let request = member.value.shifted(requests.start);
-            let Some(params) =
-                json::get(request.of(result), "params").map(|span| span.shifted(request.start))
-            else {
-                continue;
-            };
-            let method = json::get(request.of(result), "method");
-            let method = method.and_then(|span| json::string(span.shifted(request.start).of(result)));
-            let Some(kind) = method.as_deref().and_then(AskKind::parse) else { continue };
-            if let Some((at, name)) = naming(kind, server, params.of(result)) {
-                let at = params.start + at;
-                edits.push((Span { start: at, end: at }, name));
-            }
-        }
-    }
+    let mut edits = requests.map(|requests| namings(result, requests, server)).unwrap_or_default();
     if let Some(state) = state {
         edits.push((state, json::quote(&seal(&State::Relayed(state.of(result).to_vec()))?)));
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::error::Unspecified;
+use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use sha2::{Digest, Sha256};
 
@@ -34,6 +35,8 @@ pub(in crate::frontend) enum State {
         /// The server's id for the task.
         id: String,
     },
+    /// A task that we keep ourselves: its number.
+    Kept(u128),
 }
 
 /// What a state belongs to: it opens nothing else.
@@ -71,6 +74,8 @@ pub(super) fn digest(params: &[u8]) -> [u8; 32] {
 pub(in crate::frontend) struct Seal {
     /// None if the system has no random numbers: then nothing is sealed and nothing opens.
     key: Option<LessSafeKey>,
+    /// Makes the nonces of names.
+    names: Option<hmac::Key>,
     random: SystemRandom,
 }
 
@@ -79,11 +84,12 @@ impl Seal {
         let random = SystemRandom::new();
         let mut key = [0; 32];
         let key = random.fill(&mut key).and_then(|()| UnboundKey::new(&CHACHA20_POLY1305, &key));
-        Self { key: key.map(LessSafeKey::new).ok(), random }
+        let names = hmac::Key::generate(hmac::HMAC_SHA256, &random).ok();
+        Self { key: key.map(LessSafeKey::new).ok(), names, random }
     }
 
     /// A number that nobody can guess.
-    pub(super) fn number(&self) -> Result<u128, Unspecified> {
+    pub(in crate::frontend) fn number(&self) -> Result<u128, Unspecified> {
         let mut bytes = [0; 16];
         self.random.fill(&mut bytes)?;
         Ok(u128::from_le_bytes(bytes))
@@ -98,25 +104,30 @@ impl Seal {
     ) -> Result<String, Unspecified> {
         let mut nonce = [0; NONCE_LEN];
         self.random.fill(&mut nonce)?;
-        let mut text = (now() + life).as_millis().min(u128::from(u64::MAX)).to_le_bytes()[..8].to_vec();
-        match state {
-            State::Parked { handle, round } => {
-                text.push(1);
-                text.extend_from_slice(&handle.to_le_bytes());
-                text.extend_from_slice(&round.to_le_bytes());
-            }
-            State::Relayed(state) => {
-                text.push(2);
-                text.extend_from_slice(state);
-            }
-            State::Again => text.push(3),
-            State::Task { server, id } => {
-                text.push(4);
-                text.extend_from_slice(server.as_bytes());
-                text.push(0);
-                text.extend_from_slice(id.as_bytes());
-            }
-        }
+        let expires = (now() + life).as_millis().min(u128::from(u64::MAX)) as u64;
+        self.close(nonce, state.text(expires), bound)
+    }
+
+    /// A name for what must be called the same for as long as we run: the same state is always sealed alike.
+    pub(in crate::frontend) fn name(&self, state: &State, bound: Bound<'_>) -> Result<String, Unspecified> {
+        let text = state.text(u64::MAX);
+        // No two names share a nonce unless they are the same name.
+        let mut context = hmac::Context::with_key(self.names.as_ref().ok_or(Unspecified)?);
+        let aad = bound.text();
+        context.update(&(aad.len() as u64).to_le_bytes());
+        context.update(&aad);
+        context.update(&text);
+        let tag = context.sign();
+        let nonce = tag.as_ref().first_chunk::<NONCE_LEN>().ok_or(Unspecified)?;
+        self.close(*nonce, text, bound)
+    }
+
+    fn close(
+        &self,
+        nonce: [u8; NONCE_LEN],
+        mut text: Vec<u8>,
+        bound: Bound<'_>,
+    ) -> Result<String, Unspecified> {
         let aad = Aad::from(bound.text());
         let key = self.key.as_ref().ok_or(Unspecified)?;
         key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut text)?;
@@ -151,8 +162,39 @@ impl Seal {
                 let (server, id) = std::str::from_utf8(task).ok()?.split_once('\0')?;
                 Some(State::Task { server: server.to_owned(), id: id.to_owned() })
             }
+            (5, number) => Some(State::Kept(u128::from_le_bytes(*number.first_chunk::<16>()?))),
             _ => None,
         }
+    }
+}
+
+impl State {
+    /// The text that is sealed. It begins with the millisecond from which on it is not good any more.
+    fn text(&self, expires: u64) -> Vec<u8> {
+        let mut text = expires.to_le_bytes().to_vec();
+        match self {
+            State::Parked { handle, round } => {
+                text.push(1);
+                text.extend_from_slice(&handle.to_le_bytes());
+                text.extend_from_slice(&round.to_le_bytes());
+            }
+            State::Relayed(state) => {
+                text.push(2);
+                text.extend_from_slice(state);
+            }
+            State::Again => text.push(3),
+            State::Task { server, id } => {
+                text.push(4);
+                text.extend_from_slice(server.as_bytes());
+                text.push(0);
+                text.extend_from_slice(id.as_bytes());
+            }
+            State::Kept(number) => {
+                text.push(5);
+                text.extend_from_slice(&number.to_le_bytes());
+            }
+        }
+        text
     }
 }
 
@@ -164,6 +206,25 @@ impl Bound<'_> {
         text.push(u8::from(self.principal.is_some()));
         text.extend_from_slice(self.principal.unwrap_or_default().as_bytes());
         text
+    }
+}
+
+/// A door for the fuzz target `request_state`: seals a state of a server for a request with these params, lets `alter` have the text
+/// as a client has it, and gives what it then opens to.
+#[doc(hidden)]
+pub fn seal_and_open(
+    state: &[u8],
+    params: &[u8],
+    alter: impl FnOnce(String) -> (String, Vec<u8>),
+) -> Option<Vec<u8>> {
+    let bound = |params| Bound { method: Method::ToolsCall, digest: digest(params), principal: None };
+    let seal = Seal::new();
+    let life = Duration::from_secs(60);
+    let sealed = seal.seal(&State::Relayed(state.to_vec()), bound(params), life).ok()?;
+    let (text, params) = alter(sealed);
+    match seal.open(&text, bound(&params))? {
+        State::Relayed(state) => Some(state),
+        _ => None,
     }
 }
 
@@ -214,6 +275,19 @@ mod tests {
         let expired = seal.seal(&State::Again, call, Duration::ZERO).unwrap();
         std::thread::sleep(Duration::from_millis(2));
         assert_eq!(seal.open(&expired, call), None);
+    }
+
+    #[test]
+    fn a_name_stays_the_same_and_belongs_to_its_principal() {
+        let seal = Seal::new();
+        let task = |id: &str| State::Task { server: "a".into(), id: id.into() };
+        let name = seal.name(&task("1"), bound("{}")).unwrap();
+        assert_eq!(seal.name(&task("1"), bound("{}")).unwrap(), name);
+        assert_ne!(seal.name(&task("2"), bound("{}")).unwrap(), name);
+        assert_eq!(seal.open(&name, bound("{}")), Some(task("1")));
+        assert_eq!(seal.open(&name, Bound { principal: Some("x"), ..bound("{}") }), None);
+        let kept = State::Kept(7 << 90);
+        assert_eq!(seal.open(&seal.name(&kept, bound("{}")).unwrap(), bound("{}")), Some(kept));
     }
 
     proptest! {
