@@ -15,7 +15,7 @@ use crate::call::{
 use crate::effect::Effect;
 use crate::failure::{Code, Failure};
 use crate::names::{ExposedName, OriginalName, ServerName};
-use crate::protocol::{Level, Method, Revision};
+use crate::protocol::{Level, Method, Revision, Tasks};
 use crate::wire::{Body, Span};
 
 pub(super) fn server() -> ServerName {
@@ -191,6 +191,12 @@ impl Audience for Nobody {
     }
 
     fn withdraw(&self, _: &AskKey, _: &str) {}
+
+    fn owner_of_task(&self, _: &ServerName, _: &str) -> Option<Arc<dyn Caller>> {
+        None
+    }
+
+    fn task_changed(&self, _: &ServerName, _: Tasks, _: Notice<'_>) {}
 
     fn is_full(&self) -> bool {
         false
