@@ -37,7 +37,7 @@ use tokio::time::Instant;
 use crate::bridge::result::CacheHints;
 use crate::call::{AskKey, Asker, Audience, Call, CallerId, Reply, Ticket};
 use crate::catalog::Offering;
-use crate::config::{ServerConfig, Share};
+use crate::config::{Launch, ServerConfig, Share};
 use crate::effect::Ran;
 use crate::failure::{Code, Failure};
 use crate::names::ServerName;
@@ -133,6 +133,19 @@ pub struct Tallies {
     pub dropped_logs: u64,
 }
 
+impl Tallies {
+    /// The sum of both.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            calls: self.calls + other.calls,
+            failures: self.failures + other.failures,
+            starts: self.starts + other.starts,
+            noise: self.noise + other.noise,
+            dropped_logs: self.dropped_logs + other.dropped_logs,
+        }
+    }
+}
+
 /// What the lifecycle is asked to do. A flag that is set twice is one order.
 #[derive(Default)]
 struct Orders {
@@ -175,8 +188,12 @@ impl Orders {
 impl Backend {
     /// A backend whose server is not running. [`Lifecycle::run`] must be spawned for it to ever do so.
     pub fn new(config: ServerConfig, audience: Arc<dyn Audience>) -> Arc<Self> {
-        Arc::new(Self {
-            link: Link::new(config.name.clone(), config.questions),
+        Arc::new(Self::with_link(Link::new(config.name.clone(), config.questions), config, audience))
+    }
+
+    fn with_link(link: Link, config: ServerConfig, audience: Arc<dyn Audience>) -> Self {
+        Self {
+            link,
             config,
             audience,
             orders: Orders::default(),
@@ -192,7 +209,15 @@ impl Backend {
             noise: Mutex::default(),
             stderr: Mutex::default(),
             wants_login: Mutex::default(),
-        })
+        }
+    }
+
+    /// Another instance of the same server, reached in this way. The two count their generations together, so that no question
+    /// of one is taken for a question of the other.
+    pub fn beside(&self, launch: Launch) -> Arc<Self> {
+        let config = ServerConfig { launch, others: Vec::new(), ..self.config.clone() };
+        let link = Link::beside(&self.link, config.questions);
+        Arc::new(Self::with_link(link, config, Arc::clone(&self.audience)))
     }
 
     /// The server's name.
@@ -443,6 +468,17 @@ impl Backend {
         patience: Duration,
     ) -> Result<(Bytes, Body), Failure> {
         self.ask_server(method, Some(params), patience).await
+    }
+
+    /// Asks the server whether it is there, if it is running: whatever it answers, it is. This is no use of it, which would keep it
+    /// from [being stopped](crate::config::Timeouts::idle_stop).
+    ///
+    /// # Errors
+    /// It is not running, ends, or does not answer in time.
+    pub async fn check(&self, patience: Duration) -> Result<(), Failure> {
+        let is_modern = self.link.revision().is_some_and(|revision| revision.is_modern());
+        let method = if is_modern { link::MODERN_CHECK } else { link::LEGACY_CHECK };
+        self.ask_server(method, None, patience).await.map(|_| ())
     }
 
     /// Sends a request of our own and waits for its answer.

@@ -156,6 +156,9 @@ codes! {
         "Too many calls in a row, or too large a part of them, got no answer (`breaker` of this server). Calls are refused at once \
          until the time that the message names; then one call is let through, and its answer lets all others follow. The call did \
          not run.";
+    HealthCheck = "SB-HEALTH-001", "the server does not answer health checks",
+        "`health_check.max_failures` checks in a row (`ping`, or `server/discover`) got no answer within `health_check.timeout`. \
+         Calls go to other instances while there are any, and to this one again as soon as a check succeeds.";
 }
 
 impl Code {

@@ -9,6 +9,8 @@
 
 mod breaker;
 mod concurrency;
+mod group;
+mod health;
 mod journey;
 mod lane;
 mod leg;

@@ -155,23 +155,37 @@ impl Registry {
             self.backends.iter().filter_map(|backend| self.stored(backend.config())).collect();
         let catalog = Arc::new(merge(&self.backends, &known, &self.own_tools, self.max_name));
         *self.shown() = Shown { catalog, offerings: known.clone() };
-        for backend in &self.backends {
+        for (backend, lane) in self.backends.iter().zip(&self.lanes) {
             let known = known.get(backend.name());
             // A server that showed nothing is asked every time: nobody could ever call it awake.
             let is_known = known.is_some_and(|known| known.is_settled && !known.offering.is_empty());
-            if !is_known || backend.config().start == Start::Eager {
+            if !is_known {
                 backend.start();
             }
-            let lifecycle = Lifecycle::new(
-                Arc::clone(backend),
-                self.way(backend.config()),
-                self.verdicts.clone(),
-                Arc::clone(&self.starts),
-                Arc::new(Watcher(Arc::downgrade(self))),
-                self.shutdown.subscribe(),
-                known.map(|known| (*known.offering).clone()),
-            );
-            self.tasks.spawn(lifecycle.run());
+            for (index, instance) in lane.backends().enumerate() {
+                let lifecycle = Lifecycle::new(
+                    Arc::clone(instance),
+                    self.way(instance.config()),
+                    self.verdicts.clone(),
+                    Arc::clone(&self.starts),
+                    Arc::new(Watcher { registry: Arc::downgrade(self), is_first: index == 0 }),
+                    self.shutdown.subscribe(),
+                    known.map(|known| (*known.offering).clone()),
+                );
+                self.tasks.spawn(lifecycle.run());
+                if instance.config().start == Start::Eager {
+                    instance.start();
+                }
+            }
+            for check in lane.checks() {
+                let mut shutdown = self.shutdown.subscribe();
+                self.tasks.spawn(async move {
+                    tokio::select! {
+                        () = check => {}
+                        _ = shutdown.wait_for(Option::is_some) => {}
+                    }
+                });
+            }
         }
     }
 
@@ -283,17 +297,9 @@ impl Registry {
     /// Whether every server has shown what it has, now or in an earlier run, or cannot.
     pub fn is_complete(&self) -> bool {
         let shown = self.shown();
-        self.backends.iter().all(|backend| {
-            shown.offerings.get(backend.name()).is_some_and(|known| known.is_settled)
-                || match backend.state() {
-                    State::Waiting { .. }
-                    | State::CrashLooped { .. }
-                    | State::Failed { .. }
-                    | State::NeedsLogin { .. }
-                    | State::Ended => true,
-                    State::Idle => backend.tallies().starts > 0,
-                    State::Starting { .. } | State::Ready { .. } => false,
-                }
+        self.lanes.iter().all(|lane| {
+            shown.offerings.get(lane.backend().name()).is_some_and(|known| known.is_settled)
+                || lane.backends().all(|instance| has_nothing_to_show(instance))
         })
     }
 
@@ -329,14 +335,14 @@ impl Registry {
 
     /// The log level of every server from now on.
     pub fn set_level(&self, level: Level) {
-        for backend in &self.backends {
+        for backend in self.lanes.iter().flat_map(Lane::backends) {
             backend.set_level(level);
         }
     }
 
     /// Sends a notification to every running server.
     pub fn notify_all(&self, method: &str, params: Option<&[u8]>) {
-        for backend in &self.backends {
+        for backend in self.lanes.iter().flat_map(Lane::backends) {
             backend.notify(method, params);
         }
     }
@@ -388,8 +394,34 @@ impl Registry {
         });
     }
 
+    /// As long as a server has shown nothing in this run and its first instance has failed, the next one is started, to show
+    /// its lists instead.
+    fn stand_in(&self, server: &ServerName) {
+        let Some(lane) = self.lane(server).filter(|_| !self.is_live(server)) else { return };
+        let mut instances = lane.backends().filter(|instance| instance.state().failure().is_none());
+        if let Some(next) = instances.next()
+            && !std::ptr::eq(&**next, &**lane.backend())
+            && matches!(next.state(), State::Idle)
+        {
+            next.start();
+        }
+    }
+
     fn changed(&self) {
         self.changes.send_modify(|count| *count += 1);
+    }
+}
+
+/// Whether an instance that has not shown its lists will not do so before it is called.
+fn has_nothing_to_show(instance: &Backend) -> bool {
+    match instance.state() {
+        State::Waiting { .. }
+        | State::CrashLooped { .. }
+        | State::Failed { .. }
+        | State::NeedsLogin { .. }
+        | State::Ended => true,
+        State::Idle => instance.tallies().starts > 0,
+        State::Starting { .. } | State::Ready { .. } => false,
     }
 }
 
@@ -453,17 +485,28 @@ impl Rules for OwnersRules<'_> {
 }
 
 /// Brings news of the backends to the registry, without keeping it alive.
-struct Watcher(Weak<Registry>);
+struct Watcher {
+    registry: Weak<Registry>,
+    /// Whether it watches the first instance of its server.
+    is_first: bool,
+}
 
 impl Observer for Watcher {
     fn offering(&self, server: &ServerName, offering: Offering, extent: Extent) {
-        if let Some(registry) = self.0.upgrade() {
+        let Some(registry) = self.registry.upgrade() else { return };
+        // Others stand in for the first instance only as long as it has shown nothing and while it is away.
+        let is_away = || {
+            let first = registry.backend(server).map(|first| first.state());
+            !registry.is_live(server) || !matches!(first, Some(State::Ready { .. }))
+        };
+        if self.is_first || is_away() {
             registry.show(server, offering, extent);
         }
     }
 
-    fn state_changed(&self, _server: &ServerName) {
-        if let Some(registry) = self.0.upgrade() {
+    fn state_changed(&self, server: &ServerName) {
+        if let Some(registry) = self.registry.upgrade() {
+            registry.stand_in(server);
             registry.changed();
         }
     }

@@ -8,7 +8,7 @@ use crate::backend::{Backend, State, Tallies};
 use crate::catalog::{Catalog, Counts, Note};
 use crate::config::{Entry, Severity};
 use crate::failure::{Code, Failure};
-use crate::pipeline::Lane;
+use crate::pipeline::{Lane, Trouble};
 use crate::registry::Registry;
 use crate::wire::json as raw;
 
@@ -64,6 +64,23 @@ pub struct Report {
     pub last_words: Vec<String>,
     /// The process, if it runs.
     pub pid: Option<u32>,
+    /// How each of its instances is, if there are several.
+    pub instances: Vec<Instance>,
+}
+
+/// How one of several instances of a server is.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    /// How well it is.
+    pub level: Level,
+    /// What it is doing, in one word.
+    pub state: &'static str,
+    /// What is wrong, and what mends it.
+    pub failure: Option<Failure>,
+    /// What happened since we run.
+    pub tallies: Tallies,
+    /// The process, if it runs.
+    pub pid: Option<u32>,
 }
 
 /// The reports on all servers, in config order.
@@ -83,6 +100,7 @@ fn report(registry: &Registry, catalog: &Catalog, entry: &Entry) -> Report {
         tallies: Tallies::default(),
         last_words: Vec::new(),
         pid: None,
+        instances: Vec::new(),
     };
     match entry {
         Entry::Disabled { .. } => (report.level, report.state) = (Level::Disabled, "disabled"),
@@ -92,43 +110,68 @@ fn report(registry: &Registry, catalog: &Catalog, entry: &Entry) -> Report {
         }
         Entry::Broken { problem, .. } => report.failure = Some(problem.failure()),
         Entry::Ready(config) => {
-            if let Some(backend) = registry.backend(&config.name) {
-                of_backend(&mut report, registry, catalog, backend);
+            if let Some(lane) = registry.lane(&config.name) {
+                of_lane(&mut report, registry, catalog, lane);
             }
         }
     }
     report
 }
 
-fn of_backend(report: &mut Report, registry: &Registry, catalog: &Catalog, backend: &Backend) {
-    let state = backend.state();
-    let wants_login = backend.wants_login();
-    report.state = if wants_login.is_some() { "needs-login" } else { state.word() };
-    report.failure = state.failure().cloned().or(wants_login);
+fn of_lane(report: &mut Report, registry: &Registry, catalog: &Catalog, lane: &Lane) {
+    let backend = lane.backend();
+    let is_shown = registry.offering(backend.name()).is_some();
+    let troubles = lane.troubles().into_iter();
+    let mut instances: Vec<Instance> =
+        lane.backends().zip(troubles).map(|(instance, trouble)| one(instance, trouble, is_shown)).collect();
     report.shown = catalog.counts_of(backend.name());
     report.notes = notes(catalog, backend).map(describe).collect();
-    report.tallies = backend.tallies();
-    report.last_words = backend.last_words(5);
-    let trouble = registry.lane(backend.name()).and_then(Lane::trouble);
-    if let (None, Some(trouble)) = (&report.failure, &trouble) {
-        report.state = trouble.word;
-        report.failure = Some(trouble.failure.clone());
-    }
-    if let State::Ready { pid, .. } = &state {
-        report.pid = *pid;
-    }
+    report.last_words =
+        lane.backends().map(|one| one.last_words(5)).find(|words| !words.is_empty()).unwrap_or_default();
+    report.tallies = instances.iter().fold(Tallies::default(), |sum, one| sum.and(one.tallies));
+    let best = instances.iter().min_by_key(|one| one.level);
+    let Some(best) = best.cloned() else { return };
+    (report.level, report.state, report.pid) = (best.level, best.state, best.pid);
+    report.failure = instances.iter().find_map(|one| one.failure.clone());
+    let all_well = instances.iter().all(|one| one.level == Level::Healthy);
     let holds_back = notes(catalog, backend).any(|note| note.code == Code::ToolHeld);
-    report.level = match state {
-        State::Ready { .. } if report.state == "needs-login" => Level::Unhealthy,
+    if report.level == Level::Healthy && (!all_well || holds_back && matches!(report.state, "ready" | "idle"))
+    {
+        report.level = Level::Degraded;
+    }
+    if instances.len() > 1 {
+        std::mem::swap(&mut report.instances, &mut instances);
+    }
+}
+
+/// How an instance is. `is_shown` says that its server's lists are known.
+fn one(backend: &Backend, trouble: Option<Trouble>, is_shown: bool) -> Instance {
+    let state = backend.state();
+    let wants_login = backend.wants_login();
+    let level = match state {
+        State::Ready { .. } if wants_login.is_some() => Level::Unhealthy,
         State::Ready { .. } | State::Idle if trouble.is_some() => Level::Unhealthy,
-        State::Ready { .. } | State::Idle if holds_back => Level::Degraded,
         State::Ready { .. } | State::Idle => Level::Healthy,
-        State::Starting { .. } if registry.offering(backend.name()).is_some() => Level::Healthy,
+        State::Starting { .. } if is_shown => Level::Healthy,
         State::Starting { .. } | State::Waiting { .. } => Level::Degraded,
         State::CrashLooped { .. } | State::Failed { .. } | State::NeedsLogin { .. } | State::Ended => {
             Level::Unhealthy
         }
     };
+    let mut one = Instance {
+        level,
+        state: if wants_login.is_some() { "needs-login" } else { state.word() },
+        failure: state.failure().cloned().or(wants_login),
+        tallies: backend.tallies(),
+        pid: match state {
+            State::Ready { pid, .. } => pid,
+            _ => None,
+        },
+    };
+    if let (None, Some(trouble)) = (&one.failure, trouble) {
+        (one.state, one.failure) = (trouble.word, Some(trouble.failure));
+    }
+    one
 }
 
 fn notes<'a>(catalog: &'a Catalog, backend: &'a Backend) -> impl Iterator<Item = &'a Note> {
@@ -219,6 +262,10 @@ pub fn line(report: &Report) -> String {
     if !report.notes.is_empty() {
         line.push_str(&format!(" · {} definitions repaired or held back", report.notes.len()));
     }
+    if !report.instances.is_empty() {
+        let usable = report.instances.iter().filter(|one| one.level <= Level::Degraded).count();
+        line.push_str(&format!(" · {usable} of {} instances usable", report.instances.len()));
+    }
     if report.tallies.noise > 0 {
         line.push_str(&format!(" · {} lines of noise on stdout", report.tallies.noise));
     }
@@ -236,6 +283,17 @@ fn details(registry: &Registry, report: &Report) -> String {
         "\n{} prompts, {} resources, {} templates; {calls} calls, {failures} without an answer, {starts} starts",
         report.shown.prompts, report.shown.resources, report.shown.templates
     ));
+    for (index, one) in report.instances.iter().enumerate() {
+        let Tallies { calls, failures, starts, .. } = one.tallies;
+        text.push_str(&format!(
+            "\ninstance {}: {} · {calls} calls, {failures} without an answer, {starts} starts",
+            index + 1,
+            one.state
+        ));
+        if let Some(failure) = &one.failure {
+            text.push_str(&format!(" · {}", Failure { server: None, ..failure.clone() }));
+        }
+    }
     for note in report.notes.iter().take(SHOWN_NOTES) {
         text.push_str(&format!("\n- {note}"));
     }
@@ -265,10 +323,23 @@ pub fn to_json(report: &Report) -> Value {
     object.insert("noise".into(), report.tallies.noise.into());
     object.insert("starts".into(), report.tallies.starts.into());
     object.insert("pid".into(), report.pid.into());
-    let failure = report.failure.as_ref().map(
-        |failure| json!({ "code": failure.code.id(), "cause": failure.cause, "remedy": failure.remedy }),
-    );
-    object.insert("failure".into(), failure.unwrap_or(Value::Null));
+    object.insert("failure".into(), failure_json(report.failure.as_ref()));
+    if !report.instances.is_empty() {
+        let instance = |one: &Instance| {
+            json!({
+                "level": one.level.word(), "state": one.state, "calls": one.tallies.calls, "starts": one.tallies.starts,
+                "pid": one.pid, "failure": failure_json(one.failure.as_ref()),
+            })
+        };
+        object.insert("instances".into(), report.instances.iter().map(instance).collect());
+    }
     object.insert("stderr".into(), report.last_words.clone().into());
     Value::Object(object)
+}
+
+fn failure_json(failure: Option<&Failure>) -> Value {
+    failure.map_or(
+        Value::Null,
+        |failure| json!({ "code": failure.code.id(), "cause": failure.cause, "remedy": failure.remedy }),
+    )
 }

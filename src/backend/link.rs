@@ -8,6 +8,7 @@ mod questions;
 mod run;
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +39,10 @@ pub const MAX_OPEN: usize = 4096;
 /// How many bytes may wait for a server to read them.
 pub(super) const OUTBOX_LIMIT: usize = 64 << 20;
 
+/// How a server is asked whether it is there. Neither is a use of it.
+pub(super) const LEGACY_CHECK: &str = "ping";
+pub(super) const MODERN_CHECK: &str = "server/discover";
+
 /// How many questions of a server may be open at once.
 const MAX_ASKS: usize = 256;
 
@@ -56,7 +61,8 @@ struct Inner {
     questions: Questions,
     /// While the server cannot be started: what a call is answered with, and until when.
     refusal: Option<(Failure, Instant)>,
-    generations: u64,
+    /// How many runs there were of this instance and those beside it.
+    generations: Arc<AtomicU64>,
     last_used: Option<Instant>,
 }
 
@@ -125,6 +131,8 @@ struct Flight {
     position: u64,
     /// It waits for its user, and others may be at the server.
     rests: bool,
+    /// It only asks whether the server is there.
+    is_check: bool,
 }
 
 enum Owner {
@@ -239,6 +247,13 @@ impl Link {
         Self { server, inner: Mutex::new(Inner { questions, ..Inner::default() }) }
     }
 
+    /// The table of another instance of the same server.
+    pub(super) fn beside(other: &Link, questions: Questions) -> Self {
+        let generations = Arc::clone(&other.lock().generations);
+        let inner = Inner { questions, generations, ..Inner::default() };
+        Self { server: other.server.clone(), inner: Mutex::new(inner) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -287,7 +302,9 @@ impl Link {
         let run = inner.run_of(generation)?;
         let revision = run.words.to;
         let flight = run.take(id)?;
-        inner.last_used = Some(Instant::now());
+        if !flight.is_check {
+            inner.last_used = Some(Instant::now());
+        }
         Some(match flight.owner {
             Owner::Client { mut call, .. } => {
                 call.progress = flight.progress;
@@ -419,6 +436,9 @@ impl Link {
         let mut inner = self.lock();
         let run = inner.run.as_mut()?;
         let id = run.fly(Owner::Own(sender), Instant::now());
+        if let Some(flight) = run.flights.get_mut(&id) {
+            flight.is_check = matches!(method, LEGACY_CHECK | MODERN_CHECK);
+        }
         run.outbox.push(|line| compose::own_request(line, id, method, params));
         Some((id, receiver))
     }
@@ -471,9 +491,7 @@ impl Link {
 
     /// The generation that the next run will have.
     pub(super) fn next_generation(&self) -> u64 {
-        let mut inner = self.lock();
-        inner.generations += 1;
-        inner.generations
+        self.lock().generations.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// A process runs; only requests of our own pass so far.

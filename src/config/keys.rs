@@ -105,9 +105,16 @@ const LAUNCH: &[Key] = &[
     Key::new("enabled", Shape::Bool, "Whether this server is served.").default("true"),
     Key::new("disabled", Shape::Bool, "The opposite of `enabled`."),
     Key::new("description", Shape::Text, "What the server is for."),
-    Key::new("endpoints", Shape::List(&Shape::Template), "Several addresses of the same server.").planned(),
-    Key::new("replicas", Shape::Whole { min: 1, max: 64 }, "How many copies of the program to run.")
-        .planned(),
+    Key::new(
+        "endpoints",
+        Shape::List(&Shape::Template),
+        "Several addresses of the same server, besides `url` or instead of it. Calls are spread over them (`balance`).",
+    ),
+    Key::new(
+        "replicas",
+        Shape::Whole { min: 1, max: 64 },
+        "How many copies of the program to run. Calls are spread over them (`balance`).",
+    ),
 ];
 
 /// What may also stand under `defaults`.
@@ -169,15 +176,15 @@ const SETTINGS: &[Key] = &[
             Word::new("health_based"),
             Word::new("random"),
         ]),
-        "How calls are spread over replicas.",
-    )
-    .planned(),
+        "How calls are spread over `replicas` or `endpoints`: `round_robin` if nothing is said; to the one with the fewest open \
+         calls; more to those whose calls go well; or by chance, to the less busy of two.",
+    ),
     Key::new("retry", Shape::Table(&RETRY), "When a failed call is sent again: never if it may have run and its effect (`effects`) forbids that."),
     Key::new("breaker", Shape::Table(&BREAKER), "When to stop calling a failing server."),
     Key::new("rate_limit", Shape::Table(&RATE_LIMIT), "How often the server may be called."),
     Key::new("concurrency", Shape::Table(&CONCURRENCY), "How many calls may run at once."),
     Key::new("cache", Shape::Table(&CACHE), "Which answers may be kept.").planned(),
-    Key::new("health_check", Shape::Table(&HEALTH_CHECK), "How the server's health is watched.").planned(),
+    Key::new("health_check", Shape::Table(&HEALTH_CHECK), "How a running server is asked whether it is well."),
     Key::new("validate", Shape::Table(&VALIDATE), "How strictly arguments and results are checked.")
         .planned(),
     Key::new(
@@ -456,9 +463,13 @@ static CACHE: Table = Table {
 
 static HEALTH_CHECK: Table = Table {
     groups: &[&[
-        Key::new("interval", DURATION, "Between two checks."),
-        Key::new("timeout", DURATION, "For the answer to one."),
-        Key::new("max_failures", POSITIVE, "Failures in a row until the server counts as unhealthy."),
+        Key::new("interval", DURATION, "Between two checks; 30s if nothing is said."),
+        Key::new("timeout", DURATION, "For the answer to one; 5s if nothing is said."),
+        Key::new(
+            "max_failures",
+            POSITIVE,
+            "Failures in a row until the server counts as unhealthy; 3 if nothing is said.",
+        ),
     ]],
 };
 

@@ -64,6 +64,8 @@ pub struct ServerConfig {
     pub prefix: String,
     /// How it is reached.
     pub launch: Launch,
+    /// The same server again, as further copies of the program or at other addresses. Calls are spread over all.
+    pub others: Vec<Launch>,
     /// When it is started.
     pub start: Start,
     /// Which protocol revision is offered to it.
@@ -294,6 +296,7 @@ impl ServerConfig {
             name: name.into(),
             prefix: slug(name),
             launch: Launch::Stdio(StdioLaunch::new(command, args)),
+            others: Vec::new(),
             start: Start::default(),
             protocol: ProtocolChoice::default(),
             timeouts: Timeouts::default(),

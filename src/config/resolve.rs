@@ -337,6 +337,7 @@ impl Resolver<'_> {
         mark: usize,
     ) -> Option<ServerConfig> {
         let launch = self.launch(origin, node, mark);
+        let others = launch.as_ref().and_then(|launch| self.others(launch, node));
         let timeouts = self.timeouts(node);
         let auth = self.auth(node, launch.as_ref());
         let stages = stages::decode(node, self.reporter);
@@ -345,6 +346,7 @@ impl Resolver<'_> {
             // The final one is known when all servers are.
             prefix: String::new(),
             launch: launch?,
+            others: others?,
             start: match node.get("start").and_then(Node::as_str) {
                 Some("eager") => Start::Eager,
                 _ => Start::Lazy,
@@ -378,7 +380,8 @@ impl Resolver<'_> {
     }
 
     fn launch(&mut self, origin: &Origin, node: &Node, mark: usize) -> Option<Launch> {
-        let (command, url) = (node.get("command"), node.get("url"));
+        let first_endpoint = node.get("endpoints").and_then(|endpoints| endpoints.elements().first());
+        let (command, url) = (node.get("command"), node.get("url").or(first_endpoint));
         let stdio = match (node.get("type").and_then(Node::as_str), command, url) {
             (Some("stdio"), Some(_), _) => true,
             (Some("stdio"), None, _) => {
@@ -405,10 +408,6 @@ impl Resolver<'_> {
             (None, None, Some(_)) => false,
             // A misspelt `command` was reported already; that it is missing is no news.
             (None, None, None) if self.reporter.errors_since(mark).next().is_some() => return None,
-            (None, None, None) if node.get("endpoints").is_some() => {
-                self.missing(origin, "this version needs one `url`, not `endpoints`", "add `url: …`");
-                return None;
-            }
             (None, None, None) => {
                 let message = "the entry has neither `command` nor `url`";
                 self.missing(origin, message, "add `command: …` (a program) or `url: …` (an address)");
@@ -420,6 +419,37 @@ impl Resolver<'_> {
             (_, _, Some(url)) => self.http(url, node),
             _ => None,
         }
+    }
+
+    /// The same server again: further copies of the program, or its other addresses.
+    fn others(&mut self, launch: &Launch, node: &Node) -> Option<Vec<Launch>> {
+        let (replicas, endpoints) = (node.get("replicas"), node.get("endpoints"));
+        let misplaced = match launch {
+            Launch::Stdio(_) => endpoints.map(|said| (said, "endpoints", "a program", "write `replicas: N`")),
+            Launch::Remote(_) => {
+                replicas.map(|said| (said, "replicas", "an address", "write `endpoints: [URL, …]`"))
+            }
+        };
+        if let Some((said, key, what, hint)) = misplaced {
+            let message = format!("`{key}` does not fit a server that is {what}");
+            self.reporter.error(Code::ConfigConflict, &said.origin, message).hint(hint);
+            return None;
+        }
+        let Launch::Remote(first) = launch else {
+            let copies = replicas.and_then(Node::as_whole).map_or(0, |count| count.saturating_sub(1));
+            return Some(vec![launch.clone(); usize::try_from(copies).unwrap_or_default()]);
+        };
+        let mut others: Vec<Launch> = Vec::new();
+        let mut known = vec![first.url.clone()];
+        for endpoint in elements(endpoints) {
+            let url = self.expand(endpoint, "endpoints")?;
+            let kind = self.remote_kind(&url, endpoint, node)?;
+            if !known.contains(&url) {
+                known.push(url.clone());
+                others.push(Launch::Remote(RemoteLaunch { url, kind, ..first.clone() }));
+            }
+        }
+        Some(others)
     }
 
     fn missing(&mut self, origin: &Origin, message: &str, hint: &str) {

@@ -19,6 +19,10 @@ pub struct Stages {
     pub retry: Option<Retry>,
     /// When a failing server is left alone.
     pub breaker: Option<BreakerRules>,
+    /// How calls are spread over several instances.
+    pub balance: Balance,
+    /// How running instances are checked.
+    pub health_check: Option<HealthCheck>,
     /// What tools do to the world, by their own names.
     pub effects: Vec<(String, Effect)>,
     /// Whether what the server says of its tools' effects is believed.
@@ -81,6 +85,37 @@ pub struct BreakerRules {
     pub recovery_timeout: Duration,
 }
 
+/// How calls are spread over the instances of a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Balance {
+    /// One after the other.
+    #[default]
+    RoundRobin,
+    /// To the one with the fewest open calls, then to the fastest.
+    LeastLoaded,
+    /// By chance, more to those whose calls go well.
+    HealthBased,
+    /// By chance, to the less busy of two.
+    Random,
+}
+
+/// How running instances are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// Between two checks.
+    pub interval: Duration,
+    /// For the answer to one.
+    pub timeout: Duration,
+    /// So many failures in a row make an instance unhealthy, at least one.
+    pub max_failures: u32,
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(30), timeout: Duration::from_secs(5), max_failures: 3 }
+    }
+}
+
 impl Default for Concurrency {
     fn default() -> Self {
         Self { max: 64, queue: 256, wait: Duration::from_secs(30) }
@@ -107,6 +142,13 @@ pub(super) fn decode(node: &Node, reporter: &mut Reporter) -> Stages {
         concurrency: node.get("concurrency").map(concurrency),
         retry: node.get("retry").map(retry),
         breaker: node.get("breaker").map(breaker),
+        balance: match node.get("balance").and_then(Node::as_str) {
+            Some("least_loaded") => Balance::LeastLoaded,
+            Some("health_based") => Balance::HealthBased,
+            Some("random") => Balance::Random,
+            _ => Balance::RoundRobin,
+        },
+        health_check: node.get("health_check").map(health_check),
         effects: node
             .get("effects")
             .map(Node::members)
@@ -170,5 +212,14 @@ fn breaker(node: &Node) -> BreakerRules {
     BreakerRules {
         failure_threshold: whole(node, "failure_threshold", u32::MAX).unwrap_or(default.failure_threshold),
         recovery_timeout: duration(node, "recovery_timeout").unwrap_or(default.recovery_timeout),
+    }
+}
+
+fn health_check(node: &Node) -> HealthCheck {
+    let default = HealthCheck::default();
+    HealthCheck {
+        interval: duration(node, "interval").unwrap_or(default.interval),
+        timeout: duration(node, "timeout").unwrap_or(default.timeout),
+        max_failures: whole(node, "max_failures", u32::MAX).unwrap_or(default.max_failures),
     }
 }

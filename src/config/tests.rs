@@ -829,7 +829,7 @@ fn every_kind_of_mistake() {
 { command: x, envFile: .env }
     ready <- warning: yaml:2:20: server `s`: `envFile` is a key of other programs and is ignored; this file is not read; write the variables under `env`, or use `${file:path}` (SB-CFG-008)
 { command: x, replicas: 0 }
-    broken <- warning: yaml:2:20: server `s`: `replicas` is understood, but not in force in this version (SB-CFG-008) | error: yaml:2:30: server `s`: `replicas` must be a whole number from 1 to 64, found the number `0` (SB-CFG-003)
+    broken <- error: yaml:2:30: server `s`: `replicas` must be a whole number from 1 to 64, found the number `0` (SB-CFG-003)
 { command: x, cache: { ttl: 5m } }
     ready <- warning: yaml:2:20: server `s`: `cache` is understood, but not in force in this version (SB-CFG-008)
 { command: x, rate_limit: { per: 1m } }
@@ -898,6 +898,8 @@ servers:
     rate_limit: { calls: 60, burst: 10, each: client }
     effects: { look: read, purge: destructive }
     trust_annotations: true
+    balance: least_loaded
+    health_check: { interval: 7s }
 ";
     let expected = Stages {
         rate_limit: Some(RateLimit {
@@ -911,10 +913,39 @@ servers:
         breaker: Some(BreakerRules::default()),
         effects: vec![("look".to_owned(), Effect::Read), ("purge".to_owned(), Effect::Destructive)],
         trust_annotations: true,
+        balance: Balance::LeastLoaded,
+        health_check: Some(HealthCheck { interval: Duration::from_secs(7), ..HealthCheck::default() }),
     };
     assert_eq!(only(yaml(text)).stages, expected);
     let built_in = only(yaml("servers:\n  a: { command: x, rate_limit: { calls: 4 } }\n")).stages;
     assert_eq!(built_in.rate_limit.map(|limit| limit.burst), Some(3));
+}
+
+#[test]
+fn a_server_may_be_several() {
+    let urls = |server: &ServerConfig| -> Vec<String> {
+        let all = std::iter::once(&server.launch).chain(&server.others);
+        all.map(|launch| match launch {
+            Launch::Stdio(launch) => launch.command.clone(),
+            Launch::Remote(launch) => format!("{} {:?} {}", launch.url, launch.kind, launch.headers.len()),
+        })
+        .collect()
+    };
+    let of = |entry: &str| urls(&only(yaml(&format!("servers:\n  s: {entry}\n"))));
+    assert_eq!(of("{ command: x, replicas: 3 }"), ["x", "x", "x"]);
+    assert_eq!(of("{ command: x, replicas: 1 }"), ["x"]);
+    let both =
+        of("{ url: \"http://a\", endpoints: [\"http://b\", \"http://a\", \"ws://c\"], headers: { k: v } }");
+    assert_eq!(both, ["http://a Auto 1", "http://b Auto 1", "ws://c WebSocket 1"]);
+    assert_eq!(of("{ endpoints: [\"http://a\", \"http://b\"] }"), ["http://a Auto 0", "http://b Auto 0"]);
+    for entry in [
+        "{ command: x, endpoints: [\"http://a\"] }",
+        "{ url: \"http://a\", replicas: 2 }",
+        "{ endpoints: [] }",
+        "{ endpoints: [\"http://a\", \"ftp://b\"] }",
+    ] {
+        assert!(yaml(&format!("servers:\n  s: {entry}\n")).has_errors(), "{entry}");
+    }
 }
 
 #[test]

@@ -209,8 +209,8 @@ impl Hall {
         names.retain(|name| match self.seal.open(name, bound(Tasks::Extension, principal)) {
             Some(State::Kept(number)) => self.ledger.find(number).is_some(),
             Some(State::Task { server, id }) => {
-                let backend = self.registry().and_then(|registry| registry.backend(&server.as_str().into()));
-                let known = backend.map(|backend| (Arc::clone(backend), id, name.clone()));
+                let lane = self.registry().and_then(|registry| registry.lane(&server.as_str().into()));
+                let known = lane.map(|lane| (Arc::clone(lane.holder_of_task(&id)), id, name.clone()));
                 let is_known = known.is_some();
                 followed.extend(known);
                 is_known

@@ -17,7 +17,9 @@ use crate::config::BreakerRules as Rules;
 use crate::failure::{Code, Failure};
 use crate::names::ServerName;
 
-use machine::{Closed, Machine, Pass, Verdict};
+use machine::{Closed, Machine};
+
+pub(super) use machine::{Pass, Verdict};
 
 /// See the module.
 #[derive(Debug)]
@@ -70,6 +72,31 @@ impl Breaker {
         failure.remedy(format!("The call did not run; call again in {}", show_wait(wait)))
     }
 
+    /// Whether a call would be refused now.
+    pub(super) fn refuses(&self, now: Instant) -> bool {
+        match self.state().machine.closed(now) {
+            None => false,
+            Some(Closed::Until(wait)) => !wait.is_zero(),
+            Some(Closed::OnTrial) => true,
+        }
+    }
+
+    /// Opens it for a cause that no call has found. What closes it again, unless it is open anyway.
+    pub(super) fn trip(&self, cause: &str) -> Option<Pass> {
+        let mut state = self.state();
+        let pass = state.machine.trip(Instant::now(), fastrand::f64())?;
+        cause.clone_into(&mut state.last);
+        tracing::warn!(server = %self.server, state = "open", "circuit breaker");
+        Some(pass)
+    }
+
+    /// Closes it, unless something has changed since it was [opened](Self::trip).
+    pub(super) fn mend(&self, pass: Pass) {
+        if self.state().machine.mend(pass) {
+            tracing::warn!(server = %self.server, state = "closed", "circuit breaker");
+        }
+    }
+
     /// What is wrong, as long as not every call is let through.
     pub(super) fn trouble(&self, now: Instant) -> Option<Trouble> {
         let closed = self.state().machine.closed(now)?;
@@ -112,7 +139,7 @@ impl Drop for Trial<'_> {
 }
 
 /// What an outcome says of the server's health.
-fn verdict(outcome: &Outcome) -> Verdict {
+pub(super) fn verdict(outcome: &Outcome) -> Verdict {
     match outcome {
         Outcome::Reply { .. } => Verdict::Good,
         Outcome::Failed(failure) if is_servers_fault(failure.code) => Verdict::Bad,

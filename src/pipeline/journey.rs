@@ -10,9 +10,8 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::leg::Server;
+use super::group::{Destination, Group};
 use super::{Next, Outcome, Request, Stage};
-use crate::backend::Backend;
 use crate::call::{Caller, CallerId, Reply, Ticket};
 use crate::failure::{Code, Failure};
 
@@ -49,14 +48,14 @@ impl Journeys {
     pub(super) fn begin(
         self: &Arc<Self>,
         stages: Arc<[Arc<dyn Stage>]>,
-        backend: Arc<Backend>,
+        group: Arc<Group>,
         request: Request,
     ) {
         let key = (request.call.caller.id(), request.call.ticket);
         // Locked until the journey stands in the table: it takes itself out at its end.
         let mut open = self.open();
         let journeys = Arc::clone(self);
-        let task = self.tracker.spawn(async move { journeys.travel(key, &stages, backend, request).await });
+        let task = self.tracker.spawn(async move { journeys.travel(key, &stages, group, request).await });
         open.insert(key, task.abort_handle());
     }
 
@@ -72,17 +71,17 @@ impl Journeys {
         &self,
         key: (CallerId, Ticket),
         stages: &[Arc<dyn Stage>],
-        backend: Arc<Backend>,
+        group: Arc<Group>,
         request: Request,
     ) {
         let client = Client { journeys: self, key, caller: Arc::clone(&request.call.caller) };
-        let server = Server::new(backend);
+        let server = Destination::new(group);
         let outcome = self.outcome(stages, &server, request).await;
         client.answer(outcome);
     }
 
     /// Takes the call to its end, or to ours.
-    async fn outcome(&self, stages: &[Arc<dyn Stage>], server: &Server, request: Request) -> Outcome {
+    async fn outcome(&self, stages: &[Arc<dyn Stage>], server: &Destination, request: Request) -> Outcome {
         let label = request.call.label.clone();
         let mut run = pin!(Next::new(stages, server).run(request));
         tokio::select! {

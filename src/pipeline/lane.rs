@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::breaker::Breaker;
 use super::concurrency::Concurrency;
+use super::group::Group;
+use super::health;
 use super::journey::Journeys;
 use super::rate_limit::RateLimit;
 use super::retry::Retry;
@@ -45,11 +46,12 @@ pub struct Trouble {
 
 /// The stages of one server.
 struct Track {
-    /// The outermost first: what all instances of the server share, then what each has for itself.
+    /// The outermost first. All instances of the server share them.
     stages: Arc<[Arc<dyn Stage>]>,
-    /// How many of them are shared.
-    shared: usize,
-    breaker: Option<Arc<Breaker>>,
+    /// The server's instances, behind all of them.
+    group: Arc<Group>,
+    /// Whether nothing stands between a call and the only instance.
+    is_bare: bool,
     effects: HashMap<String, Effect>,
     trusts: bool,
     total: Duration,
@@ -57,30 +59,64 @@ struct Track {
 }
 
 impl Lane {
-    /// A lane to a server, with the stages that its config asks for.
+    /// A lane to a server, with the stages and the instances that its config asks for. `backend` is the first instance.
     pub fn new(backend: Arc<Backend>, journeys: &Arc<Journeys>) -> Self {
-        let shared = shared(&backend);
-        let track = Track::new(&backend, &shared, journeys);
+        let others = backend.config().others.iter().map(|launch| backend.beside(launch.clone()));
+        let backends: Vec<Arc<Backend>> = std::iter::once(Arc::clone(&backend)).chain(others).collect();
+        let track = Track::new(backends, shared(&backend).into(), journeys);
         Self { backend, track }
     }
 
     /// The same for another instance of the server: it shares the stages, but has a health of its own.
     pub fn beside(&self, backend: Arc<Backend>) -> Self {
         let track = self.track.as_ref().and_then(|track| {
-            let shared = track.stages.get(..track.shared).unwrap_or_default();
-            Track::new(&backend, shared, &track.journeys)
+            Track::new(vec![Arc::clone(&backend)], Arc::clone(&track.stages), &track.journeys)
         });
         Self { backend, track }
     }
 
-    /// The server.
+    /// The server; of several instances the first, whose lists are shown and which gets what is no call.
     pub fn backend(&self) -> &Arc<Backend> {
         &self.backend
     }
 
+    /// All instances of the server, the first one included.
+    pub fn backends(&self) -> impl Iterator<Item = &Arc<Backend>> {
+        let members = self.track.as_ref().map(|track| track.group.members()).unwrap_or_default();
+        let only = members.is_empty().then_some(&self.backend);
+        only.into_iter().chain(members.iter().map(|member| &member.server))
+    }
+
+    /// The instance that has this task of the server.
+    pub fn holder_of_task(&self, id: &str) -> &Arc<Backend> {
+        let member = self.track.as_ref().and_then(|track| {
+            let group = &track.group;
+            group.members().get(group.holder_of_task(id))
+        });
+        member.map_or(&self.backend, |member| &member.server)
+    }
+
+    /// The instance that would get the next call.
+    pub fn next_backend(&self) -> &Arc<Backend> {
+        let member = self.track.as_ref().filter(|track| track.group.members().len() > 1).and_then(|track| {
+            let group = &track.group;
+            group.members().get(group.choose(&[], &[])?)
+        });
+        member.map_or(&self.backend, |member| &member.server)
+    }
+
+    /// The health checks that the config asks for. They never end by themselves.
+    pub fn checks(&self) -> impl Iterator<Item = impl Future<Output = ()> + Send + 'static> {
+        let group = self.track.as_ref().map(|track| &track.group);
+        let group = group.filter(|_| self.backend.config().stages.health_check.is_some());
+        group
+            .into_iter()
+            .flat_map(|group| (0..group.members().len()).map(|index| health::watch(Arc::clone(group), index)))
+    }
+
     /// Whether there are stages at all.
     pub fn has_stages(&self) -> bool {
-        self.track.is_some()
+        self.track.as_ref().is_some_and(|track| !track.is_bare)
     }
 
     /// What the stages want to know of a tool; nothing where there are none. `definition` is the one that clients see.
@@ -91,11 +127,11 @@ impl Lane {
     /// Takes a call to the server. The answer, or the failure, reaches the call's client.
     pub fn call(&self, call: Call, item: Option<Item>) {
         match &self.track {
-            None => self.backend.call(call),
-            Some(track) => {
+            Some(track) if !track.is_bare => {
                 let request = track.request(call, item);
-                track.journeys.begin(Arc::clone(&track.stages), Arc::clone(&self.backend), request);
+                track.journeys.begin(Arc::clone(&track.stages), Arc::clone(&track.group), request);
             }
+            _ => self.backend.call(call),
         }
     }
 
@@ -104,12 +140,14 @@ impl Lane {
         if let Some(track) = &self.track {
             track.journeys.cancel(caller, ticket);
         }
-        self.backend.cancel(caller, ticket, reason);
+        for backend in self.backends() {
+            backend.cancel(caller, ticket, reason);
+        }
     }
 
-    /// Why calls are refused at the moment, if a stage refuses them all.
-    pub fn trouble(&self) -> Option<Trouble> {
-        self.track.as_ref()?.breaker.as_ref()?.trouble(Instant::now())
+    /// For each instance, why it gets no calls at the moment although its own state may be well.
+    pub fn troubles(&self) -> Vec<Option<Trouble>> {
+        self.track.as_ref().map_or_else(|| vec![None], |track| track.group.troubles())
     }
 }
 
@@ -132,19 +170,21 @@ fn shared(backend: &Backend) -> Vec<Arc<dyn Stage>> {
 
 impl Track {
     /// `None` if nothing is asked for.
-    fn new(backend: &Backend, shared: &[Arc<dyn Stage>], journeys: &Arc<Journeys>) -> Option<Arc<Self>> {
-        let config = backend.config();
-        let mut stages = shared.to_vec();
-        let breaker = config.stages.breaker.map(|rules| Arc::new(Breaker::new(config.name.clone(), rules)));
-        if let Some(breaker) = &breaker {
-            stages.push(Arc::clone(breaker) as Arc<dyn Stage>);
-        }
-        (!stages.is_empty()).then(|| {
+    fn new(
+        backends: Vec<Arc<Backend>>,
+        stages: Arc<[Arc<dyn Stage>]>,
+        journeys: &Arc<Journeys>,
+    ) -> Option<Arc<Self>> {
+        let config = backends.first()?.config().clone();
+        let (breaker, health_check, balance) =
+            (config.stages.breaker, config.stages.health_check, config.stages.balance);
+        let is_bare = stages.is_empty() && breaker.is_none() && backends.len() == 1;
+        (!is_bare || health_check.is_some()).then(|| {
             Arc::new(Self {
-                stages: stages.into(),
-                shared: shared.len(),
-                breaker,
-                effects: config.stages.effects.iter().cloned().collect(),
+                stages,
+                group: Arc::new(Group::new(&config.name, backends, breaker, health_check, balance)),
+                is_bare,
+                effects: config.stages.effects.into_iter().collect(),
                 trusts: config.stages.trust_annotations,
                 total: config.timeouts.total,
                 journeys: Arc::clone(journeys),

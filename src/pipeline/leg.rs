@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::{Bottom, BoxFuture, Outcome, Request};
+use super::{Outcome, Request};
 use crate::backend::Backend;
 use crate::call::{
     Ask, AskKey, Call, Caller, CallerId, Introduction, NotAsked, Notice, Progress, Reply, Ticket,
@@ -20,57 +20,53 @@ use crate::names::ServerName;
 use crate::protocol::Level;
 use crate::wire::json;
 
-/// The server at the end of one journey.
-pub(super) struct Server {
-    backend: Arc<Backend>,
-    /// Whether the call is there now.
+/// What the attempts of one journey share.
+pub(super) struct Road {
+    /// Whether the call is at a server now.
     is_busy: AtomicBool,
-    /// How far the server said to be, in all attempts: what clients are told only rises (MCP "Progress").
+    /// How far servers said to be, in all attempts: what clients are told only rises (MCP "Progress").
     reached: Arc<Mutex<f64>>,
 }
 
-impl Server {
-    pub(super) fn new(backend: Arc<Backend>) -> Self {
-        let reached = Arc::new(Mutex::new(f64::NEG_INFINITY));
-        Self { backend, is_busy: AtomicBool::new(false), reached }
-    }
-
-    /// Whether the call is at the server now, and not in a stage.
-    pub(super) fn is_busy(&self) -> bool {
-        self.is_busy.load(Ordering::Relaxed)
+impl Default for Road {
+    fn default() -> Self {
+        Self { is_busy: AtomicBool::new(false), reached: Arc::new(Mutex::new(f64::NEG_INFINITY)) }
     }
 }
 
-impl Bottom for Server {
-    fn send(&self, request: Request) -> BoxFuture<'_, Outcome> {
-        Box::pin(async move {
-            let call = request.call;
-            let (sender, answer) = oneshot::channel();
-            let leg = Leg {
-                client: Arc::clone(&call.caller),
-                reached: Arc::clone(&self.reached),
-                is_heard: AtomicBool::new(false),
-                answer: Mutex::new(Some(sender)),
-            };
-            let mut visit =
-                Visit { server: self, caller: call.caller.id(), ticket: call.ticket, is_open: true };
-            self.is_busy.store(true, Ordering::Relaxed);
-            self.backend.call(Call { caller: Arc::new(leg), ..call });
-            let outcome = answer.await;
-            visit.is_open = false;
-            // A call that was forgotten is a fault of ours; its client must not wait for ever.
-            outcome.unwrap_or_else(|_| {
-                Outcome::Failed(
-                    Failure::new(Code::CallUnavailable, "the call was given up").of(self.backend.name()),
-                )
-            })
+impl Road {
+    /// Whether the call is at a server now, and not in a stage.
+    pub(super) fn is_busy(&self) -> bool {
+        self.is_busy.load(Ordering::Relaxed)
+    }
+
+    /// Takes a call to this server and waits for the end. Dropping the future cancels the call there.
+    pub(super) async fn visit(&self, backend: &Backend, request: Request) -> Outcome {
+        let call = request.call;
+        let (sender, answer) = oneshot::channel();
+        let leg = Leg {
+            client: Arc::clone(&call.caller),
+            reached: Arc::clone(&self.reached),
+            is_heard: AtomicBool::new(false),
+            answer: Mutex::new(Some(sender)),
+        };
+        let mut visit =
+            Visit { road: self, backend, caller: call.caller.id(), ticket: call.ticket, is_open: true };
+        self.is_busy.store(true, Ordering::Relaxed);
+        backend.call(Call { caller: Arc::new(leg), ..call });
+        let outcome = answer.await;
+        visit.is_open = false;
+        // A call that was forgotten is a fault of ours; its client must not wait for ever.
+        outcome.unwrap_or_else(|_| {
+            Outcome::Failed(Failure::new(Code::CallUnavailable, "the call was given up").of(backend.name()))
         })
     }
 }
 
 /// A call at the server. Whoever drops it before its end cancels the call there.
 struct Visit<'a> {
-    server: &'a Server,
+    road: &'a Road,
+    backend: &'a Backend,
     caller: CallerId,
     ticket: Ticket,
     is_open: bool,
@@ -78,9 +74,9 @@ struct Visit<'a> {
 
 impl Drop for Visit<'_> {
     fn drop(&mut self) {
-        self.server.is_busy.store(false, Ordering::Relaxed);
+        self.road.is_busy.store(false, Ordering::Relaxed);
         if self.is_open {
-            self.server.backend.cancel(self.caller, self.ticket, Some("the call was given up"));
+            self.backend.cancel(self.caller, self.ticket, Some("the call was given up"));
         }
     }
 }

@@ -19,8 +19,10 @@ impl Run {
         self.next_id += 1;
         self.own += usize::from(matches!(owner, Owner::Own(_)));
         let position = self.outbox.pushed();
-        self.flights
-            .insert(id, Flight { owner, sent: now, alive: now, progress: None, position, rests: false });
+        self.flights.insert(
+            id,
+            Flight { owner, sent: now, alive: now, progress: None, position, rests: false, is_check: false },
+        );
         id
     }
 
@@ -88,7 +90,10 @@ impl Run {
             progress: None,
         });
         let owner = Owner::Client { call, relay_progress };
-        self.flights.insert(id, Flight { owner, sent: now, alive: now, progress: None, position, rests });
+        self.flights.insert(
+            id,
+            Flight { owner, sent: now, alive: now, progress: None, position, rests, is_check: false },
+        );
         Submitted::Sent
     }
 

@@ -72,7 +72,8 @@ impl Session {
             Entry::Server(server, id) => (server, id),
         };
         let params = bridge::tasks::id_params(&id);
-        let answer = self.backend(&server)?.ask("tasks/get", &params, PATIENCE).await.ok()?;
+        let backend = Arc::clone(self.lane(&server)?.holder_of_task(&id));
+        let answer = backend.ask("tasks/get", &params, PATIENCE).await.ok()?;
         match answer {
             (line, Body::Result(span)) => {
                 let told = self.hall.with_our_task(&server, Tasks::Core, self.principal(), span.of(&line));

@@ -38,7 +38,7 @@ enum Phase {
 
 /// The right to call.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pass {
+pub(in crate::pipeline) struct Pass {
     epoch: u64,
 }
 
@@ -53,7 +53,7 @@ pub(super) enum Closed {
 
 /// What a call says of the server's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(in crate::pipeline) enum Verdict {
     /// It answered.
     Good,
     /// It failed.
@@ -120,6 +120,26 @@ impl Machine {
                 Some(self.open(times, now, random))
             }
         }
+    }
+
+    /// Opens, whatever the calls say. What closes it again; nothing if it is open already.
+    pub(super) fn trip(&mut self, now: Instant, random: f64) -> Option<Pass> {
+        let times = match self.phase {
+            Phase::Open { .. } => return None,
+            Phase::Closed { .. } => 1,
+            Phase::HalfOpen { times, .. } => times.saturating_add(1),
+        };
+        self.open(times, now, random);
+        Some(Pass { epoch: self.epoch })
+    }
+
+    /// Closes, if nothing has happened since it was tripped. Whether it did.
+    pub(super) fn mend(&mut self, pass: Pass) -> bool {
+        let is_as_it_was = pass.epoch == self.epoch && matches!(self.phase, Phase::Open { .. });
+        if is_as_it_was {
+            self.enter(Phase::Closed { in_a_row: 0, recent: Recent::default() });
+        }
+        is_as_it_was
     }
 
     /// Why a call would not pass now; nothing if all do. With no time left, the next one is the trial.

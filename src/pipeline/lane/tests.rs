@@ -82,8 +82,14 @@ async fn a_stage_that_breaks_down_leaves_nobody_without_an_answer() {
     let client = Client::new(None);
     let track = Track {
         stages: Arc::new([Arc::new(Broken) as Arc<dyn Stage>]),
-        shared: 1,
-        breaker: None,
+        group: Arc::new(Group::new(
+            lane.backend.name(),
+            [Arc::clone(&lane.backend)],
+            None,
+            None,
+            Default::default(),
+        )),
+        is_bare: false,
         effects: HashMap::new(),
         trusts: false,
         total: Duration::from_secs(1),
@@ -107,8 +113,10 @@ async fn another_instance_shares_the_turns_but_not_the_health() {
     tokio::task::yield_now().await;
     assert_eq!(journeys.count(), 2);
     assert_eq!((shared.backend().open_calls(), own.backend().open_calls()), (1, 0));
-    let breaker =
-        |lane: &Lane| lane.track.as_ref().and_then(|track| track.breaker.clone()).expect("a breaker");
+    let breaker = |lane: &Lane| {
+        let member = lane.track.as_ref().and_then(|track| track.group.members().first());
+        member.and_then(|member| member.breaker.clone()).expect("a breaker")
+    };
     assert!(!Arc::ptr_eq(&breaker(&shared), &breaker(&own)));
 }
 

@@ -1,0 +1,173 @@
+//! Asks a running instance from time to time whether it is still there (`health_check`).
+//!
+//! A legacy server is sent `ping`, a modern one `server/discover`; whatever it answers, it is there. Checks are no use of the
+//! server: one that sleeps is not woken, one that nobody needs goes to sleep all the same. An instance that fails
+//! several times in a row counts as ill until a check goes well or it is started anew: its breaker opens, if it
+//! has one, and it gets no calls while another instance can take them.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::{Instant, sleep};
+
+use super::Trouble;
+use super::breaker::Breaker;
+use super::breaker::Pass;
+use super::group::Group;
+use crate::backend::State;
+use crate::config::HealthCheck as Rules;
+use crate::failure::{Code, Failure};
+use crate::names::ServerName;
+
+/// What the checks of one instance have shown.
+#[derive(Debug)]
+pub(super) struct Health {
+    server: ServerName,
+    rules: Rules,
+    record: Mutex<Record>,
+}
+
+#[derive(Debug, Default)]
+struct Record {
+    /// The run that this is about.
+    generation: u64,
+    /// Checks that failed in a row.
+    failures: u32,
+    /// How the last one failed.
+    last: Option<Failure>,
+    /// The breaker as we opened it.
+    opened: Option<Pass>,
+}
+
+impl Health {
+    pub(super) fn new(server: ServerName, rules: Rules) -> Self {
+        Self { server, rules, record: Mutex::default() }
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a check of this run. Opens the breaker when there were enough that failed, and closes it again.
+    pub(super) fn note(&self, generation: u64, checked: Result<(), Failure>, breaker: Option<&Breaker>) {
+        let mut record = self.record();
+        if record.generation != generation {
+            *record = Record { generation, ..Record::default() };
+        }
+        match checked {
+            Ok(()) => {
+                if record.failures >= self.rules.max_failures {
+                    tracing::info!(server = %self.server, "an instance answers health checks again");
+                }
+                if let (Some(breaker), Some(pass)) = (breaker, record.opened.take()) {
+                    breaker.mend(pass);
+                }
+                (record.failures, record.last) = (0, None);
+            }
+            Err(failure) => {
+                record.failures = record.failures.saturating_add(1);
+                if record.failures == self.rules.max_failures {
+                    tracing::warn!(server = %self.server, %failure, "an instance fails its health checks");
+                }
+                if record.failures >= self.rules.max_failures
+                    && let Some(pass) = breaker.and_then(|breaker| breaker.trip(&failure.cause))
+                {
+                    record.opened = Some(pass);
+                }
+                record.last = Some(failure);
+            }
+        }
+    }
+
+    /// Why the instance counts as ill in this run, if it does.
+    pub(super) fn trouble(&self, generation: u64) -> Option<Trouble> {
+        let record = self.record();
+        if record.generation != generation || record.failures < self.rules.max_failures {
+            return None;
+        }
+        let cause = record.last.as_ref().map(|failure| failure.cause.as_str()).unwrap_or_default();
+        let cause = format!("{} health checks in a row have failed: {cause}", record.failures);
+        let failure = Failure::new(Code::HealthCheck, cause).of(&self.server);
+        Some(Trouble {
+            word: "unhealthy",
+            failure: failure.remedy("It counts as well again as soon as a check succeeds"),
+        })
+    }
+}
+
+/// Checks one instance of a group, for ever.
+pub(super) async fn watch(group: Arc<Group>, index: usize) {
+    let Some(member) = group.members().get(index) else { return };
+    let Some(health) = &member.health else { return };
+    let Rules { interval, timeout, .. } = health.rules;
+    loop {
+        // Not all instances at the same moment.
+        sleep(interval.mul_f64(0.9 + 0.2 * fastrand::f64())).await;
+        let run = || match member.server.state() {
+            State::Ready { generation, .. } => Some(generation),
+            _ => None,
+        };
+        let Some(generation) = run() else { continue };
+        let begun = Instant::now();
+        let checked = member.server.check(timeout).await;
+        tracing::debug!(server = %health.server, instance = index + 1, took = ?begun.elapsed(), well = checked.is_ok(), "health check");
+        // One that has ended meanwhile is looked after elsewhere.
+        if run() == Some(generation) {
+            health.note(generation, checked, member.breaker.as_deref());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::BreakerRules;
+    use crate::pipeline::testing::server;
+
+    fn late() -> Result<(), Failure> {
+        Err(Failure::new(Code::CallTimeout, "it did not answer `ping` within 5s"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn several_failures_in_a_row_make_it_ill_and_one_success_well() {
+        let rules = Rules { max_failures: 2, ..Rules::default() };
+        let health = Health::new(server(), rules);
+        let breaker = Breaker::new(server(), BreakerRules::default());
+        let is_open = || breaker.trouble(Instant::now()).is_some();
+        for checked in [late(), Ok(()), late()] {
+            health.note(1, checked, Some(&breaker));
+            assert!(health.trouble(1).is_none() && !is_open());
+        }
+        health.note(1, late(), Some(&breaker));
+        let trouble = health.trouble(1).expect("it is ill");
+        assert!(trouble.failure.to_string().contains("2 health checks in a row"), "{}", trouble.failure);
+        assert!(is_open() && breaker.refuses(Instant::now()));
+        health.note(1, Ok(()), Some(&breaker));
+        assert!(health.trouble(1).is_none() && !is_open());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_run_counts_from_nothing() {
+        let health = Health::new(server(), Rules { max_failures: 1, ..Rules::default() });
+        health.note(1, late(), None);
+        assert!(health.trouble(1).is_some() && health.trouble(2).is_none());
+        health.note(2, Ok(()), None);
+        assert!(health.trouble(2).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_breaker_that_has_moved_on_is_not_closed_by_a_check() {
+        let rules = BreakerRules { failure_threshold: 1, recovery_timeout: Duration::from_secs(1) };
+        let breaker = Breaker::new(server(), rules);
+        let pass = breaker.trip("ill").expect("it opens");
+        assert!(breaker.trip("ill").is_none(), "it is open already");
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(!breaker.refuses(Instant::now()), "a trial is due");
+        let later = breaker.trip("still ill");
+        assert!(later.is_none(), "an open one stays as it is until somebody tries it");
+        breaker.mend(pass);
+        assert!(breaker.trouble(Instant::now()).is_none());
+        breaker.mend(pass);
+    }
+}
