@@ -11,6 +11,7 @@ mod mock;
 #[path = "../support/peer.rs"]
 mod peer;
 
+mod balance;
 mod breaker;
 mod limits;
 mod passing;
