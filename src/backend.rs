@@ -240,6 +240,19 @@ impl Backend {
         *lock(&self.tallies)
     }
 
+    /// Whether a start of the server has failed, or has ended without a list: it will show nothing before it is called.
+    pub fn has_given_up(&self) -> bool {
+        match self.state() {
+            State::Waiting { .. }
+            | State::CrashLooped { .. }
+            | State::Failed { .. }
+            | State::NeedsLogin { .. }
+            | State::Ended => true,
+            State::Idle => self.tallies().starts > 0,
+            State::Starting { .. } | State::Ready { .. } => false,
+        }
+    }
+
     /// Whether the server has said that a list has changed, and has not been asked for it yet.
     pub fn is_stale(&self) -> bool {
         self.is_stale.load(Ordering::Relaxed)

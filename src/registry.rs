@@ -294,12 +294,17 @@ impl Registry {
         self.changes.subscribe()
     }
 
+    /// Whether all instances of a server have failed to start, or have ended without a list.
+    pub fn has_given_up(&self, server: &ServerName) -> bool {
+        self.lane(server).is_some_and(|lane| lane.backends().all(|instance| instance.has_given_up()))
+    }
+
     /// Whether every server has shown what it has, now or in an earlier run, or cannot.
     pub fn is_complete(&self) -> bool {
         let shown = self.shown();
         self.lanes.iter().all(|lane| {
             shown.offerings.get(lane.backend().name()).is_some_and(|known| known.is_settled)
-                || lane.backends().all(|instance| has_nothing_to_show(instance))
+                || lane.backends().all(|instance| instance.has_given_up())
         })
     }
 
@@ -398,9 +403,8 @@ impl Registry {
     /// its lists instead.
     fn stand_in(&self, server: &ServerName) {
         let Some(lane) = self.lane(server).filter(|_| !self.is_live(server)) else { return };
-        let mut instances = lane.backends().filter(|instance| instance.state().failure().is_none());
-        if let Some(next) = instances.next()
-            && !std::ptr::eq(&**next, &**lane.backend())
+        let next = lane.backends().enumerate().find(|(_, instance)| !instance.has_given_up());
+        if let Some((1.., next)) = next
             && matches!(next.state(), State::Idle)
         {
             next.start();
@@ -409,19 +413,6 @@ impl Registry {
 
     fn changed(&self) {
         self.changes.send_modify(|count| *count += 1);
-    }
-}
-
-/// Whether an instance that has not shown its lists will not do so before it is called.
-fn has_nothing_to_show(instance: &Backend) -> bool {
-    match instance.state() {
-        State::Waiting { .. }
-        | State::CrashLooped { .. }
-        | State::Failed { .. }
-        | State::NeedsLogin { .. }
-        | State::Ended => true,
-        State::Idle => instance.tallies().starts > 0,
-        State::Starting { .. } | State::Ready { .. } => false,
     }
 }
 

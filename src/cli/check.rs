@@ -13,12 +13,13 @@ use tokio::time::Instant;
 
 use crate::backend::{Backend, State};
 use crate::cli::exit::{self, Exit};
-use crate::cli::inside::{Inside, Setup, gave_up};
+use crate::cli::inside::{Inside, Setup};
 use crate::cli::terminal::{self, Paint};
 use crate::cli::{Global, config};
 use crate::config::{Problem, Severity};
 use crate::failure::Code;
 use crate::names::ServerName;
+use crate::pipeline::Lane;
 use crate::status::{self, Report};
 
 use finding::{Finding, Verdict};
@@ -113,12 +114,19 @@ async fn look(inside: &Inside, names: &[String]) -> Vec<Finding> {
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
     let servers: Vec<&Arc<Backend>> =
         inside.registry.backends().iter().filter(|backend| wanted(backend.name().as_str())).collect();
-    servers.iter().for_each(|backend| backend.start());
+    let registry = &inside.registry;
+    let instances = |backend: &Backend| registry.lane(backend.name()).into_iter().flat_map(Lane::backends);
+    servers.iter().flat_map(|backend| instances(backend)).for_each(|instance| instance.start());
     let mut watch = StopWatch::default();
     let slowest = servers.iter().map(|backend| backend.config().timeouts.start).max().unwrap_or_default();
-    let rounds = (servers.len() as u32).div_ceil(AT_ONCE);
+    let count: usize = servers.iter().map(|backend| instances(backend).count()).sum();
+    let rounds = (count as u32).div_ceil(AT_ONCE);
     let deadline = Instant::now() + slowest * rounds + LISTING;
-    let done = |backend: &Backend| inside.registry.is_live(backend.name()) || gave_up(backend);
+    let is_over = |one: &Backend| matches!(one.state(), State::Ready { .. }) || one.has_given_up();
+    let done = |backend: &Backend| {
+        (registry.is_live(backend.name()) || registry.has_given_up(backend.name()))
+            && instances(backend).skip(1).all(|instance| is_over(instance))
+    };
     tokio::join!(inside.wait(&servers, deadline, done), watch.follow(inside, &servers, done, deadline));
     status::reports(&inside.registry)
         .into_iter()

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::app::Switchboard;
-use crate::backend::{Backend, State};
+use crate::backend::Backend;
 use crate::cli::client::Client;
 use crate::cli::exit::{self, Exit};
 use crate::cli::suggest::{did_you_mean, near};
@@ -233,20 +233,7 @@ pub fn why_missing(report: &Report) -> String {
 
 /// Whether a server has shown what it has, now or earlier, or cannot.
 fn settled(registry: &Registry, backend: &Backend) -> bool {
-    registry.is_settled(backend.name()) || gave_up(backend)
-}
-
-/// Whether a start of the server has failed, or has ended without a list.
-pub fn gave_up(backend: &Backend) -> bool {
-    match backend.state() {
-        State::Waiting { .. }
-        | State::CrashLooped { .. }
-        | State::Failed { .. }
-        | State::NeedsLogin { .. }
-        | State::Ended => true,
-        State::Idle => backend.tallies().starts > 0,
-        State::Starting { .. } | State::Ready { .. } => false,
-    }
+    registry.is_settled(backend.name()) || registry.has_given_up(backend.name())
 }
 
 /// A line on a terminal that says what we wait for. It is gone when it is dropped.

@@ -4,7 +4,7 @@
 //! first those that run, then those that have to be started, then those that have fallen and come back; one that is
 //! left alone, cannot be started or fails its checks gets calls only while there is no other. What one instance certainly
 //! has not run goes on to the next at once, as often as there are instances; what may have run is left to the retry stage,
-//! and [`may_repeat`] decides either time.
+//! and [`may_repeat`] decides either time. What [belongs to one instance](holders) goes to no other.
 
 mod balance;
 mod holders;
@@ -127,7 +127,7 @@ impl<R: Replica> Member<R> {
             Standing::Over => return None,
             _ if is_refused => Rank::Ejected,
             Standing::Ready(generation) => {
-                let is_ill = self.health.as_ref().is_some_and(|health| health.trouble(generation).is_some());
+                let is_ill = self.health.as_ref().is_some_and(|health| health.is_ill(generation));
                 if is_ill { Rank::Ejected } else { Rank::Ready }
             }
             Standing::Asleep | Standing::Starting => Rank::Startable,
@@ -176,17 +176,19 @@ impl<R: Replica> Group<R> {
         self.balancer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Which instance gets the next call of those that are not `tried`; one of those that have `failed` in an earlier attempt
-    /// only if there is no better. Wakes those that could help.
-    pub(super) fn choose(&self, tried: &[usize], failed: &[usize]) -> Option<usize> {
+    /// Which instance gets the next call of those that are not `tried`; one of those that have `failed` in an earlier attempt,
+    /// or could not take a call lately, only if there is no better. Wakes those that could help.
+    fn choose(&self, tried: &[usize], failed: &[usize]) -> Option<usize> {
         let now = Instant::now();
+        let balancer = self.balancer();
         let mut ranked = Vec::with_capacity(self.members.len());
         for (index, member) in self.members.iter().enumerate() {
             let Some((rank, standing)) = member.rank(now) else { continue };
             if standing == (Standing::Out { is_due: true }) {
                 member.server.wake();
             }
-            let rank = if failed.contains(&index) { rank.max(Rank::Fallen) } else { rank };
+            let is_spared = failed.contains(&index) || balancer.rests(index, now);
+            let rank = if is_spared { rank.max(Rank::Fallen) } else { rank };
             if !tried.contains(&index) {
                 ranked.push((index, rank, standing));
             }
@@ -194,7 +196,6 @@ impl<R: Replica> Group<R> {
         let best = ranked.iter().map(|(_, rank, _)| *rank).min()?;
         let candidates: Vec<usize> =
             ranked.iter().filter(|(_, rank, _)| *rank == best).map(|(index, ..)| *index).collect();
-        let balancer = self.balancer();
         if best == Rank::Ready && balancer.wants_more(&candidates) {
             let asleep = ranked
                 .iter()
@@ -202,6 +203,21 @@ impl<R: Replica> Group<R> {
             asleep.for_each(|(index, ..)| self.members[*index].server.wake());
         }
         balancer.pick(&candidates, now, fastrand::f64)
+    }
+
+    /// An instance for somebody who stays with it: the next that is not known to be ill, asleep or not.
+    pub(super) fn deal(&self) -> Option<usize> {
+        let now = Instant::now();
+        let ranked = || self.members.iter().enumerate().filter_map(|(index, one)| Some((index, one.rank(now)?.0)));
+        let mut candidates: Vec<usize> =
+            ranked().filter(|(_, rank)| *rank <= Rank::Startable).map(|(index, _)| index).collect();
+        if candidates.is_empty() {
+            candidates = ranked().map(|(index, _)| index).collect();
+        }
+        let mut balancer = self.balancer();
+        let index = balancer.pick(&candidates, now, fastrand::f64)?;
+        balancer.dealt(index);
+        Some(index)
     }
 
     async fn run(&self, request: Request, road: &Road, failed: &Mutex<Vec<usize>>) -> Outcome {
@@ -212,7 +228,7 @@ impl<R: Replica> Group<R> {
         let mut refusals: Vec<(usize, Failure)> = Vec::new();
         loop {
             let next = match place {
-                Place::Only(index) => Some(index).filter(|_| refusals.is_empty()),
+                Place::Only(index) => Some(index),
                 Place::Rather(index) if refusals.is_empty() => Some(index),
                 Place::Rather(_) | Place::Anywhere => {
                     let tried: Vec<usize> = refusals.iter().map(|(index, _)| *index).collect();
@@ -225,11 +241,16 @@ impl<R: Replica> Group<R> {
             let outcome = self.attempt(index, request.clone(), road).await;
             match outcome {
                 Outcome::Failed(failure)
-                    if failure.ran == Ran::No
+                    if !matches!(place, Place::Only(_))
+                        && failure.ran == Ran::No
                         && may_repeat(request.effect, failure.ran)
                         && others_may_do_better(failure.code) =>
                 {
                     tracing::debug!(server = %self.server, instance = index + 1, %failure, "a call goes to another instance");
+                    // A breaker knows by itself for how long.
+                    if failure.code != Code::BreakerOpen {
+                        self.balancer().missed(index, failure.retry_after, Instant::now());
+                    }
                     refusals.push((index, failure));
                 }
                 Outcome::Failed(failure) => {

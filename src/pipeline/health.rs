@@ -10,8 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::{Instant, sleep};
 
 use super::Trouble;
-use super::breaker::Breaker;
-use super::breaker::Pass;
+use super::breaker::{Breaker, Pass};
 use super::group::Group;
 use crate::backend::State;
 use crate::config::HealthCheck as Rules;
@@ -51,7 +50,7 @@ impl Health {
     pub(super) fn note(&self, generation: u64, checked: Result<(), Failure>, breaker: Option<&Breaker>) {
         let mut record = self.record();
         if record.generation != generation {
-            *record = Record { generation, ..Record::default() };
+            *record = Record { generation, opened: record.opened, ..Record::default() };
         }
         match checked {
             Ok(()) => {
@@ -78,12 +77,18 @@ impl Health {
         }
     }
 
+    /// Whether the instance counts as ill in this run.
+    pub(super) fn is_ill(&self, generation: u64) -> bool {
+        let record = self.record();
+        record.generation == generation && record.failures >= self.rules.max_failures
+    }
+
     /// Why the instance counts as ill in this run, if it does.
     pub(super) fn trouble(&self, generation: u64) -> Option<Trouble> {
-        let record = self.record();
-        if record.generation != generation || record.failures < self.rules.max_failures {
+        if !self.is_ill(generation) {
             return None;
         }
+        let record = self.record();
         let cause = record.last.as_ref().map(|failure| failure.cause.as_str()).unwrap_or_default();
         let cause = format!("{} health checks in a row have failed: {cause}", record.failures);
         let failure = Failure::new(Code::HealthCheck, cause).of(&self.server);

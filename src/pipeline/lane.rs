@@ -96,11 +96,11 @@ impl Lane {
         member.map_or(&self.backend, |member| &member.server)
     }
 
-    /// The instance that would get the next call.
-    pub fn next_backend(&self) -> &Arc<Backend> {
-        let member = self.track.as_ref().filter(|track| track.group.members().len() > 1).and_then(|track| {
+    /// The instance to model one on that is for one session alone: each time another.
+    pub fn deal(&self) -> &Arc<Backend> {
+        let member = self.track.as_ref().and_then(|track| {
             let group = &track.group;
-            group.members().get(group.choose(&[], &[])?)
+            group.members().get(group.deal()?)
         });
         member.map_or(&self.backend, |member| &member.server)
     }

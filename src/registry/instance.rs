@@ -26,8 +26,8 @@ impl Registry {
     /// A further instance of the server at this place in the catalog, for this audience alone. It starts with its first call.
     pub fn instance(self: &Arc<Self>, index: usize, audience: Arc<dyn Audience>) -> Option<Instance> {
         let shared = self.lanes.get(index)?;
-        // One of several addresses, if there are several: sessions are spread over them.
-        let known = shared.next_backend();
+        // Where there are several addresses, sessions are spread over them.
+        let known = shared.deal();
         let backend = Backend::new(known.config().clone(), audience);
         let (shutdown, ended) = watch::channel(None);
         let offering = self.offering(known.name()).map(|offering| (*offering).clone());

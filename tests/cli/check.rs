@@ -44,6 +44,15 @@ fn a_failed_server_is_shown_with_cause_last_words_and_remedy() {
 }
 
 #[test]
+fn every_instance_is_started() {
+    let entry = "{ command: BIN, args: [mock, HERE/many.mock.yaml], replicas: 3 }";
+    let home = Home::with(&format!("servers: {{ many: {entry} }}"));
+    home.script("many", "record_process: HERE/starts\ntools: [x]\n");
+    home.run(&["check"]).code(0).says("1 of 1 usable");
+    assert_eq!(home.read("starts").lines().count(), 3);
+}
+
+#[test]
 fn bad_config_is_told_first_and_the_rest_checked() {
     let home = with_more("  typo: { comand: x }\n");
     home.run(&["check"])

@@ -175,6 +175,24 @@ fn when_nobody_is_there_each_says_why() {
     house.close();
 }
 
+#[test]
+fn servers_of_one_session_are_spread_over_the_addresses_and_stay_there() {
+    let mocks = [Mock::http(AT_AN_ADDRESS), Mock::http(AT_AN_ADDRESS)];
+    let house = House::http(endpoints(&[&mocks[0], &mocks[1]], ", share: session"));
+    let peers = [house.peer("2025-11-25"), house.peer("2025-11-25")];
+    let pids = peers.each_ref().map(|peer| {
+        peer.list_with("tools/list", "a__echo");
+        let pid = peer.tool("a__who", json!({})).text();
+        for _ in 0..3 {
+            answered(&peer.tool("a__who", json!({})), &pid);
+        }
+        pid
+    });
+    assert_ne!(pids[0], pids[1]);
+    drop(peers);
+    house.close();
+}
+
 /// Its tasks are known to the instance that has begun them, and to no other.
 #[test]
 fn a_task_is_looked_after_where_it_was_begun() {

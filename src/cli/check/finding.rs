@@ -52,13 +52,18 @@ impl Finding {
     pub(super) fn verdict(&self) -> Verdict {
         if self.report.level == Level::Disabled {
             Verdict::Off
-        } else if !self.live || self.report.failure.is_some() {
+        } else if !self.live || (self.report.failure.is_some() && !self.has_others()) {
             Verdict::Failed
-        } else if self.held() > 0 || !self.faults.is_empty() || self.empty || self.partial {
+        } else if self.report.failure.is_some() || self.held() > 0 || !self.faults.is_empty() || self.empty || self.partial {
             Verdict::Lacking
         } else {
             Verdict::Well
         }
+    }
+
+    /// What is wrong is wrong with one of several instances, and others are well.
+    fn has_others(&self) -> bool {
+        !self.report.instances.is_empty() && self.report.level <= Level::Degraded
     }
 
     pub(super) fn is_usable(&self) -> bool {

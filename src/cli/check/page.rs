@@ -64,6 +64,11 @@ fn details(finding: &Finding) -> Vec<String> {
     } else if finding.empty {
         lines.push("it declares tools and lists none".to_owned());
     }
+    let ill = finding.report.instances.iter().enumerate().filter_map(|(index, one)| {
+        let failure = one.failure.as_ref()?;
+        Some(format!("instance {}: {} ({})", index + 1, one_line(&failure.cause), failure.code))
+    });
+    push_some(&mut lines, ill.collect());
     let by_weight =
         |held: bool| finding.notes.iter().filter(move |note| (note.code == Code::ToolHeld) == held);
     let notes = by_weight(true).chain(by_weight(false));

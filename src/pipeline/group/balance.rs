@@ -23,6 +23,11 @@ const HALF_LIFE: Duration = Duration::from_secs(20);
 /// Below this part of calls that went well an instance counts as ill.
 const WELL: f64 = 0.5;
 
+/// An instance that could not take a call is spared for so long, and twice as long each further time …
+const REST: Duration = Duration::from_secs(1);
+/// … up to this.
+const LONGEST_REST: Duration = Duration::from_secs(60);
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Balancer {
@@ -43,6 +48,10 @@ struct Load {
     failing: f64,
     /// When the two were last noted.
     noted: Option<Instant>,
+    /// How many calls it could not take since one went well.
+    misses: u32,
+    /// Until when it is spared.
+    rests_until: Option<Instant>,
 }
 
 impl Load {
@@ -100,11 +109,34 @@ impl Balancer {
 
     /// An instance gets a call.
     pub(super) fn begun(&mut self, index: usize) {
-        self.turns += 1;
+        self.dealt(index);
         if let Some(load) = self.loads.get_mut(index) {
             load.open += 1;
+        }
+    }
+
+    /// An instance has had its turn.
+    pub(super) fn dealt(&mut self, index: usize) {
+        self.turns += 1;
+        if let Some(load) = self.loads.get_mut(index) {
             load.turn = self.turns;
         }
+    }
+
+    /// An instance could not take a call, which has gone to another: that costs time, so it is spared for a while, and at least as
+    /// long as it wishes.
+    pub(super) fn missed(&mut self, index: usize, wish: Option<Duration>, now: Instant) {
+        if let Some(load) = self.loads.get_mut(index) {
+            let rest = REST.saturating_mul(1 << load.misses.min(10)).max(wish.unwrap_or_default());
+            load.misses = load.misses.saturating_add(1);
+            load.rests_until = Some(now + rest.min(LONGEST_REST));
+        }
+    }
+
+    /// Whether an instance is spared, if there are others.
+    pub(super) fn rests(&self, index: usize, now: Instant) -> bool {
+        let until = self.loads.get(index).and_then(|load| load.rests_until);
+        until.is_some_and(|until| now < until)
     }
 
     /// A call is over. One of which nothing is known of the instance only leaves.
@@ -118,6 +150,7 @@ impl Balancer {
         let failed = if verdict == Verdict::Bad { 1.0 } else { 0.0 };
         load.failing = load.failing * kept + failed * NEWEST;
         if verdict == Verdict::Good {
+            (load.misses, load.rests_until) = (0, None);
             load.latency = match load.noted {
                 Some(_) => load.latency * kept + took.as_secs_f64() * (1.0 - kept),
                 None => took.as_secs_f64(),
@@ -266,6 +299,23 @@ mod tests {
         }
         let open: Vec<usize> = balancer.loads.iter().map(|load| load.open).collect();
         assert!(open.iter().all(|open| (95..=105).contains(open)), "{open:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_takes_nothing_is_spared_ever_longer_until_a_call_goes_well() {
+        let mut balancer = Balancer::new(Balance::RoundRobin, 2);
+        for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+            let now = Instant::now();
+            balancer.missed(1, None, now);
+            let ends = now + Duration::from_secs(seconds);
+            assert!(balancer.rests(1, ends - Duration::from_millis(1)) && !balancer.rests(1, ends), "{seconds}");
+            assert!(!balancer.rests(0, now));
+        }
+        let now = Instant::now();
+        balancer.ended(1, Verdict::Good, Duration::ZERO, now);
+        assert!(!balancer.rests(1, now));
+        balancer.missed(1, Some(Duration::from_secs(7)), now);
+        assert!(balancer.rests(1, now + Duration::from_secs(6)) && !balancer.rests(1, now + Duration::from_secs(7)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -162,6 +162,22 @@ async fn what_did_not_run_goes_on_at_once_and_what_may_have_run_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_takes_nothing_does_not_cost_every_call_its_time() {
+    let fakes = [Fake::new(&[(Fate::NotWritten, 3000); 3], &[]), Fake::well()];
+    let group = group(&fakes, None);
+    for _ in 0..60 {
+        assert!(matches!(call(&group, Effect::Destructive).await, Outcome::Reply { .. }));
+    }
+    // Sixty calls take less than a second, if they do not go to the first one.
+    assert_eq!(attempts(&fakes), [1, 60]);
+    tokio::time::advance(Duration::from_secs(10)).await;
+    for _ in 0..10 {
+        call(&group, Effect::Destructive).await;
+    }
+    assert_eq!(attempts(&fakes), [2, 70]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_repetition_goes_to_another_instance() {
     let fakes = [Fake::new(&[(Fate::Lost, 0)], &[]), Fake::new(&[(Fate::Lost, 0)], &[]), Fake::well()];
     let group = group(&fakes, None);
@@ -207,6 +223,42 @@ async fn each_has_a_breaker_and_only_if_all_are_open_calls_are_refused() {
         assert!(matches!(call(&group, Effect::Unknown).await, Outcome::Reply { .. }));
     }
     assert_eq!(attempts(&fakes), [3, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_belongs_to_one_goes_to_no_other() {
+    use crate::protocol::{Method, TaskMethod};
+    let fakes = [Fake::well(), Fake::new(&[(Fate::Answered, 0), (Fate::NotWritten, 0)], &[])];
+    let group = group(&fakes, None);
+    fakes[0].stands(Standing::Starting);
+    call(&group, Effect::Unknown).await;
+    let about = request("t1");
+    let created = br#"{"task":{"taskId":"t1","status":"working"}}"#;
+    let line = bytes::Bytes::from_static(created);
+    let body = crate::wire::Body::Result(crate::wire::Span { start: 0, end: line.len() });
+    let created = Outcome::Reply { line, body, revision: crate::protocol::Revision::newest_legacy() };
+    group.holders.learn(&about.call, &created, 1);
+    fakes[0].stands(Standing::Ready(1));
+    let mut about = about;
+    about.call.method = Method::Task(TaskMethod::Get);
+    let destination = Destination::new(Arc::clone(&group));
+    let Outcome::Failed(failure) = destination.send(about.clone()).await else { panic!("a failure") };
+    assert!(failure.cause.starts_with("instance 2 of 2: ") && failure.ran == Ran::No, "{failure}");
+    assert!(matches!(destination.send(about).await, Outcome::Reply { .. }));
+    assert_eq!(attempts(&fakes), [0, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_are_dealt_out() {
+    let fakes = [Fake::well(), Fake::well(), Fake::well()];
+    fakes[1].stands(Standing::Asleep);
+    let group = group(&fakes, None);
+    let dealt = |count: usize| (0..count).filter_map(|_| group.deal()).collect::<Vec<usize>>();
+    assert_eq!(dealt(4), [0, 1, 2, 0]);
+    fakes[2].stands(Standing::Fallen);
+    assert_eq!(dealt(2), [1, 0]);
+    fakes.iter().for_each(|fake| fake.stands(Standing::Fallen));
+    assert_eq!(dealt(1), [2]);
 }
 
 /// One call: when it comes and what it does.
