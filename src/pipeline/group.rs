@@ -208,7 +208,8 @@ impl<R: Replica> Group<R> {
     /// An instance for somebody who stays with it: the next that is not known to be ill, asleep or not.
     pub(super) fn deal(&self) -> Option<usize> {
         let now = Instant::now();
-        let ranked = || self.members.iter().enumerate().filter_map(|(index, one)| Some((index, one.rank(now)?.0)));
+        let ranked =
+            || self.members.iter().enumerate().filter_map(|(index, one)| Some((index, one.rank(now)?.0)));
         let mut candidates: Vec<usize> =
             ranked().filter(|(_, rank)| *rank <= Rank::Startable).map(|(index, _)| index).collect();
         if candidates.is_empty() {

@@ -54,7 +54,12 @@ impl Finding {
             Verdict::Off
         } else if !self.live || (self.report.failure.is_some() && !self.has_others()) {
             Verdict::Failed
-        } else if self.report.failure.is_some() || self.held() > 0 || !self.faults.is_empty() || self.empty || self.partial {
+        } else if self.report.failure.is_some()
+            || self.held() > 0
+            || !self.faults.is_empty()
+            || self.empty
+            || self.partial
+        {
             Verdict::Lacking
         } else {
             Verdict::Well

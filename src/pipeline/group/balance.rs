@@ -308,14 +308,20 @@ mod tests {
             let now = Instant::now();
             balancer.missed(1, None, now);
             let ends = now + Duration::from_secs(seconds);
-            assert!(balancer.rests(1, ends - Duration::from_millis(1)) && !balancer.rests(1, ends), "{seconds}");
+            assert!(
+                balancer.rests(1, ends - Duration::from_millis(1)) && !balancer.rests(1, ends),
+                "{seconds}"
+            );
             assert!(!balancer.rests(0, now));
         }
         let now = Instant::now();
         balancer.ended(1, Verdict::Good, Duration::ZERO, now);
         assert!(!balancer.rests(1, now));
         balancer.missed(1, Some(Duration::from_secs(7)), now);
-        assert!(balancer.rests(1, now + Duration::from_secs(6)) && !balancer.rests(1, now + Duration::from_secs(7)));
+        assert!(
+            balancer.rests(1, now + Duration::from_secs(6))
+                && !balancer.rests(1, now + Duration::from_secs(7))
+        );
     }
 
     #[tokio::test(start_paused = true)]
