@@ -150,7 +150,10 @@ fn one(backend: &Backend, trouble: Option<Trouble>, is_shown: bool) -> Instance 
     let wants_login = backend.wants_login();
     let level = match state {
         State::Ready { .. } if wants_login.is_some() => Level::Unhealthy,
-        State::Ready { .. } | State::Idle if trouble.is_some() => Level::Unhealthy,
+        State::Ready { .. } | State::Idle if trouble.as_ref().is_some_and(|trouble| trouble.refuses) => {
+            Level::Unhealthy
+        }
+        State::Ready { .. } | State::Idle if trouble.is_some() => Level::Degraded,
         State::Ready { .. } | State::Idle => Level::Healthy,
         State::Starting { .. } if is_shown => Level::Healthy,
         State::Starting { .. } | State::Waiting { .. } => Level::Degraded,

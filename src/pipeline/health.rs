@@ -94,6 +94,7 @@ impl Health {
         let failure = Failure::new(Code::HealthCheck, cause).of(&self.server);
         Some(Trouble {
             word: "unhealthy",
+            refuses: true,
             failure: failure.remedy("It counts as well again as soon as a check succeeds"),
         })
     }

@@ -35,11 +35,13 @@ pub struct Item {
     pub claims: Claims,
 }
 
-/// Why calls through a lane are refused although the server's own state may be well.
+/// Why not all calls through a lane pass, although the server's own state may be well.
 #[derive(Clone, Debug)]
 pub struct Trouble {
     /// One word for tables.
     pub word: &'static str,
+    /// Whether every call is refused now; otherwise one is let through.
+    pub refuses: bool,
     /// What is wrong, and until when.
     pub failure: Failure,
 }
