@@ -10,6 +10,7 @@
 
 pub mod link;
 
+mod changes;
 mod compose;
 mod freshness;
 mod gate;
@@ -50,6 +51,7 @@ use link::{Link, Past, Submitted};
 use round::Rounds;
 use task::Errands;
 
+pub use changes::Changes;
 pub use lifecycle::{Lifecycle, Shutdown};
 pub use state::State;
 pub use verdict::Verdicts;
@@ -83,6 +85,8 @@ pub struct Backend {
     orders: Orders,
     is_stale: AtomicBool,
     freshness: Freshness,
+    /// What has changed, if anybody keeps answers.
+    changes: Option<Arc<Changes>>,
     /// Told when a call begins to wait for the server.
     waits: Notify,
     wanted: Mutex<Wanted>,
@@ -177,6 +181,7 @@ impl Backend {
     pub fn new(config: ServerConfig, audience: Arc<dyn Audience>) -> Arc<Self> {
         Arc::new(Self {
             link: Link::new(config.name.clone(), config.questions),
+            changes: config.stages.cache.is_some().then(Arc::default),
             config,
             audience,
             orders: Orders::default(),
@@ -227,6 +232,17 @@ impl Backend {
             return CacheHints::NONE;
         }
         self.freshness.left(kind, Instant::now())
+    }
+
+    /// What has changed of what the server has; `None` if its config keeps no answers.
+    pub fn changes(&self) -> Option<&Arc<Changes>> {
+        self.changes.as_ref()
+    }
+
+    fn note_change(&self, note: impl FnOnce(&Changes)) {
+        if let Some(changes) = &self.changes {
+            note(changes);
+        }
     }
 
     /// How many calls are at the server, wait for it or for their clients.
@@ -332,6 +348,7 @@ impl Backend {
 
     /// Asks the server for this list again, if it is running.
     fn refresh(&self, kind: ListKind) {
+        self.note_change(|changes| changes.list(kind));
         self.is_stale.store(true, Ordering::Relaxed);
         self.orders.give(|pending| {
             if !pending.refresh.contains(&kind) {

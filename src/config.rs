@@ -43,7 +43,7 @@ pub use problem::{Place, Problem, Severity};
 pub use schema::json_schema;
 pub use secret::Secret;
 pub use show::{Setting, Settings};
-pub use stages::{BreakerRules, Concurrency, Each, RateLimit, Retry, Stages};
+pub use stages::{BreakerRules, CacheRules, Concurrency, Each, RateLimit, Retry, Stages};
 pub use tree::Syntax;
 
 use crate::failure::Code;

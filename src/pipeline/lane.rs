@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::breaker::Breaker;
+use super::cache::{Cache, CacheTallies};
 use super::concurrency::Concurrency;
 use super::journey::Journeys;
 use super::rate_limit::RateLimit;
@@ -30,8 +32,8 @@ pub struct Lane {
 pub struct Item {
     /// The name that they use.
     pub exposed: ExposedName,
-    /// What the definition that they see says of its effect.
-    pub claims: Claims,
+    /// The definition that they see.
+    pub definition: Bytes,
 }
 
 /// Why calls through a lane are refused although the server's own state may be well.
@@ -43,12 +45,20 @@ pub struct Trouble {
     pub failure: Failure,
 }
 
+/// The stages that all instances of a server share.
+#[derive(Clone, Default)]
+struct Shared {
+    rate_limit: Option<Arc<RateLimit>>,
+    retry: Option<Arc<Retry>>,
+    concurrency: Option<Arc<Concurrency>>,
+}
+
 /// The stages of one server.
 struct Track {
-    /// The outermost first: what all instances of the server share, then what each has for itself.
+    /// The outermost first.
     stages: Arc<[Arc<dyn Stage>]>,
-    /// How many of them are shared.
-    shared: usize,
+    shared: Shared,
+    cache: Option<Arc<Cache>>,
     breaker: Option<Arc<Breaker>>,
     effects: HashMap<String, Effect>,
     trusts: bool,
@@ -59,16 +69,23 @@ struct Track {
 impl Lane {
     /// A lane to a server, with the stages that its config asks for.
     pub fn new(backend: Arc<Backend>, journeys: &Arc<Journeys>) -> Self {
-        let shared = shared(&backend);
-        let track = Track::new(&backend, &shared, journeys);
+        let (config, changes) = (backend.config(), backend.changes());
+        let cache = config
+            .stages
+            .cache
+            .clone()
+            .zip(changes)
+            .map(|(rules, changes)| Cache::new(config.name.clone(), rules, Arc::clone(changes)));
+        let track = Track::new(&backend, Shared::new(&backend), cache, journeys);
         Self { backend, track }
     }
 
-    /// The same for another instance of the server: it shares the stages, but has a health of its own.
+    /// The same for another instance of the server: it shares the stages, but has a health and answers of its own.
     pub fn beside(&self, backend: Arc<Backend>) -> Self {
         let track = self.track.as_ref().and_then(|track| {
-            let shared = track.stages.get(..track.shared).unwrap_or_default();
-            Track::new(&backend, shared, &track.journeys)
+            let cache = track.cache.as_ref().zip(backend.changes());
+            let cache = cache.map(|(cache, changes)| cache.beside(Arc::clone(changes)));
+            Track::new(&backend, track.shared.clone(), cache, &track.journeys)
         });
         Self { backend, track }
     }
@@ -84,8 +101,8 @@ impl Lane {
     }
 
     /// What the stages want to know of a tool; nothing where there are none. `definition` is the one that clients see.
-    pub fn item(&self, exposed: &ExposedName, definition: &[u8]) -> Option<Item> {
-        self.has_stages().then(|| Item { exposed: exposed.clone(), claims: Claims::of(definition) })
+    pub fn item(&self, exposed: &ExposedName, definition: &Bytes) -> Option<Item> {
+        self.has_stages().then(|| Item { exposed: exposed.clone(), definition: definition.clone() })
     }
 
     /// Takes a call to the server. The answer, or the failure, reaches the call's client.
@@ -107,42 +124,67 @@ impl Lane {
         self.backend.cancel(caller, ticket, reason);
     }
 
+    /// What the cache has done and holds; `None` if there is none.
+    pub fn cache(&self) -> Option<CacheTallies> {
+        Some(self.track.as_ref()?.cache.as_ref()?.tallies())
+    }
+
+    /// Forgets the answers that are kept, for all instances of the server.
+    pub fn clear_cache(&self) {
+        if let Some(cache) = self.track.as_ref().and_then(|track| track.cache.as_ref()) {
+            cache.clear();
+        }
+    }
+
     /// Why calls are refused at the moment, if a stage refuses them all.
     pub fn trouble(&self) -> Option<Trouble> {
         self.track.as_ref()?.breaker.as_ref()?.trouble(Instant::now())
     }
 }
 
-/// The stages that all instances of a server share, in their order: what is refused costs nothing further in; an attempt
-/// leaves its place to others while it pauses.
-fn shared(backend: &Backend) -> Vec<Arc<dyn Stage>> {
-    let (name, config) = (backend.name(), &backend.config().stages);
-    let mut stages: Vec<Arc<dyn Stage>> = Vec::new();
-    if let Some(rules) = config.rate_limit {
-        stages.push(Arc::new(RateLimit::new(name.clone(), rules)));
+impl Shared {
+    fn new(backend: &Backend) -> Self {
+        let (name, config) = (backend.name(), &backend.config().stages);
+        let retry = config.retry.filter(|rules| rules.max_attempts > 1);
+        Self {
+            rate_limit: config.rate_limit.map(|rules| Arc::new(RateLimit::new(name.clone(), rules))),
+            retry: retry.map(|rules| Arc::new(Retry::new(name.clone(), rules))),
+            concurrency: config.concurrency.map(|rules| Arc::new(Concurrency::new(name.clone(), rules))),
+        }
     }
-    if let Some(rules) = config.retry.filter(|rules| rules.max_attempts > 1) {
-        stages.push(Arc::new(Retry::new(name.clone(), rules)));
-    }
-    if let Some(rules) = config.concurrency {
-        stages.push(Arc::new(Concurrency::new(name.clone(), rules)));
-    }
-    stages
+}
+
+/// A stage, if there is one.
+fn stage<S: Stage + 'static>(stage: &Option<Arc<S>>) -> Option<Arc<dyn Stage>> {
+    stage.as_ref().map(|stage| Arc::clone(stage) as Arc<dyn Stage>)
 }
 
 impl Track {
     /// `None` if nothing is asked for.
-    fn new(backend: &Backend, shared: &[Arc<dyn Stage>], journeys: &Arc<Journeys>) -> Option<Arc<Self>> {
+    fn new(
+        backend: &Backend,
+        shared: Shared,
+        cache: Option<Cache>,
+        journeys: &Arc<Journeys>,
+    ) -> Option<Arc<Self>> {
         let config = backend.config();
-        let mut stages = shared.to_vec();
+        let cache = cache.map(Arc::new);
         let breaker = config.stages.breaker.map(|rules| Arc::new(Breaker::new(config.name.clone(), rules)));
-        if let Some(breaker) = &breaker {
-            stages.push(Arc::clone(breaker) as Arc<dyn Stage>);
-        }
+        // What is refused costs nothing further in; what is kept needs no attempt; an attempt leaves its place to others
+        // while it pauses.
+        let stages = [
+            stage(&shared.rate_limit),
+            stage(&cache),
+            stage(&shared.retry),
+            stage(&shared.concurrency),
+            stage(&breaker),
+        ];
+        let stages: Arc<[_]> = stages.into_iter().flatten().collect();
         (!stages.is_empty()).then(|| {
             Arc::new(Self {
-                stages: stages.into(),
-                shared: shared.len(),
+                stages,
+                shared,
+                cache,
                 breaker,
                 effects: config.stages.effects.iter().cloned().collect(),
                 trusts: config.stages.trust_annotations,
@@ -154,10 +196,13 @@ impl Track {
 
     fn request(&self, call: Call, item: Option<Item>) -> Request {
         let said = self.effects.get(call.label.as_str()).copied();
-        let claims = item.as_ref().map(|item| item.claims).unwrap_or_default();
-        let effect = Effect::of(call.method, said, claims, self.trusts);
-        let exposed = item.map_or_else(|| ExposedName::from(call.label.as_str()), |item| item.exposed);
-        Request { exposed, effect, attempt: 1, deadline: Instant::now() + self.total, call }
+        let (exposed, definition) = match item {
+            Some(item) => (item.exposed, item.definition),
+            None => (ExposedName::from(call.label.as_str()), Bytes::new()),
+        };
+        let effect = Effect::of(call.method, said, Claims::of(&definition), self.trusts);
+        let deadline = Instant::now() + self.total;
+        Request { exposed, definition, effect, attempt: 1, deadline, call }
     }
 }
 
