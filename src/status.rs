@@ -8,7 +8,7 @@ use crate::backend::{Backend, State, Tallies};
 use crate::catalog::{Catalog, Counts, Note};
 use crate::config::{Entry, Severity};
 use crate::failure::{Code, Failure};
-use crate::pipeline::Lane;
+use crate::pipeline::{CacheTallies, Lane};
 use crate::registry::Registry;
 use crate::wire::json as raw;
 
@@ -60,6 +60,8 @@ pub struct Report {
     pub notes: Vec<String>,
     /// What happened since we run.
     pub tallies: Tallies,
+    /// What became of calls whose answers may be kept; `None` if none are.
+    pub cache: Option<CacheTallies>,
     /// The last lines on its stderr.
     pub last_words: Vec<String>,
     /// The process, if it runs.
@@ -81,6 +83,7 @@ fn report(registry: &Registry, catalog: &Catalog, entry: &Entry) -> Report {
         shown: Counts::default(),
         notes: Vec::new(),
         tallies: Tallies::default(),
+        cache: None,
         last_words: Vec::new(),
         pid: None,
     };
@@ -109,7 +112,9 @@ fn of_backend(report: &mut Report, registry: &Registry, catalog: &Catalog, backe
     report.notes = notes(catalog, backend).map(describe).collect();
     report.tallies = backend.tallies();
     report.last_words = backend.last_words(5);
-    let trouble = registry.lane(backend.name()).and_then(Lane::trouble);
+    let lane = registry.lane(backend.name());
+    report.cache = lane.and_then(Lane::cache);
+    let trouble = lane.and_then(Lane::trouble);
     if let (None, Some(trouble)) = (&report.failure, &trouble) {
         report.state = trouble.word;
         report.failure = Some(trouble.failure.clone());
@@ -236,6 +241,12 @@ fn details(registry: &Registry, report: &Report) -> String {
         "\n{} prompts, {} resources, {} templates; {calls} calls, {failures} without an answer, {starts} starts",
         report.shown.prompts, report.shown.resources, report.shown.templates
     ));
+    if let Some(CacheTallies { hits, misses, answers, bytes }) = report.cache {
+        let calls = hits + misses;
+        text.push_str(&format!(
+            "\ncache: {hits} of {calls} calls answered without the server; {answers} answers kept, {bytes} bytes"
+        ));
+    }
     for note in report.notes.iter().take(SHOWN_NOTES) {
         text.push_str(&format!("\n- {note}"));
     }
@@ -265,6 +276,11 @@ pub fn to_json(report: &Report) -> Value {
     object.insert("noise".into(), report.tallies.noise.into());
     object.insert("starts".into(), report.tallies.starts.into());
     object.insert("pid".into(), report.pid.into());
+    let cache = report.cache.map(|cache| {
+        let CacheTallies { hits, misses, answers, bytes } = cache;
+        json!({ "hits": hits, "misses": misses, "answers": answers, "bytes": bytes })
+    });
+    object.insert("cache".into(), cache.unwrap_or(Value::Null));
     let failure = report.failure.as_ref().map(
         |failure| json!({ "code": failure.code.id(), "cause": failure.cause, "remedy": failure.remedy }),
     );

@@ -74,7 +74,7 @@ impl Cache {
     async fn run(&self, request: Request, next: Next<'_>) -> Outcome {
         let Some(key) = self.key(&request) else { return next.run(request).await };
         if key::is_vetoed(&request.call) {
-            return self.fetch(key, request, next).await;
+            return self.alone(key, request, next).await;
         }
         loop {
             let stamp = self.stamp(&request);
@@ -82,7 +82,7 @@ impl Cache {
                 return outcome;
             }
             let follower = match self.flights.seat(key, stamp) {
-                Seat::Leader(leader) => return self.lead(key, leader, request, next).await,
+                Seat::Leader(leader) => return self.lead(leader, request, next).await,
                 Seat::Follower(follower) => follower,
             };
             match timeout_at(request.deadline, follower.end()).await {
@@ -92,7 +92,7 @@ impl Cache {
                     return kept.reply(Instant::now(), false);
                 }
                 Ok(End::Landed(Landing::Failed(failure))) => return self.failed(&key, failure),
-                Ok(End::Landed(Landing::Apart)) => return self.fetch(key, request, next).await,
+                Ok(End::Landed(Landing::Apart)) => return self.alone(key, request, next).await,
                 Err(_) => return Outcome::Failed(self.too_late(&request)),
             }
         }
@@ -122,20 +122,16 @@ impl Cache {
         })
     }
 
-    /// Calls the server for oneself alone.
-    async fn fetch(&self, key: Key, request: Request, next: Next<'_>) -> Outcome {
-        let alone = Flights::default();
-        let stamp = self.stamp(&request);
-        match alone.seat(key, stamp) {
-            Seat::Leader(leader) => self.lead(key, leader, request, next).await,
-            Seat::Follower(_) => next.run(request).await,
-        }
+    /// Calls the server for oneself.
+    async fn alone(&self, key: Key, request: Request, next: Next<'_>) -> Outcome {
+        self.lead(Leader::alone(key, self.stamp(&request)), request, next).await
     }
 
     /// Calls the server for all who want the same.
-    async fn lead(&self, key: Key, leader: Leader<'_>, mut request: Request, next: Next<'_>) -> Outcome {
+    async fn lead(&self, leader: Leader<'_>, mut request: Request, next: Next<'_>) -> Outcome {
         self.store.miss();
-        let (method, epoch, asked_for) = (request.call.method, self.store.epoch(), leader.stamp());
+        let (key, asked_for) = (leader.key(), leader.stamp());
+        let (method, epoch) = (request.call.method, self.store.epoch());
         let client = Arc::clone(&request.call.caller);
         request.call.caller = Arc::new(Witness { client, flight: Arc::clone(leader.flight()) });
         let outcome = next.run(request).await;

@@ -12,6 +12,7 @@ mod mock;
 mod peer;
 
 mod breaker;
+mod cache;
 mod limits;
 mod passing;
 mod retry;

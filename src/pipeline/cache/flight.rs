@@ -40,7 +40,8 @@ pub(super) enum Seat<'a> {
 
 /// Whoever goes. Others wait until it has landed or is dropped.
 pub(super) struct Leader<'a> {
-    flights: &'a Flights,
+    /// Where the others find the flight; `None` if it is for nobody else.
+    flights: Option<&'a Flights>,
     wanted: Wanted,
     flight: Arc<Flight>,
 }
@@ -64,9 +65,9 @@ impl Flights {
         match self.open().entry(wanted) {
             Entry::Occupied(entry) => Seat::Follower(Follower(entry.get().0.subscribe())),
             Entry::Vacant(entry) => {
-                let flight = Arc::new(Flight(watch::Sender::new(None)));
-                entry.insert(Arc::clone(&flight));
-                Seat::Leader(Leader { flights: self, wanted, flight })
+                let leader = Leader::new(Some(self), wanted);
+                entry.insert(Arc::clone(&leader.flight));
+                Seat::Leader(leader)
             }
         }
     }
@@ -92,7 +93,21 @@ impl Flight {
     }
 }
 
-impl Leader<'_> {
+impl<'a> Leader<'a> {
+    fn new(flights: Option<&'a Flights>, wanted: Wanted) -> Self {
+        Self { flights, wanted, flight: Arc::new(Flight(watch::Sender::new(None))) }
+    }
+
+    /// One who goes for nobody else.
+    pub(super) fn alone(key: Key, stamp: Stamp) -> Self {
+        Self::new(None, (key, stamp))
+    }
+
+    /// What is wanted.
+    pub(super) fn key(&self) -> Key {
+        self.wanted.0
+    }
+
     /// What had changed when the call began.
     pub(super) fn stamp(&self) -> Stamp {
         self.wanted.1
@@ -112,7 +127,9 @@ impl Leader<'_> {
 impl Drop for Leader<'_> {
     fn drop(&mut self) {
         // Only now: whoever comes while the call is out must find it.
-        self.flights.open().remove(&self.wanted);
+        if let Some(flights) = self.flights {
+            flights.open().remove(&self.wanted);
+        }
         self.flight.end(End::Vacant);
     }
 }

@@ -1,5 +1,6 @@
 //! An answer that may serve for several calls.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,10 +15,13 @@ use crate::protocol::{Method, Revision, codes, meta};
 use crate::wire::json::{self, Kind};
 use crate::wire::{Body, Span, Splice};
 
+/// Larger answers are not kept: one of them would drive out too many others.
+const MAX_ANSWER: usize = 1 << 20;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Kept {
-    /// The result or error, a copy: a slice of what was read would keep all of that.
+    /// The result or error.
     text: Bytes,
     is_error: bool,
     revision: &'static Revision,
@@ -42,7 +46,7 @@ struct Mark {
 #[derive(Clone, Debug)]
 pub(super) enum Landing {
     /// An answer for all of them.
-    Answer(std::sync::Arc<Kept>),
+    Answer(Arc<Kept>),
     /// There is none, for none of them.
     Failed(Failure),
     /// The answer concerns one of them alone: each must go its own way.
@@ -56,10 +60,10 @@ impl Landing {
             Outcome::Failed(failure) => Self::Failed(failure.clone()),
             Outcome::Reply { line, body, revision } => {
                 let kept = match *body {
-                    Body::Result(span) => Kept::result(span.of(line), method, revision, rules, now),
-                    Body::Error(span) => Kept::error(span.of(line), revision, rules, now),
+                    Body::Result(span) => Kept::result(line, span, method, revision, rules, now),
+                    Body::Error(span) => Kept::error(line, span, revision, rules, now),
                 };
-                kept.map_or(Self::Apart, |kept| Self::Answer(std::sync::Arc::new(kept)))
+                kept.map_or(Self::Apart, |kept| Self::Answer(Arc::new(kept)))
             }
         }
     }
@@ -67,12 +71,14 @@ impl Landing {
 
 impl Kept {
     fn result(
-        result: &[u8],
+        line: &Bytes,
+        span: Span,
         method: Method,
         revision: &'static Revision,
         rules: &CacheRules,
         now: Instant,
     ) -> Option<Self> {
+        let result = span.of(line);
         let member = |name| json::get(result, name);
         if revision.is_modern() && check_final(result).is_err() {
             return None;
@@ -99,32 +105,36 @@ impl Kept {
         let is_failure = member("isError").is_some_and(|span| span.of(result) == b"true");
         let told = hints.map_or(Duration::MAX, |hints| Duration::from_millis(hints.ttl_ms));
         let ttl = if is_failure { rules.negative_ttl } else { Some(rules.ttl) };
-        Some(Self {
-            text: Bytes::copy_from_slice(result),
-            is_error: false,
-            revision,
-            since: now,
-            good_for: ttl.unwrap_or_default().min(told),
-            mark,
-            hint: hints.and_then(|hints| Some((member("ttlMs")?, hints.ttl_ms))),
-        })
+        let new = Self::new(line, span, revision, ttl.unwrap_or_default().min(told), now);
+        Some(Self { mark, hint: hints.and_then(|hints| Some((member("ttlMs")?, hints.ttl_ms))), ..new })
     }
 
-    fn error(error: &[u8], revision: &'static Revision, rules: &CacheRules, now: Instant) -> Option<Self> {
+    fn error(
+        line: &Bytes,
+        span: Span,
+        revision: &'static Revision,
+        rules: &CacheRules,
+        now: Instant,
+    ) -> Option<Self> {
+        let error = span.of(line);
         let code = json::get(error, "code").map(|span| span.of(error));
         // It tells one client where to go.
         if code == Some(codes::URL_ELICITATION_REQUIRED.to_string().as_bytes()) {
             return None;
         }
-        Some(Self {
-            text: Bytes::copy_from_slice(error),
-            is_error: true,
-            revision,
-            since: now,
-            good_for: rules.negative_ttl.unwrap_or_default(),
-            mark: None,
-            hint: None,
-        })
+        let new = Self::new(line, span, revision, rules.negative_ttl.unwrap_or_default(), now);
+        Some(Self { is_error: true, ..new })
+    }
+
+    fn new(line: &Bytes, span: Span, revision: &'static Revision, good_for: Duration, now: Instant) -> Self {
+        let is_large = span.len() > MAX_ANSWER;
+        // A slice of what was read would keep all of that; what serves only those who wait is gone soon.
+        let text = match is_large {
+            true => line.slice(span.start..span.end),
+            false => Bytes::copy_from_slice(span.of(line)),
+        };
+        let good_for = if is_large { Duration::ZERO } else { good_for };
+        Self { text, is_error: false, revision, since: now, good_for, mark: None, hint: None }
     }
 
     /// Whether it may serve calls to come.

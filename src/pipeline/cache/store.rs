@@ -7,8 +7,6 @@ use super::kept::Kept;
 use super::key::Key;
 use crate::config::CacheRules;
 
-/// Larger answers are not kept: one of them would drive out too many others.
-const MAX_ANSWER: usize = 1 << 20;
 /// What an answer takes beside its bytes.
 const OVERHEAD: usize = 256;
 
@@ -72,7 +70,7 @@ impl Store {
 
     /// Keeps an answer that was asked for in this epoch.
     pub(super) fn keep(&self, key: Key, answer: Answer, epoch: u64) {
-        if answer.kept.may_be_kept() && answer.kept.size() <= MAX_ANSWER && epoch == self.epoch() {
+        if answer.kept.may_be_kept() && epoch == self.epoch() {
             self.answers.insert(key, answer);
             // Otherwise it would be done later, with hundreds of answers too many until then.
             self.answers.run_pending_tasks();
