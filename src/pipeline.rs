@@ -23,10 +23,12 @@ mod tests;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use crate::backend::show_duration;
 use crate::call::Call;
 use crate::effect::Effect;
 use crate::failure::Failure;
@@ -109,4 +111,12 @@ impl<'a> Next<'a> {
             None => self.bottom.send(request),
         }
     }
+}
+
+/// A time to wait as people read it: rounded up, so that nobody comes too early.
+fn show_wait(wait: Duration) -> String {
+    let millis = wait.as_nanos().div_ceil(1_000_000);
+    let tenths = millis.div_ceil(100) * 100;
+    let shown = if millis < 1000 { millis } else { tenths };
+    show_duration(Duration::from_millis(u64::try_from(shown).unwrap_or(u64::MAX)))
 }

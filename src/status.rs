@@ -125,8 +125,10 @@ fn of_backend(report: &mut Report, registry: &Registry, catalog: &Catalog, backe
     let holds_back = notes(catalog, backend).any(|note| note.code == Code::ToolHeld);
     report.level = match state {
         State::Ready { .. } if report.state == "needs-login" => Level::Unhealthy,
-        State::Ready { .. } | State::Idle if trouble.is_some() => Level::Unhealthy,
-        State::Ready { .. } | State::Idle if holds_back => Level::Degraded,
+        State::Ready { .. } | State::Idle if trouble.as_ref().is_some_and(|trouble| trouble.refuses) => {
+            Level::Unhealthy
+        }
+        State::Ready { .. } | State::Idle if holds_back || trouble.is_some() => Level::Degraded,
         State::Ready { .. } | State::Idle => Level::Healthy,
         State::Starting { .. } if registry.offering(backend.name()).is_some() => Level::Healthy,
         State::Starting { .. } | State::Waiting { .. } => Level::Degraded,

@@ -41,6 +41,8 @@ pub(super) enum Held<A> {
 pub(super) struct Gate<A> {
     guards: bool,
     inside: Option<Party>,
+    /// The caller who came last: nearly always the same comes again, and his introduction need not be looked at.
+    last: Option<(CallerId, Party)>,
     count: usize,
     held: VecDeque<(Party, Held<A>)>,
 }
@@ -48,7 +50,7 @@ pub(super) struct Gate<A> {
 impl<A> Gate<A> {
     /// A gate that lets everybody pass, or one that does not.
     pub(super) fn new(guards: bool) -> Self {
-        Self { guards, inside: None, count: 0, held: VecDeque::new() }
+        Self { guards, inside: None, last: None, count: 0, held: VecDeque::new() }
     }
 
     /// Gives the call back if it may go to the server now; else it waits here.
@@ -57,12 +59,12 @@ impl<A> Gate<A> {
         if !self.guards {
             return Some(call);
         }
-        // Nearly always the same caller again: his introduction need not be looked at.
-        if self.held.is_empty() && self.inside == Some(Party::Of(call.caller.id())) {
-            self.count += 1;
-            return Some(call);
-        }
-        let party = Party::of(&*call.caller);
+        let id = call.caller.id();
+        let party = match self.last {
+            Some((last, party)) if last == id => party,
+            _ => Party::of(&*call.caller),
+        };
+        self.last = Some((id, party));
         if self.admits(party) {
             return Some(call);
         }

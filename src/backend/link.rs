@@ -128,7 +128,7 @@ struct Flight {
 }
 
 enum Owner {
-    Client { call: Box<Flown>, relay_progress: bool },
+    Client { call: Flown, relay_progress: bool },
     Own(oneshot::Sender<OwnReply>),
 }
 
@@ -146,7 +146,7 @@ pub(super) struct Flown {
     pub(super) label: OriginalName,
     pub(super) method: Method,
     /// The whole call, where it may have to be sent again.
-    pub(super) whole: Option<Call>,
+    pub(super) whole: Option<Box<Call>>,
     pub(super) past: Past,
     /// We have made a task of it, if the server did not refuse.
     pub(super) is_task: bool,
@@ -172,7 +172,7 @@ pub(super) enum Submitted {
 /// Whose call an answer belongs to.
 pub(super) enum Addressee {
     /// A client's.
-    Client(Box<Flown>, &'static Revision),
+    Client(Flown, &'static Revision),
     /// Ours.
     Own(oneshot::Sender<OwnReply>),
 }
@@ -310,10 +310,10 @@ impl Link {
     }
 
     /// Lets a call that has landed wait for the next run. Gives it back if that cannot be, or was done before.
-    pub(super) fn wait_again(&self, mut flown: Box<Flown>) -> Option<Box<Flown>> {
+    pub(super) fn wait_again(&self, mut flown: Flown) -> Option<Flown> {
         let Some(call) = flown.whole.take_if(|_| !flown.past.again) else { return Some(flown) };
         let past = flown.past.sent_again();
-        self.lock().waiting.push_back(Waiting { since: Instant::now(), call, past });
+        self.lock().waiting.push_back(Waiting { since: Instant::now(), call: *call, past });
         None
     }
 

@@ -240,7 +240,7 @@ impl Reader {
         }
     }
 
-    fn reply(&self, line: &Bytes, body: Body, call: Box<Flown>, revision: &'static Revision) {
+    fn reply(&self, line: &Bytes, body: Body, call: Flown, revision: &'static Revision) {
         match body {
             Body::Result(span) if line.get(span.start) == Some(&b'{') => match revision.is_modern() {
                 false if call.is_task && tasks::is_created(span.of(line)) => {

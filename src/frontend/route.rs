@@ -54,6 +54,13 @@ fn invalid(text: &str) -> Miss {
     Miss::Invalid(Answer::error(codes::INVALID_PARAMS, text))
 }
 
+/// Whether the name of the tool may be that of one of ours: a look without reading it, because nearly none is.
+#[inline]
+pub(super) fn may_be_ours(incoming: &Incoming<'_>) -> bool {
+    let raw = incoming.places.name.map(|span| span.of(incoming.line)).unwrap_or_default();
+    raw.starts_with(b"\"switchboard") || raw.contains(&b'\\')
+}
+
 /// The name of a tool or prompt that is called, and where it stands.
 pub(super) fn name<'a>(incoming: &Incoming<'a>) -> Result<(Span, std::borrow::Cow<'a, str>), Miss> {
     let span = incoming.places.name;

@@ -7,12 +7,10 @@
 mod machine;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{BoxFuture, Next, Outcome, Request, Stage, Trouble};
-use crate::backend::show_duration;
+use super::{BoxFuture, Next, Outcome, Request, Stage, Trouble, show_wait};
 use crate::config::BreakerRules as Rules;
 use crate::failure::{Code, Failure};
 use crate::names::ServerName;
@@ -59,33 +57,30 @@ impl Breaker {
 
     fn refusal(&self, closed: Closed) -> Failure {
         let failures = self.state().last.clone();
-        let (when, wait) = match closed {
-            Closed::Until(wait) => (format!("it is tried again in {}", show_wait(wait)), wait),
-            Closed::OnTrial => ("a call is trying it right now".to_owned(), Duration::from_secs(1)),
+        let Closed { wait, on_trial } = closed;
+        let shown = show_wait(wait);
+        let when = match (on_trial, wait.is_zero()) {
+            (_, true) => "the next call tries it".to_owned(),
+            (false, false) => format!("it is tried again in {shown}"),
+            (true, false) => format!("a call is trying it, and another one may in {shown}"),
         };
         let cause =
             format!("it has failed too often and is left alone; {when}; the last failure was: {failures}");
         let failure =
             Failure::new(Code::BreakerOpen, cause).of(&self.server).not_run().retry_after(Some(wait));
-        failure.remedy(format!("The call did not run; call again in {}", show_wait(wait)))
+        match wait.is_zero() {
+            true => failure,
+            false => failure.remedy(format!("The call did not run; call again in {shown}")),
+        }
     }
 
     /// What is wrong, as long as not every call is let through.
     pub(super) fn trouble(&self, now: Instant) -> Option<Trouble> {
         let closed = self.state().machine.closed(now)?;
-        let word = match closed {
-            Closed::Until(wait) if !wait.is_zero() => "breaker-open",
-            Closed::Until(_) | Closed::OnTrial => "breaker-half-open",
-        };
-        Some(Trouble { word, failure: self.refusal(closed) })
+        let refuses = !closed.wait.is_zero();
+        let word = if refuses && !closed.on_trial { "breaker-open" } else { "breaker-half-open" };
+        Some(Trouble { word, refuses, failure: self.refusal(closed) })
     }
-}
-
-/// A time to wait, rounded up to what people read.
-fn show_wait(wait: Duration) -> String {
-    let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-    let step = if millis < 1000 { 10 } else { 100 };
-    show_duration(Duration::from_millis((millis + 1).next_multiple_of(step)))
 }
 
 impl Stage for Breaker {
@@ -151,6 +146,8 @@ pub(super) fn is_servers_fault(code: Code) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::time::advance;
 
     use super::*;

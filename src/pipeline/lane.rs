@@ -36,11 +36,13 @@ pub struct Item {
     pub definition: Bytes,
 }
 
-/// Why calls through a lane are refused although the server's own state may be well.
+/// Why not all calls through a lane pass, although the server's own state may be well.
 #[derive(Clone, Debug)]
 pub struct Trouble {
     /// One word for tables.
     pub word: &'static str,
+    /// Whether every call is refused now; otherwise one is let through.
+    pub refuses: bool,
     /// What is wrong, and until when.
     pub failure: Failure,
 }
@@ -136,7 +138,7 @@ impl Lane {
         }
     }
 
-    /// Why calls are refused at the moment, if a stage refuses them all.
+    /// Why not all calls pass at the moment, if it is so.
     pub fn trouble(&self) -> Option<Trouble> {
         self.track.as_ref()?.breaker.as_ref()?.trouble(Instant::now())
     }

@@ -1,7 +1,6 @@
 //! All stages together, over many schedules of faults.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use proptest::prelude::*;
@@ -126,4 +125,11 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_time_to_wait_is_never_shown_too_short() {
+    assert_eq!(show_wait(Duration::from_nanos(1)), "1ms");
+    assert_eq!(show_wait(Duration::from_millis(1001)), "1.1s");
+    assert_eq!(show_wait(Duration::from_secs(3)), "3s");
 }

@@ -77,16 +77,9 @@ impl Run {
             self.restore_level(id);
             return Submitted::Refused(Box::new(call), failure.of(&self.server).ran(past.ran()));
         }
-        let call = Box::new(Flown {
-            ticket: call.ticket,
-            caller: Arc::clone(&call.caller),
-            label: call.label.clone(),
-            method: call.method,
-            whole: (self.keeps_calls || is_task).then_some(call),
-            past,
-            is_task,
-            progress: None,
-        });
+        let whole = (self.keeps_calls || is_task).then(|| Box::new(call.clone()));
+        let Call { ticket, caller, label, method, .. } = call;
+        let call = Flown { ticket, caller, label, method, whole, past, is_task, progress: None };
         let owner = Owner::Client { call, relay_progress };
         self.flights.insert(id, Flight { owner, sent: now, alive: now, progress: None, position, rests });
         Submitted::Sent

@@ -24,7 +24,7 @@ impl Reader {
         &self,
         line: &Bytes,
         span: Span,
-        mut call: Box<Flown>,
+        mut call: Flown,
         revision: &'static Revision,
     ) {
         let kind = match check_final(span.of(line)) {
@@ -42,7 +42,7 @@ impl Reader {
             Some(NotFinal::InputRequired) if may_need_input(call.method) => {
                 let Some(whole) = call.whole.take() else { return };
                 let before = call.past.round.take();
-                let round = before.unwrap_or_else(|| Round::new(&self.backend, whole, revision));
+                let round = before.unwrap_or_else(|| Round::new(&self.backend, *whole, revision));
                 return round.asked(self.generation, &line.slice(span.start..span.end), call.progress);
             }
             Some(NotFinal::InputRequired) => {
@@ -55,13 +55,7 @@ impl Reader {
     }
 
     /// Passes an error on, unless it is about our own hop and says that nothing has run.
-    pub(super) fn modern_error(
-        &self,
-        line: &Bytes,
-        span: Span,
-        call: Box<Flown>,
-        revision: &'static Revision,
-    ) {
+    pub(super) fn modern_error(&self, line: &Bytes, span: Span, call: Flown, revision: &'static Revision) {
         let backend = &self.backend;
         let call = match error::recognise(span.of(line), revision) {
             Some(HopLocal::UnsupportedProtocolVersion) => {
@@ -84,9 +78,9 @@ impl Reader {
     }
 
     /// The server knows other marks of its tools than we do: they are listed anew before the call is sent again, once.
-    fn list_first(&self, mut call: Box<Flown>) -> Option<Box<Flown>> {
+    fn list_first(&self, mut call: Flown) -> Option<Flown> {
         let Some(whole) = call.whole.take().filter(|_| !call.past.again) else { return Some(call) };
-        lock(&self.backend.after_listing).push((whole, call.past.sent_again()));
+        lock(&self.backend.after_listing).push((*whole, call.past.sent_again()));
         self.backend.refresh(ListKind::Tools);
         None
     }
@@ -96,12 +90,12 @@ impl Reader {
         &self,
         line: &Bytes,
         span: Span,
-        mut call: Box<Flown>,
+        mut call: Flown,
         revision: &'static Revision,
     ) {
         match call.whole.take().filter(|_| call.method == Method::ToolsCall) {
             Some(whole) => {
-                Errand::begin(&self.backend, whole, span.of(line), revision, self.generation);
+                Errand::begin(&self.backend, *whole, span.of(line), revision, self.generation);
             }
             None => {
                 let cause = "it answered with a task where the specification does not allow it";
@@ -111,7 +105,7 @@ impl Reader {
     }
 
     /// The server serves this call as a task alone: it is sent again as one, and so is every later call of this tool.
-    fn make_task(&self, mut call: Box<Flown>) -> Option<Box<Flown>> {
+    fn make_task(&self, mut call: Flown) -> Option<Flown> {
         if call.method != Method::ToolsCall {
             return Some(call);
         }
@@ -119,7 +113,7 @@ impl Reader {
             return Some(call);
         };
         self.backend.link.learn_task(call.label.as_str());
-        self.backend.submit(whole, call.past.sent_again());
+        self.backend.submit(*whole, call.past.sent_again());
         None
     }
 

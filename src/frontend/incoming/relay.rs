@@ -24,6 +24,7 @@ impl Session {
         method: Method,
     ) {
         if method == Method::ToolsCall
+            && route::may_be_ours(incoming)
             && let Ok((_, name)) = route::name(incoming)
             && status::is_ours(&name)
         {

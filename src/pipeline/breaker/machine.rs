@@ -32,8 +32,8 @@ enum Phase {
     Closed { in_a_row: u32, recent: Recent },
     /// None does. `times` is how often it has opened since the server last was well.
     Open { until: Instant, times: u32 },
-    /// One does, and decides.
-    HalfOpen { times: u32, on_trial: bool },
+    /// One does, and decides; since `trial` it is on its way. One that takes long is not waited for: it may be a slow tool.
+    HalfOpen { times: u32, trial: Option<Instant> },
 }
 
 /// The right to call.
@@ -44,11 +44,11 @@ pub(super) struct Pass {
 
 /// Why a call may not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Closed {
-    /// The server is left alone for so long.
-    Until(Duration),
-    /// Another call is trying it.
-    OnTrial,
+pub(super) struct Closed {
+    /// For how long none may. After that, the next one tries the server.
+    pub(super) wait: Duration,
+    /// Whether another call is trying it.
+    pub(super) on_trial: bool,
 }
 
 /// What a call says of the server's health.
@@ -69,15 +69,16 @@ impl Machine {
 
     /// Lets a call pass, or says why not.
     pub(super) fn admit(&mut self, now: Instant) -> Result<Pass, Closed> {
+        if let Some(closed) = self.closed(now).filter(|closed| !closed.wait.is_zero()) {
+            return Err(closed);
+        }
         match &mut self.phase {
             Phase::Closed { .. } => {}
-            Phase::Open { until, .. } if now < *until => return Err(Closed::Until(*until - now)),
             Phase::Open { times, .. } => {
                 let times = *times;
-                self.enter(Phase::HalfOpen { times, on_trial: true });
+                self.enter(Phase::HalfOpen { times, trial: Some(now) });
             }
-            Phase::HalfOpen { on_trial: true, .. } => return Err(Closed::OnTrial),
-            Phase::HalfOpen { on_trial, .. } => *on_trial = true,
+            Phase::HalfOpen { trial, .. } => *trial = Some(now),
         }
         Ok(Pass { epoch: self.epoch })
     }
@@ -107,8 +108,8 @@ impl Machine {
                 (*in_a_row >= self.rules.failure_threshold || recent.is_bad())
                     .then(|| self.open(1, now, random))
             }
-            (Phase::HalfOpen { on_trial, .. }, Verdict::Neither) => {
-                *on_trial = false;
+            (Phase::HalfOpen { trial, .. }, Verdict::Neither) => {
+                *trial = None;
                 None
             }
             (Phase::HalfOpen { .. }, Verdict::Good) => {
@@ -122,14 +123,15 @@ impl Machine {
         }
     }
 
-    /// Why a call would not pass now; nothing if all do. With no time left, the next one is the trial.
+    /// Why not every call passes now; nothing if all do.
     pub(super) fn closed(&self, now: Instant) -> Option<Closed> {
-        match self.phase {
-            Phase::Closed { .. } => None,
-            Phase::Open { until, .. } => Some(Closed::Until(until.saturating_duration_since(now))),
-            Phase::HalfOpen { on_trial: true, .. } => Some(Closed::OnTrial),
-            Phase::HalfOpen { on_trial: false, .. } => Some(Closed::Until(Duration::ZERO)),
-        }
+        let (until, on_trial) = match self.phase {
+            Phase::Closed { .. } => return None,
+            Phase::Open { until, .. } => (until, false),
+            Phase::HalfOpen { trial: Some(since), .. } => (since + self.rules.recovery_timeout, true),
+            Phase::HalfOpen { trial: None, .. } => (now, false),
+        };
+        Some(Closed { wait: until.saturating_duration_since(now), on_trial })
     }
 
     fn open(&mut self, times: u32, now: Instant, random: f64) -> &'static str {

@@ -8,6 +8,10 @@ fn machine(failure_threshold: u32) -> Machine {
     Machine::new(Rules { failure_threshold, recovery_timeout: 10 * SECOND })
 }
 
+fn open_for(wait: Duration) -> Closed {
+    Closed { wait, on_trial: false }
+}
+
 fn call(machine: &mut Machine, verdict: Verdict, now: Instant) -> Option<&'static str> {
     let pass = machine.admit(now).expect("it is closed");
     machine.report(pass, verdict, now, 0.5)
@@ -20,7 +24,7 @@ fn failures_in_a_row_open_it() {
         assert_eq!(call(&mut machine, verdict, now), None);
     }
     assert_eq!(call(&mut machine, Verdict::Bad, now), Some("open"));
-    assert_eq!(machine.admit(now + 9 * SECOND).unwrap_err(), Closed::Until(SECOND));
+    assert_eq!(machine.admit(now + 9 * SECOND).unwrap_err(), open_for(SECOND));
 }
 
 #[test]
@@ -58,18 +62,31 @@ fn every_trial_that_fails_doubles_the_rest_up_to_a_bound() {
     call(&mut machine, Verdict::Bad, now);
     let mut rests = Vec::new();
     for _ in 0..12 {
-        let Some(Closed::Until(rest)) = machine.closed(now) else { panic!("it is open") };
+        let rest = machine.closed(now).expect("it is open").wait;
         rests.push(rest.as_secs());
         now += rest;
         let pass = machine.admit(now).expect("a trial");
-        assert_eq!(machine.admit(now).unwrap_err(), Closed::OnTrial);
+        assert_eq!(machine.admit(now).unwrap_err(), Closed { wait: 10 * SECOND, on_trial: true });
         assert_eq!(machine.report(pass, Verdict::Bad, now, 0.5), Some("open"));
     }
     assert_eq!(rests, [10, 20, 40, 80, 160, 320, 600, 600, 600, 600, 600, 600]);
     now += LONGEST;
     assert_eq!(call(&mut machine, Verdict::Good, now), Some("closed"));
     assert_eq!(call(&mut machine, Verdict::Bad, now), Some("open"));
-    assert_eq!(machine.closed(now), Some(Closed::Until(10 * SECOND)), "it is as good as new");
+    assert_eq!(machine.closed(now), Some(open_for(10 * SECOND)), "it is as good as new");
+}
+
+#[test]
+fn a_trial_that_takes_long_does_not_keep_all_others_out() {
+    let (mut machine, mut now) = (machine(1), Instant::now());
+    call(&mut machine, Verdict::Bad, now);
+    now += 10 * SECOND;
+    let slow = machine.admit(now).expect("a trial");
+    assert!(machine.admit(now + 9 * SECOND).is_err());
+    now += 10 * SECOND;
+    assert_eq!(call(&mut machine, Verdict::Good, now), Some("closed"));
+    assert_eq!(machine.report(slow, Verdict::Bad, now, 0.5), None);
+    assert_eq!(machine.closed(now), None);
 }
 
 #[test]
@@ -96,9 +113,10 @@ proptest! {
                 let before = machine.closed(now);
                 match (before, machine.admit(now)) {
                     (None, Ok(pass)) => passes.push(pass),
-                    (Some(Closed::Until(rest)), Ok(pass)) => {
-                        prop_assert!(rest.is_zero());
-                        prop_assert_eq!(machine.closed(now), Some(Closed::OnTrial));
+                    (Some(closed), Ok(pass)) => {
+                        prop_assert!(closed.wait.is_zero());
+                        let others = machine.closed(now);
+                        prop_assert_eq!(others, Some(Closed { wait: 10 * SECOND, on_trial: true }));
                         passes.push(pass);
                     }
                     (Some(closed), Err(refused)) => prop_assert_eq!(closed, refused),
@@ -108,9 +126,7 @@ proptest! {
                 let verdict = [Verdict::Good, Verdict::Bad, Verdict::Neither][verdict];
                 machine.report(pass, verdict, now, random);
             }
-            if let Some(Closed::Until(rest)) = machine.closed(now) {
-                prop_assert!(rest <= LONGEST);
-            }
+            prop_assert!(machine.closed(now).is_none_or(|closed| closed.wait <= LONGEST));
         }
     }
 }
