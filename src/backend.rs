@@ -10,6 +10,7 @@
 
 pub mod link;
 
+mod changes;
 mod compose;
 mod freshness;
 mod gate;
@@ -50,6 +51,7 @@ use link::{Link, Past, Submitted};
 use round::Rounds;
 use task::Errands;
 
+pub use changes::Changes;
 pub use lifecycle::{Lifecycle, Shutdown};
 pub use state::State;
 pub use verdict::Verdicts;
@@ -83,6 +85,8 @@ pub struct Backend {
     orders: Orders,
     is_stale: AtomicBool,
     freshness: Freshness,
+    /// What has changed, if anybody keeps answers.
+    changes: Option<Arc<Changes>>,
     /// Told when a call begins to wait for the server.
     waits: Notify,
     wanted: Mutex<Wanted>,
@@ -188,12 +192,19 @@ impl Orders {
 impl Backend {
     /// A backend whose server is not running. [`Lifecycle::run`] must be spawned for it to ever do so.
     pub fn new(config: ServerConfig, audience: Arc<dyn Audience>) -> Arc<Self> {
-        Arc::new(Self::with_link(Link::new(config.name.clone(), config.questions), config, audience))
+        let changes = config.stages.cache.is_some().then(Arc::default);
+        Arc::new(Self::with_link(Link::new(config.name.clone(), config.questions), config, audience, changes))
     }
 
-    fn with_link(link: Link, config: ServerConfig, audience: Arc<dyn Audience>) -> Self {
+    fn with_link(
+        link: Link,
+        config: ServerConfig,
+        audience: Arc<dyn Audience>,
+        changes: Option<Arc<Changes>>,
+    ) -> Self {
         Self {
             link,
+            changes,
             config,
             audience,
             orders: Orders::default(),
@@ -213,11 +224,11 @@ impl Backend {
     }
 
     /// Another instance of the same server, reached in this way. The two count their generations together, so that no question
-    /// of one is taken for a question of the other.
+    /// of one is taken for a question of the other; and what one of them says to have changed has changed for both.
     pub fn beside(&self, launch: Launch) -> Arc<Self> {
         let config = ServerConfig { launch, others: Vec::new(), ..self.config.clone() };
         let link = Link::beside(&self.link, config.questions);
-        Arc::new(Self::with_link(link, config, Arc::clone(&self.audience)))
+        Arc::new(Self::with_link(link, config, Arc::clone(&self.audience), self.changes.clone()))
     }
 
     /// The server's name.
@@ -265,6 +276,17 @@ impl Backend {
             return CacheHints::NONE;
         }
         self.freshness.left(kind, Instant::now())
+    }
+
+    /// What has changed of what the server has; `None` if its config keeps no answers.
+    pub fn changes(&self) -> Option<&Arc<Changes>> {
+        self.changes.as_ref()
+    }
+
+    fn note_change(&self, note: impl FnOnce(&Changes)) {
+        if let Some(changes) = &self.changes {
+            note(changes);
+        }
     }
 
     /// How many calls are at the server, wait for it or for their clients.
@@ -370,6 +392,7 @@ impl Backend {
 
     /// Asks the server for this list again, if it is running.
     fn refresh(&self, kind: ListKind) {
+        self.note_change(|changes| changes.list(kind));
         self.is_stale.store(true, Ordering::Relaxed);
         self.orders.give(|pending| {
             if !pending.refresh.contains(&kind) {

@@ -43,7 +43,9 @@ pub use problem::{Place, Problem, Severity};
 pub use schema::json_schema;
 pub use secret::Secret;
 pub use show::{Setting, Settings};
-pub use stages::{Balance, BreakerRules, Concurrency, Each, HealthCheck, RateLimit, Retry, Stages};
+pub use stages::{
+    Balance, BreakerRules, CacheRules, Concurrency, Each, HealthCheck, RateLimit, Retry, Stages,
+};
 pub use tree::Syntax;
 
 use crate::failure::Code;

@@ -8,6 +8,7 @@
 //! whether a call may be sent again.
 
 mod breaker;
+mod cache;
 mod concurrency;
 mod group;
 mod health;
@@ -37,6 +38,7 @@ use crate::names::ExposedName;
 use crate::protocol::Revision;
 use crate::wire::Body;
 
+pub use cache::CacheTallies;
 pub use journey::Journeys;
 pub use lane::{Item, Lane, Trouble};
 
@@ -50,6 +52,8 @@ pub struct Request {
     pub call: Call,
     /// The name that the client used, or what stands for it: a resource has its URI.
     pub exposed: ExposedName,
+    /// The definition of the tool or prompt that the client sees; empty for anything else.
+    pub definition: Bytes,
     /// What it does to the world.
     pub effect: Effect,
     /// Which attempt this is, counted from one.

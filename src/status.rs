@@ -8,7 +8,7 @@ use crate::backend::{Backend, State, Tallies};
 use crate::catalog::{Catalog, Counts, Note};
 use crate::config::{Entry, Severity};
 use crate::failure::{Code, Failure};
-use crate::pipeline::{Lane, Trouble};
+use crate::pipeline::{CacheTallies, Lane, Trouble};
 use crate::registry::Registry;
 use crate::wire::json as raw;
 
@@ -60,6 +60,8 @@ pub struct Report {
     pub notes: Vec<String>,
     /// What happened since we run.
     pub tallies: Tallies,
+    /// What became of calls whose answers may be kept; `None` if none are.
+    pub cache: Option<CacheTallies>,
     /// The last lines on its stderr.
     pub last_words: Vec<String>,
     /// The process, if it runs.
@@ -98,6 +100,7 @@ fn report(registry: &Registry, catalog: &Catalog, entry: &Entry) -> Report {
         shown: Counts::default(),
         notes: Vec::new(),
         tallies: Tallies::default(),
+        cache: None,
         last_words: Vec::new(),
         pid: None,
         instances: Vec::new(),
@@ -134,6 +137,7 @@ fn of_lane(report: &mut Report, registry: &Registry, catalog: &Catalog, lane: &L
     (report.level, report.state, report.pid) = (best.level, best.state, best.pid);
     report.failure = instances.iter().find_map(|one| one.failure.clone());
     let all_well = instances.iter().all(|one| one.level == Level::Healthy);
+    report.cache = lane.cache();
     let holds_back = notes(catalog, backend).any(|note| note.code == Code::ToolHeld);
     if report.level == Level::Healthy && (!all_well || holds_back && matches!(report.state, "ready" | "idle"))
     {
@@ -297,6 +301,12 @@ fn details(registry: &Registry, report: &Report) -> String {
             text.push_str(&format!(" · {}", Failure { server: None, ..failure.clone() }));
         }
     }
+    if let Some(CacheTallies { hits, misses, answers, bytes }) = report.cache {
+        let calls = hits + misses;
+        text.push_str(&format!(
+            "\ncache: {hits} of {calls} calls answered without the server; {answers} answers kept, {bytes} bytes"
+        ));
+    }
     for note in report.notes.iter().take(SHOWN_NOTES) {
         text.push_str(&format!("\n- {note}"));
     }
@@ -326,6 +336,11 @@ pub fn to_json(report: &Report) -> Value {
     object.insert("noise".into(), report.tallies.noise.into());
     object.insert("starts".into(), report.tallies.starts.into());
     object.insert("pid".into(), report.pid.into());
+    let cache = report.cache.map(|cache| {
+        let CacheTallies { hits, misses, answers, bytes } = cache;
+        json!({ "hits": hits, "misses": misses, "answers": answers, "bytes": bytes })
+    });
+    object.insert("cache".into(), cache.unwrap_or(Value::Null));
     object.insert("failure".into(), failure_json(report.failure.as_ref()));
     if !report.instances.is_empty() {
         let instance = |one: &Instance| {

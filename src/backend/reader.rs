@@ -16,8 +16,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::backend::Backend;
 use crate::backend::link::{Addressee, Flown, Listener};
+use crate::backend::{Backend, Changes};
 use crate::bridge::tasks;
 use crate::call::{Notice, Progress, Reply};
 use crate::failure::{Code, Failure};
@@ -329,6 +329,7 @@ impl Reader {
             "notifications/cancelled" => self.withdrawal(line, params),
             "notifications/resources/updated" => {
                 if let Some(params) = params {
+                    self.backend.note_change(|changes| note_updated(changes, params.of(line)));
                     self.backend.audience.updated(self.backend.name(), Notice { line, params });
                 }
             }
@@ -394,6 +395,14 @@ impl Reader {
             Some((ticket, caller)) => caller.log(ticket, backend.name(), notice),
             None => backend.audience.log(backend.name(), notice, &backend.link.callers(self.generation)),
         }
+    }
+}
+
+/// A resource has changed; if it is not said which, any.
+fn note_updated(changes: &Changes, params: &[u8]) {
+    match json::get(params, "uri").and_then(|span| json::string(span.of(params))) {
+        Some(uri) => changes.resource(&uri),
+        None => changes.list(ListKind::Resources),
     }
 }
 

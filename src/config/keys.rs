@@ -183,7 +183,11 @@ const SETTINGS: &[Key] = &[
     Key::new("breaker", Shape::Table(&BREAKER), "When to stop calling a failing server."),
     Key::new("rate_limit", Shape::Table(&RATE_LIMIT), "How often the server may be called."),
     Key::new("concurrency", Shape::Table(&CONCURRENCY), "How many calls may run at once."),
-    Key::new("cache", Shape::Table(&CACHE), "Which answers may be kept.").planned(),
+    Key::new(
+        "cache",
+        Shape::Table(&CACHE),
+        "Keep answers for a while: of tools whose effect is `read`, of prompts and of resources.",
+    ),
     Key::new("health_check", Shape::Table(&HEALTH_CHECK), "How a running server is asked whether it is well."),
     Key::new("validate", Shape::Table(&VALIDATE), "How strictly arguments and results are checked.")
         .planned(),
@@ -456,8 +460,23 @@ static CONCURRENCY: Table = Table {
 
 static CACHE: Table = Table {
     groups: &[&[
-        Key::new("ttl", DURATION, "How long an answer is good."),
-        Key::new("tools", PATTERNS, "Patterns of the tools whose answers may be kept."),
+        Key::new("ttl", DURATION, "How long an answer is good; 60s if nothing is said."),
+        Key::new(
+            "tools",
+            PATTERNS,
+            "Patterns of the tools whose answers may be kept, by their own names; without it, all whose effect is `read`.",
+        ),
+        Key::new(
+            "max_bytes",
+            Shape::Size { min: 1 << 16, max: 1 << 36 },
+            "How much is kept; 64MiB if nothing is said. What is seldom wanted goes first.",
+        ),
+        Key::new("negative_ttl", DURATION, "How long errors are kept, too; without it, not at all."),
+        Key::new(
+            "stale_if_error",
+            DURATION,
+            "How long after its time an answer may still stand in for a server that fails; without it, not at all.",
+        ),
     ]],
 };
 

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use super::model::Glob;
 use super::problem::Reporter;
+use super::resolve::texts;
 use super::tree::{Member, Node};
-use super::values::parse_duration;
+use super::values::{parse_duration, parse_size};
 use crate::effect::Effect;
 use crate::failure::Code;
 
@@ -13,6 +15,8 @@ use crate::failure::Code;
 pub struct Stages {
     /// How often it may be called.
     pub rate_limit: Option<RateLimit>,
+    /// Which answers are kept.
+    pub cache: Option<CacheRules>,
     /// How many calls may run at once.
     pub concurrency: Option<Concurrency>,
     /// When a failed call is sent again.
@@ -52,6 +56,21 @@ pub enum Each {
     Tool,
     /// Every client that is known by a token; all others together.
     Client,
+}
+
+/// Which answers are kept, and how long.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CacheRules {
+    /// How long an answer is good.
+    pub ttl: Duration,
+    /// The tools whose answers may be kept, by their own names; `None` for all. Only those that read, in any case.
+    pub tools: Option<Vec<Glob>>,
+    /// How many bytes are kept.
+    pub max_bytes: u64,
+    /// How long errors are kept; `None` for not at all.
+    pub negative_ttl: Option<Duration>,
+    /// How long after its time an answer may stand in for a server that fails; `None` for not at all.
+    pub stale_if_error: Option<Duration>,
 }
 
 /// How many calls may run at once.
@@ -116,6 +135,18 @@ impl Default for HealthCheck {
     }
 }
 
+impl Default for CacheRules {
+    fn default() -> Self {
+        Self {
+            ttl: Duration::from_secs(60),
+            tools: None,
+            max_bytes: 64 << 20,
+            negative_ttl: None,
+            stale_if_error: None,
+        }
+    }
+}
+
 impl Default for Concurrency {
     fn default() -> Self {
         Self { max: 64, queue: 256, wait: Duration::from_secs(30) }
@@ -137,8 +168,9 @@ impl Default for BreakerRules {
 /// Reads the stages of a checked server entry.
 pub(super) fn decode(node: &Node, reporter: &mut Reporter) -> Stages {
     let effect = |member: &Member| Some((member.key.clone(), Effect::parse(member.value.as_str()?)?));
-    Stages {
+    let stages = Stages {
         rate_limit: node.get("rate_limit").and_then(|node| rate_limit(node, reporter)),
+        cache: node.get("cache").map(cache),
         concurrency: node.get("concurrency").map(concurrency),
         retry: node.get("retry").map(retry),
         breaker: node.get("breaker").map(breaker),
@@ -157,7 +189,15 @@ pub(super) fn decode(node: &Node, reporter: &mut Reporter) -> Stages {
             .filter_map(effect)
             .collect(),
         trust_annotations: node.get("trust_annotations").and_then(Node::as_bool).unwrap_or(false),
+    };
+    let reads = stages.trust_annotations || stages.effects.iter().any(|(_, effect)| *effect == Effect::Read);
+    if let (Some(tools), false) = (node.at("cache.tools"), reads) {
+        let message = "nothing of `cache.tools` is kept, because no tool is known to do nothing but read";
+        reporter
+            .warn(Code::ConfigMissing, &tools.origin, message)
+            .hint("write, for example, `effects: { query: read }`, or `trust_annotations: true`");
     }
+    stages
 }
 
 fn duration(node: &Node, key: &str) -> Option<Duration> {
@@ -187,6 +227,19 @@ fn rate_limit(node: &Node, reporter: &mut Reporter) -> Option<RateLimit> {
             _ => Each::Server,
         },
     })
+}
+
+fn cache(node: &Node) -> CacheRules {
+    let default = CacheRules::default();
+    let globs = |node: &Node| texts(Some(node)).into_iter().map(Glob::new).collect();
+    let max_bytes = node.get("max_bytes").and_then(Node::as_str).and_then(parse_size);
+    CacheRules {
+        ttl: duration(node, "ttl").unwrap_or(default.ttl),
+        tools: node.get("tools").map(globs),
+        max_bytes: max_bytes.unwrap_or(default.max_bytes),
+        negative_ttl: duration(node, "negative_ttl"),
+        stale_if_error: duration(node, "stale_if_error"),
+    }
 }
 
 fn concurrency(node: &Node) -> Concurrency {

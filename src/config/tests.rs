@@ -739,7 +739,7 @@ fn every_kind_of_mistake() {
         "{ command: x, timeout: 60 }",
         "{ command: x, envFile: .env }",
         "{ command: x, replicas: 0 }",
-        "{ command: x, cache: { ttl: 5m } }",
+        "{ command: x, cache: { ttl: 5m, tools: \"query_*\" } }",
         "{ command: x, rate_limit: { per: 1m } }",
         "{ command: \"${keyring:x}\" }",
         "{ command: \"${A\" }",
@@ -830,8 +830,8 @@ fn every_kind_of_mistake() {
     ready <- warning: yaml:2:20: server `s`: `envFile` is a key of other programs and is ignored; this file is not read; write the variables under `env`, or use `${file:path}` (SB-CFG-008)
 { command: x, replicas: 0 }
     broken <- error: yaml:2:30: server `s`: `replicas` must be a whole number from 1 to 64, found the number `0` (SB-CFG-003)
-{ command: x, cache: { ttl: 5m } }
-    ready <- warning: yaml:2:20: server `s`: `cache` is understood, but not in force in this version (SB-CFG-008)
+{ command: x, cache: { ttl: 5m, tools: "query_*" } }
+    ready <- warning: yaml:2:45: server `s`: nothing of `cache.tools` is kept, because no tool is known to do nothing but read; write, for example, `effects: { query: read }`, or `trust_annotations: true` (SB-CFG-004)
 { command: x, rate_limit: { per: 1m } }
     broken <- error: yaml:2:32: server `s`: `rate_limit` needs `calls`, which is not there; write, for example, `rate_limit: { calls: 60, per: 1m }` (SB-CFG-004)
 { command: "${keyring:x}" }
@@ -896,6 +896,7 @@ servers:
     retry: { base_delay: 1s }
     concurrency: { queue: 0, wait: 0s }
     rate_limit: { calls: 60, burst: 10, each: client }
+    cache: { ttl: 5m, tools: query_*, max_bytes: 1MiB, negative_ttl: 2s, stale_if_error: 1h }
     effects: { look: read, purge: destructive }
     trust_annotations: true
     balance: least_loaded
@@ -907,6 +908,13 @@ servers:
             per: Duration::from_secs(60),
             burst: 10,
             each: Each::Client,
+        }),
+        cache: Some(CacheRules {
+            ttl: Duration::from_secs(300),
+            tools: Some(vec![Glob::new("query_*")]),
+            max_bytes: 1 << 20,
+            negative_ttl: Some(Duration::from_secs(2)),
+            stale_if_error: Some(Duration::from_secs(3600)),
         }),
         concurrency: Some(Concurrency { max: 2, queue: 0, wait: Duration::ZERO }),
         retry: Some(Retry { max_attempts: 5, base_delay: Duration::from_secs(1), ..Retry::default() }),

@@ -140,7 +140,7 @@ pub(super) fn verdict(outcome: &Outcome) -> Verdict {
 
 /// Whether a call that failed in this way counts against the server. HTTP errors that may have run something come as
 /// `CallOutcomeUnknown`; those left as `NetStatus` are refusals: a wrong address or token, or too many calls (429).
-fn is_servers_fault(code: Code) -> bool {
+pub(super) fn is_servers_fault(code: Code) -> bool {
     matches!(
         code,
         Code::CallTimeout

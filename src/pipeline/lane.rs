@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::cache::{Cache, CacheTallies};
 use super::concurrency::Concurrency;
 use super::group::Group;
 use super::health;
@@ -31,8 +33,8 @@ pub struct Lane {
 pub struct Item {
     /// The name that they use.
     pub exposed: ExposedName,
-    /// What the definition that they see says of its effect.
-    pub claims: Claims,
+    /// The definition that they see.
+    pub definition: Bytes,
 }
 
 /// Why not all calls through a lane pass, although the server's own state may be well.
@@ -46,10 +48,20 @@ pub struct Trouble {
     pub failure: Failure,
 }
 
+/// The stages that all instances of a server share.
+#[derive(Clone, Default)]
+struct Shared {
+    rate_limit: Option<Arc<RateLimit>>,
+    retry: Option<Arc<Retry>>,
+    concurrency: Option<Arc<Concurrency>>,
+}
+
 /// The stages of one server.
 struct Track {
-    /// The outermost first. All instances of the server share them.
+    /// The outermost first.
     stages: Arc<[Arc<dyn Stage>]>,
+    shared: Shared,
+    cache: Option<Arc<Cache>>,
     /// The server's instances, behind all of them.
     group: Arc<Group>,
     /// Whether nothing stands between a call and the only instance.
@@ -65,14 +77,19 @@ impl Lane {
     pub fn new(backend: Arc<Backend>, journeys: &Arc<Journeys>) -> Self {
         let others = backend.config().others.iter().map(|launch| backend.beside(launch.clone()));
         let backends: Vec<Arc<Backend>> = std::iter::once(Arc::clone(&backend)).chain(others).collect();
-        let track = Track::new(backends, shared(&backend).into(), journeys);
+        let rules = backend.config().stages.cache.clone().zip(backend.changes());
+        let cache =
+            rules.map(|(rules, changes)| Cache::new(backend.name().clone(), rules, Arc::clone(changes)));
+        let track = Track::new(backends, Shared::new(&backend), cache, journeys);
         Self { backend, track }
     }
 
-    /// The same for another instance of the server: it shares the stages, but has a health of its own.
+    /// The same for another instance of the server: it shares the stages, but has a health and answers of its own.
     pub fn beside(&self, backend: Arc<Backend>) -> Self {
         let track = self.track.as_ref().and_then(|track| {
-            Track::new(vec![Arc::clone(&backend)], Arc::clone(&track.stages), &track.journeys)
+            let cache = track.cache.as_ref().zip(backend.changes());
+            let cache = cache.map(|(cache, changes)| cache.beside(Arc::clone(changes)));
+            Track::new(vec![Arc::clone(&backend)], track.shared.clone(), cache, &track.journeys)
         });
         Self { backend, track }
     }
@@ -122,8 +139,8 @@ impl Lane {
     }
 
     /// What the stages want to know of a tool; nothing where there are none. `definition` is the one that clients see.
-    pub fn item(&self, exposed: &ExposedName, definition: &[u8]) -> Option<Item> {
-        self.has_stages().then(|| Item { exposed: exposed.clone(), claims: Claims::of(definition) })
+    pub fn item(&self, exposed: &ExposedName, definition: &Bytes) -> Option<Item> {
+        self.has_stages().then(|| Item { exposed: exposed.clone(), definition: definition.clone() })
     }
 
     /// Takes a call to the server. The answer, or the failure, reaches the call's client.
@@ -151,39 +168,60 @@ impl Lane {
     pub fn troubles(&self) -> Vec<Option<Trouble>> {
         self.track.as_ref().map_or_else(|| vec![None], |track| track.group.troubles())
     }
+
+    /// What the cache has done and holds; `None` if there is none.
+    pub fn cache(&self) -> Option<CacheTallies> {
+        Some(self.track.as_ref()?.cache.as_ref()?.tallies())
+    }
+
+    /// Forgets the answers that are kept, for all instances of the server.
+    pub fn clear_cache(&self) {
+        if let Some(cache) = self.track.as_ref().and_then(|track| track.cache.as_ref()) {
+            cache.clear();
+        }
+    }
 }
 
-/// The stages that all instances of a server share, in their order: what is refused costs nothing further in; an attempt
-/// leaves its place to others while it pauses.
-fn shared(backend: &Backend) -> Vec<Arc<dyn Stage>> {
-    let (name, config) = (backend.name(), &backend.config().stages);
-    let mut stages: Vec<Arc<dyn Stage>> = Vec::new();
-    if let Some(rules) = config.rate_limit {
-        stages.push(Arc::new(RateLimit::new(name.clone(), rules)));
+impl Shared {
+    fn new(backend: &Backend) -> Self {
+        let (name, config) = (backend.name(), &backend.config().stages);
+        let retry = config.retry.filter(|rules| rules.max_attempts > 1);
+        Self {
+            rate_limit: config.rate_limit.map(|rules| Arc::new(RateLimit::new(name.clone(), rules))),
+            retry: retry.map(|rules| Arc::new(Retry::new(name.clone(), rules))),
+            concurrency: config.concurrency.map(|rules| Arc::new(Concurrency::new(name.clone(), rules))),
+        }
     }
-    if let Some(rules) = config.retry.filter(|rules| rules.max_attempts > 1) {
-        stages.push(Arc::new(Retry::new(name.clone(), rules)));
-    }
-    if let Some(rules) = config.concurrency {
-        stages.push(Arc::new(Concurrency::new(name.clone(), rules)));
-    }
-    stages
+}
+
+/// A stage, if there is one.
+fn stage<S: Stage + 'static>(stage: &Option<Arc<S>>) -> Option<Arc<dyn Stage>> {
+    stage.as_ref().map(|stage| Arc::clone(stage) as Arc<dyn Stage>)
 }
 
 impl Track {
     /// `None` if nothing is asked for.
     fn new(
         backends: Vec<Arc<Backend>>,
-        stages: Arc<[Arc<dyn Stage>]>,
+        shared: Shared,
+        cache: Option<Cache>,
         journeys: &Arc<Journeys>,
     ) -> Option<Arc<Self>> {
         let config = backends.first()?.config().clone();
         let (breaker, health_check, balance) =
             (config.stages.breaker, config.stages.health_check, config.stages.balance);
+        let cache = cache.map(Arc::new);
+        // What is refused costs nothing further in; what is kept needs no attempt; an attempt leaves its place to others
+        // while it pauses.
+        let stages =
+            [stage(&shared.rate_limit), stage(&cache), stage(&shared.retry), stage(&shared.concurrency)];
+        let stages: Arc<[_]> = stages.into_iter().flatten().collect();
         let is_bare = stages.is_empty() && breaker.is_none() && backends.len() == 1;
         (!is_bare || health_check.is_some()).then(|| {
             Arc::new(Self {
                 stages,
+                shared,
+                cache,
                 group: Arc::new(Group::new(&config.name, backends, breaker, health_check, balance)),
                 is_bare,
                 effects: config.stages.effects.into_iter().collect(),
@@ -196,10 +234,13 @@ impl Track {
 
     fn request(&self, call: Call, item: Option<Item>) -> Request {
         let said = self.effects.get(call.label.as_str()).copied();
-        let claims = item.as_ref().map(|item| item.claims).unwrap_or_default();
-        let effect = Effect::of(call.method, said, claims, self.trusts);
-        let exposed = item.map_or_else(|| ExposedName::from(call.label.as_str()), |item| item.exposed);
-        Request { exposed, effect, attempt: 1, deadline: Instant::now() + self.total, call }
+        let (exposed, definition) = match item {
+            Some(item) => (item.exposed, item.definition),
+            None => (ExposedName::from(call.label.as_str()), Bytes::new()),
+        };
+        let effect = Effect::of(call.method, said, Claims::of(&definition), self.trusts);
+        let deadline = Instant::now() + self.total;
+        Request { exposed, definition, effect, attempt: 1, deadline, call }
     }
 }
 

@@ -97,6 +97,7 @@ fn request_of(client: &Arc<Client>, tool: &str) -> Request {
     Request {
         call: call(client, tool),
         exposed: ExposedName::from(tool),
+        definition: Bytes::new(),
         effect: Effect::Unknown,
         attempt: 1,
         deadline: Instant::now() + Duration::from_secs(1800),

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use proptest::prelude::*;
 
 use super::breaker::Breaker;
+use super::cache::Cache;
 use super::concurrency::Concurrency;
 use super::rate_limit::RateLimit;
 use super::retry::Retry;
@@ -73,6 +74,7 @@ fn stages() -> Vec<Arc<dyn Stage>> {
     let breaker = config::BreakerRules { failure_threshold: 4, recovery_timeout: millis(200) };
     vec![
         Arc::new(RateLimit::new(server(), rate)),
+        Arc::new(Cache::new(server(), config::CacheRules::default(), Arc::default())),
         Arc::new(Retry::new(server(), retry)),
         Arc::new(Concurrency::new(server(), concurrency)),
         Arc::new(Breaker::new(server(), breaker)),
@@ -98,10 +100,11 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let ends = runtime.block_on(async {
             let stages = &stages();
-            let calls = plan.into_iter().map(|(at, effect, fates, waits)| async move {
+            let calls = plan.into_iter().enumerate().map(|(place, (at, effect, fates, waits))| async move {
                 tokio::time::sleep(Duration::from_millis(at)).await;
                 let server = Faulty { fates, attempts: AtomicUsize::new(0), begun: AtomicUsize::new(0) };
-                let request = Request { effect, ..request("look") };
+                // No two want the same, so that nobody is answered by what another one has begun.
+                let request = Request { effect, ..request(&place.to_string()) };
                 let patience = Duration::from_millis(if waits { 60_000 } else { 30 });
                 let outcome =
                     tokio::time::timeout(patience, Next::new(stages, &server).run(request)).await.ok();

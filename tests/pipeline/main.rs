@@ -13,6 +13,7 @@ mod peer;
 
 mod balance;
 mod breaker;
+mod cache;
 mod limits;
 mod passing;
 mod retry;

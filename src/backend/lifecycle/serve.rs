@@ -15,7 +15,7 @@ use super::{LONGEST_PAUSE, Lifecycle, RunEnd, shutdown_ordered};
 use crate::backend::handshake::{self, Greeting};
 use crate::backend::link::Lost;
 use crate::backend::listing::{self, Listed};
-use crate::backend::{Extent, State, compose, lock, show_duration};
+use crate::backend::{Changes, Extent, State, compose, lock, show_duration};
 use crate::bridge::tasks::Support;
 use crate::config::Start;
 use crate::failure::{Code, Failure};
@@ -131,6 +131,7 @@ impl Lifecycle {
                 Event::Listening(News::Due) => {
                     listening.adjust(&backend, &greeting);
                     // Nobody told of what has changed meanwhile.
+                    backend.note_change(Changes::everything);
                     let kinds = ListKind::ALL.into_iter().filter(|kind| greeting.tells_of(*kind));
                     stale.add(&kinds.collect::<Vec<_>>(), REFRESH_PAUSE);
                 }
@@ -188,6 +189,7 @@ impl Lifecycle {
     /// Tells a new generation what the one before knew, and lets calls pass.
     fn welcome(&mut self, run: &Run, greeting: &Arc<Greeting>) {
         let backend = &self.backend;
+        backend.note_change(Changes::run);
         if !greeting.revision.is_modern() {
             run.outbox.push(|line| compose::notification(line, "notifications/initialized", None));
             let wanted = backend.wanted();

@@ -21,7 +21,10 @@ fn with_stages() -> Stages {
 async fn without_stages_a_call_goes_directly() {
     let (lane, journeys) = lane(Stages { trust_annotations: true, ..Stages::default() });
     assert!(!lane.has_stages());
-    assert!(lane.item(&"s__look".into(), b"{}").is_none(), "nothing is read that nobody wants to know");
+    assert!(
+        lane.item(&"s__look".into(), &Bytes::from_static(b"{}")).is_none(),
+        "nothing is read that nobody wants to know"
+    );
     let client = Client::new(None);
     lane.call(call(&client, "look"), None);
     assert_eq!((journeys.count(), lane.backend().open_calls()), (0, 1));
@@ -82,6 +85,8 @@ async fn a_stage_that_breaks_down_leaves_nobody_without_an_answer() {
     let client = Client::new(None);
     let track = Track {
         stages: Arc::new([Arc::new(Broken) as Arc<dyn Stage>]),
+        shared: Shared::default(),
+        cache: None,
         group: Arc::new(Group::new(
             lane.backend.name(),
             [Arc::clone(&lane.backend)],
@@ -127,8 +132,8 @@ async fn the_effect_is_the_configs_word_and_the_servers_claims() {
     let track = lane.track.as_ref().expect("stages");
     let effect = |tool: &str, annotations: &str| {
         let definition = format!(r#"{{"name":"x","annotations":{annotations}}}"#);
-        let request =
-            track.request(call(&Client::new(None), tool), lane.item(&"s__x".into(), definition.as_bytes()));
+        let request = track
+            .request(call(&Client::new(None), tool), lane.item(&"s__x".into(), &Bytes::from(definition)));
         assert_eq!(request.exposed.as_str(), "s__x");
         request.effect
     };
