@@ -23,13 +23,15 @@ pub(super) struct Retry {
     budget: Mutex<Budget>,
 }
 
-/// How many repetitions are allowed, in tenths: each call earns one tenth, each repetition costs a whole.
+/// How many repetitions are allowed, in tenths: each call earns one tenth, each repetition costs a whole. Calls of better days are
+/// put by, so that all that a busy server was doing when it died can be repeated.
 #[derive(Debug)]
 struct Budget(u32);
 
 impl Budget {
     const WHOLE: u32 = 10;
-    const MOST: u32 = 10 * Self::WHOLE;
+    const FIRST: u32 = 10 * Self::WHOLE;
+    const MOST: u32 = 100 * Self::WHOLE;
 
     fn earn(&mut self) {
         self.0 = (self.0 + 1).min(Self::MOST);
@@ -57,7 +59,7 @@ enum GivenUp {
 
 impl Retry {
     pub(super) fn new(server: ServerName, rules: Rules) -> Self {
-        Self { server, rules, budget: Mutex::new(Budget(Budget::MOST)) }
+        Self { server, rules, budget: Mutex::new(Budget(Budget::FIRST)) }
     }
 
     fn budget<T>(&self, change: impl FnOnce(&mut Budget) -> T) -> T {

@@ -89,6 +89,8 @@ fn with_a_death(peer: &Peer, tool: &str, pids: &[i32]) -> Vec<crate::board::Mess
 fn when_one_dies_the_others_take_over_and_no_answer_is_lost() {
     each(TOOLS, "replicas: 3, effects: { look: read }, retry: { base_delay: 10ms }", |_, peer| {
         let pids = awake(peer, 3);
+        // Earns the right to repeat all that one instance can have in hand.
+        spread(peer, 150);
         for (input, answer) in with_a_death(peer, "a__look", &pids).iter().enumerate() {
             answered(answer, &input.to_string());
         }

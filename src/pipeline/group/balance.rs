@@ -124,9 +124,15 @@ impl Balancer {
     }
 
     /// An instance could not take a call, which has gone to another: that costs time, so it is spared for a while, and at least as
-    /// long as it wishes.
+    /// long as it wishes. Calls that fall at the same time are one miss.
     pub(super) fn missed(&mut self, index: usize, wish: Option<Duration>, now: Instant) {
+        let rests = self.rests(index, now);
         if let Some(load) = self.loads.get_mut(index) {
+            if rests {
+                let wished = wish.map(|wish| now + wish.min(LONGEST_REST));
+                load.rests_until = load.rests_until.max(wished);
+                return;
+            }
             let rest = REST.saturating_mul(1 << load.misses.min(10)).max(wish.unwrap_or_default());
             load.misses = load.misses.saturating_add(1);
             load.rests_until = Some(now + rest.min(LONGEST_REST));
@@ -306,13 +312,15 @@ mod tests {
         let mut balancer = Balancer::new(Balance::RoundRobin, 2);
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
             let now = Instant::now();
-            balancer.missed(1, None, now);
+            // Those that fall together are one.
+            (0..5).for_each(|_| balancer.missed(1, None, now));
             let ends = now + Duration::from_secs(seconds);
             assert!(
                 balancer.rests(1, ends - Duration::from_millis(1)) && !balancer.rests(1, ends),
                 "{seconds}"
             );
             assert!(!balancer.rests(0, now));
+            tokio::time::advance(Duration::from_secs(seconds)).await;
         }
         let now = Instant::now();
         balancer.ended(1, Verdict::Good, Duration::ZERO, now);
