@@ -293,6 +293,20 @@ impl<'a> Talk<'a> {
         self.go_on().map(Err)
     }
 
+    /// Takes what the server said before it ended: its end may be noticed first.
+    fn take_last_answers(&mut self) {
+        if let Line::Open(answer) = &mut self.initialize
+            && let Ok(answer) = answer.try_recv()
+        {
+            self.initialized(answer);
+        }
+        if let Line::Open(answer) = &mut self.discover
+            && let Ok(answer) = answer.try_recv()
+        {
+            self.discovered(answer);
+        }
+    }
+
     fn too_late(&self, patience: Duration) -> Failure {
         let asked = match (self.initialize.is_unsaid(), self.discover.is_unsaid()) {
             (false, true) => "did not answer `initialize`",
@@ -349,6 +363,8 @@ impl Lifecycle {
                 Event::Shutdown => return Greeted::Not(RunEnd::Shutdown),
                 Event::Breaks(sign) => {
                     let failure = early(run.broken(sign).await);
+                    run.read_last_lines().await;
+                    talk.take_last_answers();
                     let is_process = run.peer.pid().is_some();
                     if is_process && plan.tries_both && !plan.is_patient {
                         // It refused `initialize`, and ended over that before it was asked anything else.
