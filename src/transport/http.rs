@@ -1,7 +1,7 @@
 //! Servers behind HTTP: Streamable HTTP of every revision, and HTTP with SSE where it is still spoken.
 //!
-//! In go messages; each becomes a POST. Requests are sent at once, side by side; notifications and answers one after the
-//! other, in their order. What comes back is handed on as it came. Which revision is spoken is seen per message: a request
+//! In go messages; each becomes a POST. Requests are sent at once, side by side, but for those that change what later ones mean;
+//! notifications and answers one after the other, in their order. What comes back is handed on as it came. Which revision is spoken is seen per message: a request
 //! that carries its revision is a modern one and stands for itself; any other belongs to the session that `initialize`
 //! opened. No message is ever sent twice, but after a refusal for want of credentials.
 //!
@@ -23,10 +23,12 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
 
 use self::client::{Client, Request};
@@ -40,6 +42,9 @@ use crate::supervisor::Ending;
 
 pub(super) use self::client::configured as configured_headers;
 pub(super) use self::errors::{chain, of_status, unreachable};
+
+/// So long messages wait for one before them that changes what they mean.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// The way to a server behind HTTP.
 pub(super) struct HttpTransport {
@@ -116,7 +121,11 @@ async fn drive(link: Arc<Link>, mut messages: mpsc::Receiver<Bytes>) {
             Outgoing::Request(request) => {
                 // Noted before anything else is read, so that a cancellation right behind it finds it.
                 let stop = link.opened(request.id, request.is_modern());
-                link.tasks.spawn(post::request(Arc::clone(&link), request, text, stop));
+                let changes_session = request.changes_session();
+                let life = link.tasks.spawn(post::request(Arc::clone(&link), request, text, stop));
+                if changes_session {
+                    let _ = timeout(SETTLING, life).await;
+                }
             }
             // What follows may depend on the server having taken it, so it is waited for.
             Outgoing::Initialized => initialized(&link, text).await,
@@ -135,12 +144,15 @@ async fn drive(link: Arc<Link>, mut messages: mpsc::Receiver<Bytes>) {
     }
 }
 
-/// Tells the server that the handshake is done, and listens from then on.
+/// Tells the server that the handshake is done, and listens from then on: what it says before the stream is open may be lost,
+/// so what would make it speak waits for that.
 async fn initialized(link: &Arc<Link>, text: Bytes) {
     match post::plain(link, text).await {
         Ok(()) if matches!(link.way(), Way::Streamable(_)) => {
-            let (stop, listening) = (link.stop.clone(), listen::listen(Arc::clone(link)));
+            let (asked, answered) = oneshot::channel();
+            let (stop, listening) = (link.stop.clone(), listen::listen(Arc::clone(link), asked));
             link.tasks.spawn(async move { stop.run_until_cancelled(listening).await });
+            let _ = timeout(SETTLING, answered).await;
         }
         Ok(()) => {}
         Err(refusal) if link.says_forgotten(&refusal, None) => link.forget(),
@@ -201,7 +213,7 @@ impl Peer for HttpPeer {
             }
             // A server that does not let us end the session says 405; either way we are gone.
             let goodbye = Request { method: Method::DELETE, url, headers: session.end(), body: None, head };
-            let _ = tokio::time::timeout(head, client.send(goodbye)).await;
+            let _ = timeout(head, client.send(goodbye)).await;
         })
     }
 }

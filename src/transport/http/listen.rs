@@ -2,19 +2,25 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
 use super::link::{Link, Way};
 use super::streams::{Cursor, Events};
 use crate::wire::Line;
 
-/// Listens until the connection ends or the server says that it has no such stream.
-pub(super) async fn listen(link: Arc<Link>) {
+/// Listens until the connection ends or the server says that it has no such stream. `asked` is dropped once the server has
+/// said whether it has one.
+pub(super) async fn listen(link: Arc<Link>, asked: oneshot::Sender<()>) {
     let Way::Streamable(session) = link.way() else { return };
     let server = &link.opening.server;
     let mut cursor = Cursor::default();
     let mut was_open = false;
+    let mut asked = Some(asked);
     loop {
         let mut at_least = None;
-        match link.listen(&session, &cursor).await {
+        let stream = link.listen(&session, &cursor).await;
+        asked.take();
+        match stream {
             Ok(events) => {
                 was_open = true;
                 hand_on(&link, events, &mut cursor).await;

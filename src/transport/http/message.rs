@@ -41,6 +41,11 @@ impl Request {
         self.method == "initialize"
     }
 
+    /// Whether it changes how the session's later requests are handled, so that those must not overtake it.
+    pub(super) fn changes_session(&self) -> bool {
+        !self.is_modern() && self.method == "logging/setLevel"
+    }
+
     /// Whether the request stands for itself, without a session.
     pub(super) fn is_modern(&self) -> bool {
         self.revision.is_some()

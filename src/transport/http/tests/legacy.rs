@@ -1,7 +1,8 @@
 //! Streamable HTTP of the revisions with sessions.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::failure::Code;
 use crate::transport::test_support::*;
@@ -289,4 +290,63 @@ async fn calls_do_not_wait_for_each_other() {
     heard.sort();
     assert!(heard.iter().all(|heard| heard.contains(r#""result":{}"#)), "{heard:?}");
     talk.end().await;
+}
+
+#[tokio::test]
+async fn nothing_overtakes_a_change_of_the_level() {
+    let order: Arc<Mutex<Vec<String>>> = Arc::default();
+    let noted = Arc::clone(&order);
+    let server = Server::start(move |seen| match seen.message() {
+        (method, id) if method == "logging/setLevel" => {
+            let (reply, writer) = streamed(200, "application/json");
+            let noted = Arc::clone(&noted);
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                noted.lock().unwrap().push("the level is set".into());
+                writer.send(Ok(result(id, "{}").into())).unwrap();
+            });
+            reply
+        }
+        (method, _) if method == "resources/subscribe" => {
+            noted.lock().unwrap().push(method);
+            plain(seen)
+        }
+        _ => plain(seen),
+    })
+    .await;
+    let mut talk = Setup::new(server.url()).connect().await;
+    talk.shake_hands().await;
+    talk.ask(2, "logging/setLevel").await;
+    talk.ask(3, "resources/subscribe").await;
+    for id in [2, 3] {
+        assert_eq!(talk.hear().await, format!("{id}: {}", result(id, "{}")));
+    }
+    assert_eq!(*order.lock().unwrap(), ["the level is set", "resources/subscribe"]);
+    talk.end().await;
+}
+
+#[tokio::test]
+async fn what_may_make_the_server_speak_waits_until_we_listen() {
+    let order: Arc<Mutex<Vec<String>>> = Arc::default();
+    let noted = Arc::clone(&order);
+    let server = Server::start(move |seen| {
+        let (method, id) = seen.message();
+        noted.lock().unwrap().push(if method.is_empty() { seen.method.clone() } else { method });
+        match (seen.method.as_str(), id) {
+            ("GET", _) => {
+                let (reply, writer) = streamed(200, "text/event-stream");
+                tokio::spawn(async move { writer.closed().await });
+                reply
+            }
+            _ => plain(seen),
+        }
+    })
+    .await;
+    let mut talk = Setup::new(server.url()).connect().await;
+    talk.shake_hands().await;
+    talk.ask(2, "tools/call").await;
+    assert_eq!(talk.hear().await, format!("2: {}", result(2, "{}")));
+    talk.end().await;
+    let order = order.lock().unwrap();
+    assert_eq!(order[..4], ["initialize", "notifications/initialized", "GET", "tools/call"]);
 }
