@@ -57,15 +57,43 @@ pub enum TokenPlace {
     /// In the place of the client's own token: progress is relayed.
     Client(Span),
     /// The client asked for no progress. We ask all the same, because progress keeps a long call alive, and keep it to
-    /// ourselves: the token goes in at offset `at`, between the two texts.
+    /// ourselves.
     Own {
-        /// The offset in the call's line.
+        /// Where it goes: the offset in the call's line.
         at: usize,
-        /// What stands before the token.
-        before: &'static str,
-        /// What stands after it.
-        after: &'static str,
+        /// What stands around it there.
+        with: Surroundings,
     },
+}
+
+/// What a token needs around it in the place where it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surroundings {
+    /// A whole `_meta`, behind another member.
+    Meta,
+    /// Its key, as the only member.
+    Key,
+    /// Its key, before another member.
+    KeyBefore,
+}
+
+impl Surroundings {
+    /// What stands before the token.
+    pub fn before(self) -> &'static str {
+        match self {
+            Surroundings::Meta => r#","_meta":{"progressToken":"#,
+            Surroundings::Key | Surroundings::KeyBefore => r#""progressToken":"#,
+        }
+    }
+
+    /// What stands after it.
+    pub fn after(self) -> &'static str {
+        match self {
+            Surroundings::Meta => "}",
+            Surroundings::Key => "",
+            Surroundings::KeyBefore => ",",
+        }
+    }
 }
 
 /// A server's answer to a call.

@@ -74,7 +74,7 @@ pub(super) fn edited(line: &mut LineWriter<'_>, call: &Call, params: Span, token
     };
     let write_token = |line: &mut LineWriter<'_>| {
         let (before, after) = match call.token {
-            TokenPlace::Own { before, after, .. } => (before, after),
+            TokenPlace::Own { with, .. } => (with.before(), with.after()),
             _ => ("", ""),
         };
         line.copy(before.as_bytes());

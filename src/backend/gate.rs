@@ -11,7 +11,7 @@ use crate::call::{Call, Caller, CallerId};
 
 /// Who may be at the server at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Party {
+pub(super) enum Party {
     /// One who can be asked.
     Of(CallerId),
     /// All who cannot.
@@ -53,23 +53,25 @@ impl<A> Gate<A> {
         Self { guards, inside: None, last: None, count: 0, held: VecDeque::new() }
     }
 
-    /// Gives the call back if it may go to the server now; else it waits here.
+    /// Lets a call of this caller in, or says as whose it has to [wait](Self::hold). It does not take the call itself, because
+    /// nearly all go on at once.
     #[inline]
-    pub(super) fn enter(&mut self, call: Call) -> Option<Call> {
+    pub(super) fn enter(&mut self, caller: &dyn Caller) -> Result<(), Party> {
         if !self.guards {
-            return Some(call);
+            return Ok(());
         }
-        let id = call.caller.id();
+        let id = caller.id();
         let party = match self.last {
             Some((last, party)) if last == id => party,
-            _ => Party::of(&*call.caller),
+            _ => Party::of(caller),
         };
         self.last = Some((id, party));
-        if self.admits(party) {
-            return Some(call);
-        }
+        if self.admits(party) { Ok(()) } else { Err(party) }
+    }
+
+    /// Keeps a call until [`next`](Self::next) gives it out.
+    pub(super) fn hold(&mut self, party: Party, call: Call) {
         self.held.push_back((party, Held::Call(Box::new(call))));
-        None
     }
 
     /// Gives the answer back if it may go to the server now; else it waits here. For a call that rests.

@@ -125,8 +125,6 @@ struct Flight {
     sent: Instant,
     /// The last sign of life: the sending, or progress.
     alive: Instant,
-    /// The highest progress so far; later values must be greater (MCP "Progress").
-    progress: Option<f64>,
     /// Where the line begins in the stream of bytes to this run.
     position: u64,
     /// It waits for its user, and others may be at the server.
@@ -136,11 +134,14 @@ struct Flight {
 }
 
 enum Owner {
-    Client { call: Flown, relay_progress: bool },
+    Client(Flown),
     Own(oneshot::Sender<OwnReply>),
 }
 
 impl Flown {
+    /// What any value is greater than.
+    const NO_PROGRESS: f64 = f64::NEG_INFINITY;
+
     /// Whether it is answered when a task comes to its end, and not before (MCP 2025-11-25, `tasks/result`).
     pub(super) fn waits_for_task(&self) -> bool {
         self.method == Method::Task(TaskMethod::Result)
@@ -158,8 +159,10 @@ pub(super) struct Flown {
     pub(super) past: Past,
     /// We have made a task of it, if the server did not refuse.
     pub(super) is_task: bool,
-    /// The highest progress that was reported on it, once it has landed.
-    pub(super) progress: Option<f64>,
+    /// The client wants to hear of its progress.
+    relay_progress: bool,
+    /// The highest progress that was reported on it; later values must be greater (MCP "Progress").
+    pub(super) progress: f64,
 }
 
 /// The answer to a request of our own: the line and the place of the answer in it; or why there is none.
@@ -297,6 +300,7 @@ impl Link {
     }
 
     /// Takes the addressee of an answer with our id, if the call is still open.
+    #[inline]
     pub(super) fn landed(&self, generation: u64, id: u64) -> Option<Addressee> {
         let mut inner = self.lock();
         let run = inner.run_of(generation)?;
@@ -306,10 +310,7 @@ impl Link {
             inner.last_used = Some(Instant::now());
         }
         Some(match flight.owner {
-            Owner::Client { mut call, .. } => {
-                call.progress = flight.progress;
-                Addressee::Client(call, revision)
-            }
+            Owner::Client(call) => Addressee::Client(call, revision),
             Owner::Own(sender) => Addressee::Own(sender),
         })
     }
@@ -339,11 +340,11 @@ impl Link {
         let mut inner = self.lock();
         let Some(run) = inner.run_of(generation) else { return Vec::new() };
         let revision = run.words.to;
-        let is_clients = |flight: &Flight| matches!(flight.owner, Owner::Client { .. });
+        let is_clients = |flight: &Flight| matches!(flight.owner, Owner::Client(_));
         let ids: Vec<u64> =
             run.flights.iter().filter(|(_, flight)| is_clients(flight)).map(|(id, _)| *id).collect();
         let landed = ids.into_iter().filter_map(|id| match run.take(id)?.owner {
-            Owner::Client { call, .. } => Some(Addressee::Client(call, revision)),
+            Owner::Client(call) => Some(Addressee::Client(call, revision)),
             Owner::Own(_) => None,
         });
         landed.collect()
@@ -355,13 +356,15 @@ impl Link {
         let run = inner.run_of(generation)?;
         let revision = run.words.to;
         let flight = run.flights.get_mut(&id)?;
-        if flight.progress.is_some_and(|last| value <= last) || value.is_nan() {
-            return None;
+        if let Owner::Client(call) = &mut flight.owner {
+            if value <= call.progress || value.is_nan() {
+                return None;
+            }
+            call.progress = value;
         }
-        flight.progress = Some(value);
         flight.alive = Instant::now();
         Some(match &flight.owner {
-            Owner::Client { call, relay_progress: true } => {
+            Owner::Client(call) if call.relay_progress => {
                 let before = call.past.round.as_ref().map_or(0.0, |round| round.progress());
                 Listener::Client { ticket: call.ticket, caller: Arc::clone(&call.caller), before, revision }
             }
@@ -379,7 +382,7 @@ impl Link {
             .flights
             .iter()
             .filter(|(id, flight)| {
-                let Owner::Client { call, .. } = &flight.owner else { return false };
+                let Owner::Client(call) = &flight.owner else { return false };
                 let idles = now - flight.alive >= idle && !waits_for_user(**id) && !call.waits_for_task();
                 idles || now - flight.sent >= total
             })

@@ -130,7 +130,7 @@ impl Round {
     }
 
     /// The server has answered with questions. `reached` is the progress that it reported meanwhile.
-    pub(super) fn asked(self: &Arc<Self>, generation: u64, result: &Bytes, reached: Option<f64>) {
+    pub(super) fn asked(self: &Arc<Self>, generation: u64, result: &Bytes, reached: f64) {
         let read = match input_required::read(result) {
             Ok(read) => read,
             Err(why) => return self.fail(self.failure(Code::CallMalformed, &why)),
@@ -156,7 +156,7 @@ impl Round {
             state.rounds += 1;
             state.idle_rounds = if read.requests.is_empty() { state.idle_rounds + 1 } else { 0 };
             state.request_state = read.request_state.map(|span| Bytes::copy_from_slice(span.of(result)));
-            state.progress += reached.unwrap_or_default().max(0.0);
+            state.progress += reached.max(0.0);
             state.is_asking = true;
             let question = |(asked, key): (&input_required::InputRequest, &AskKey)| Question {
                 key: key.clone(),

@@ -18,7 +18,7 @@ pub(super) struct Request {
     pub(super) id: Id,
     pub(super) method: Method,
     /// The client's own progress token, as it spelt it.
-    pub(super) token: Option<Bytes>,
+    pub(super) token: Option<Box<[u8]>>,
     /// Where it went; `None` while we answer it ourselves.
     pub(super) server: Option<ServerName>,
     /// Whether the answer may hold URIs that clients know under other spellings.
@@ -28,7 +28,7 @@ pub(super) struct Request {
     /// The largest result to pass on, in bytes.
     pub(super) limit: usize,
     /// The resource of a subscription, in the server's spelling.
-    pub(super) uri: Option<String>,
+    pub(super) uri: Option<Box<str>>,
     /// Where its answer goes.
     pub(super) back: Back,
 }
@@ -118,6 +118,7 @@ impl Requests {
     }
 
     /// Takes the request of a ticket.
+    #[inline]
     pub(super) fn close(&mut self, ticket: Ticket) -> Option<Request> {
         let slot = ticket.0 as u32;
         let (uses, place) = self.slots.get_mut(slot as usize)?;

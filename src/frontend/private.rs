@@ -40,26 +40,30 @@ impl Private {
 }
 
 impl Session {
-    /// The session's own instance in the place of a server that is not shared; others as they are.
-    pub(super) fn own(self: &Arc<Self>, registry: &Arc<Registry>, shared: Lane) -> Lane {
-        if shared.backend().config().share == Share::All || self.hall.is_sole() {
-            return shared;
+    /// Puts the session's own instance in the place of a server that is not shared.
+    #[inline]
+    pub(super) fn own(self: &Arc<Self>, registry: &Arc<Registry>, lane: &mut Lane) {
+        if lane.backend().config().share == Share::All || self.hall.is_sole() {
+            return;
         }
-        let name = shared.backend().name().clone();
-        if let Some(own) = self.private.find(&name) {
-            return own;
+        if let Some(own) = self.own_instance(registry, lane.backend().name()) {
+            *lane = own;
         }
-        let index = registry.backends().iter().position(|backend| *backend.name() == name);
+    }
+
+    fn own_instance(self: &Arc<Self>, registry: &Arc<Registry>, name: &ServerName) -> Option<Lane> {
+        if let Some(own) = self.private.find(name) {
+            return Some(own);
+        }
+        let index = registry.backends().iter().position(|backend| backend.name() == name)?;
         let audience = Arc::new(Only(Arc::downgrade(self)));
-        let Some(instance) = index.and_then(|index| registry.instance(index, audience)) else {
-            return shared;
-        };
+        let instance = registry.instance(index, audience)?;
         if let Some(level) = self.level() {
             instance.lane.backend().set_level(level);
         }
         let own = instance.lane.clone();
-        self.private.instances().insert(name, instance);
-        own
+        self.private.instances().insert(name.clone(), instance);
+        Some(own)
     }
 }
 

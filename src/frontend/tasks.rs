@@ -226,7 +226,7 @@ impl Hall {
         registry: &Registry,
         incoming: &Incoming<'_>,
         terms: Terms<'_>,
-        through: impl FnOnce(Lane) -> Lane,
+        through: impl FnOnce(&mut Lane),
     ) -> Result<Begun, Miss> {
         let busy = |what: &str| {
             let failure = Failure::new(Code::CallBusy, what).remedy("Call again later");
@@ -240,8 +240,9 @@ impl Hall {
         let params = Some(whole);
         let places = Places::of(&line, params);
         let forward = Incoming { line: &line, id: whole, params, places, back: incoming.back.clone() };
-        let way = route::way(registry, &forward, Method::ToolsCall, terms.own)?;
-        let lane = through(way.lane);
+        let mut way = route::way(registry, &forward, Method::ToolsCall, terms.own)?;
+        through(&mut way.lane);
+        let lane = way.lane;
         let name = self.seal.number().and_then(|number| {
             let name = self.seal.name(&State::Kept(number), bound(terms.own.tasks, terms.principal))?;
             Ok((number, name))

@@ -55,10 +55,10 @@ impl Link {
         let mut inner = self.lock();
         let run = inner.run_of(generation)?;
         run.flights.values().find_map(|flight| match &flight.owner {
-            Owner::Client { call, .. } if call.waits_for_task() && call.label.as_str() == task => {
+            Owner::Client(call) if call.waits_for_task() && call.label.as_str() == task => {
                 Some((call.ticket, Arc::clone(&call.caller)))
             }
-            Owner::Client { .. } | Owner::Own(_) => None,
+            Owner::Client(_) | Owner::Own(_) => None,
         })
     }
 
@@ -141,7 +141,7 @@ impl Link {
         let Some(run) = inner.run_of(generation) else { return Vec::new() };
         let mut callers: Vec<InFlight> = Vec::new();
         for flight in run.flights.values() {
-            if let Owner::Client { call, .. } = &flight.owner
+            if let Owner::Client(call) = &flight.owner
                 && !callers.iter().any(|(_, known)| known.id() == call.caller.id())
             {
                 callers.push((call.ticket, Arc::clone(&call.caller)));

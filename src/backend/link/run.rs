@@ -19,10 +19,8 @@ impl Run {
         self.next_id += 1;
         self.own += usize::from(matches!(owner, Owner::Own(_)));
         let position = self.outbox.pushed();
-        self.flights.insert(
-            id,
-            Flight { owner, sent: now, alive: now, progress: None, position, rests: false, is_check: false },
-        );
+        self.flights
+            .insert(id, Flight { owner, sent: now, alive: now, position, rests: false, is_check: false });
         id
     }
 
@@ -49,13 +47,13 @@ impl Run {
             // The server came back as one that asks in other ways: it gets the call as it first was.
             call = round.first().clone();
         }
-        if is_about_task(&call) {
-            return self.send(call, past, now);
+        if !is_about_task(&call)
+            && let Err(party) = self.gate.enter(&*call.caller)
+        {
+            self.gate.hold(party, call);
+            return Submitted::Sent;
         }
-        match self.gate.enter(call) {
-            Some(call) => self.send(call, past, now),
-            None => Submitted::Sent,
-        }
+        self.send(call, past, now)
     }
 
     pub(super) fn send(&mut self, call: Call, past: Past, now: Instant) -> Submitted {
@@ -81,28 +79,36 @@ impl Run {
         }
         let whole = (self.keeps_calls || is_task).then(|| Box::new(call.clone()));
         let Call { ticket, caller, label, method, .. } = call;
-        let call = Flown { ticket, caller, label, method, whole, past, is_task, progress: None };
-        let owner = Owner::Client { call, relay_progress };
-        self.flights.insert(
-            id,
-            Flight { owner, sent: now, alive: now, progress: None, position, rests, is_check: false },
-        );
+        let progress = Flown::NO_PROGRESS;
+        let owner = Owner::Client(Flown {
+            ticket,
+            caller,
+            label,
+            method,
+            whole,
+            past,
+            is_task,
+            relay_progress,
+            progress,
+        });
+        self.flights.insert(id, Flight { owner, sent: now, alive: now, position, rests, is_check: false });
         Submitted::Sent
     }
 
     pub(super) fn id_of(&self, caller: CallerId, ticket: Ticket) -> Option<u64> {
-        let is_it = |flight: &Flight| matches!(&flight.owner, Owner::Client { call, .. } if call.ticket == ticket && call.caller.id() == caller);
+        let is_it = |flight: &Flight| matches!(&flight.owner, Owner::Client(call) if call.ticket == ticket && call.caller.id() == caller);
         self.flights.iter().find(|(_, flight)| is_it(flight)).map(|(id, _)| *id)
     }
 
     /// Takes a flight out, and lets in who waited for that.
+    #[inline]
     pub(super) fn take(&mut self, id: u64) -> Option<Flight> {
         let flight = self.flights.remove(&id)?;
         match flight.owner {
             Owner::Own(_) => self.own -= 1,
-            Owner::Client { .. } => self.restore_level(id),
+            Owner::Client(_) => self.restore_level(id),
         }
-        if matches!(flight.owner, Owner::Client { .. }) && !flight.rests {
+        if matches!(flight.owner, Owner::Client(_)) && !flight.rests {
             self.gate.leave();
             self.admit();
         }
@@ -141,7 +147,7 @@ impl Run {
 
     pub(super) fn caller_of(&self, flight: u64) -> Option<InFlight> {
         match &self.flights.get(&flight)?.owner {
-            Owner::Client { call, .. } => Some((call.ticket, Arc::clone(&call.caller))),
+            Owner::Client(call) => Some((call.ticket, Arc::clone(&call.caller))),
             Owner::Own(_) => None,
         }
     }
@@ -151,7 +157,7 @@ impl Run {
         let only = |rests: bool| {
             let mut found = Whose::Nobodys;
             for (id, flight) in self.flights.iter().filter(|(_, flight)| flight.rests == rests) {
-                let Owner::Client { call, .. } = &flight.owner else { continue };
+                let Owner::Client(call) = &flight.owner else { continue };
                 match &found {
                     Whose::Nobodys => found = Whose::Ones(*id, call.ticket, Arc::clone(&call.caller)),
                     Whose::Ones(_, _, caller) if caller.id() == call.caller.id() => {}
@@ -222,7 +228,7 @@ fn is_about_task(call: &Call) -> bool {
 
 impl Flight {
     pub(super) fn lost(self, now: Instant, taken: u64) -> Option<Lost> {
-        let Owner::Client { call, .. } = self.owner else { return None };
+        let Owner::Client(call) = self.owner else { return None };
         Some(Lost {
             was_written: self.position < taken || call.past.ran() == Ran::Unknown,
             ticket: call.ticket,

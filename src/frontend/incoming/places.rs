@@ -1,7 +1,7 @@
 //! The members of a request's parameters that route it, found in one walk.
 
 use super::Incoming;
-use crate::call::TokenPlace;
+use crate::call::{Surroundings, TokenPlace};
 use crate::protocol::meta;
 use crate::wire::{Span, json};
 
@@ -63,13 +63,11 @@ impl Incoming<'_> {
             (Some(_), _, _) => self.token(),
             (None, Some(meta), _) if json::kind(meta.of(self.line)) == json::Kind::Object => {
                 let empty = json::members(meta.of(self.line)).next().is_none();
-                let after = if empty { "" } else { "," };
-                TokenPlace::Own { at: meta.start + 1, before: r#""progressToken":"#, after }
+                let with = if empty { Surroundings::Key } else { Surroundings::KeyBefore };
+                TokenPlace::Own { at: meta.start + 1, with }
             }
             // There is at least the name before it.
-            (None, None, Some(params)) => {
-                TokenPlace::Own { at: params.end - 1, before: r#","_meta":{"progressToken":"#, after: "}" }
-            }
+            (None, None, Some(params)) => TokenPlace::Own { at: params.end - 1, with: Surroundings::Meta },
             (None, Some(_), _) | (None, None, None) => TokenPlace::None,
         }
     }

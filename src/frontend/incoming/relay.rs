@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::Incoming;
 use crate::call::{Call, Caller, TokenPlace};
 use crate::frontend::answer::Answer;
@@ -39,9 +37,9 @@ impl Session {
             _ => route::way(registry, incoming, method, revision),
         };
         match way {
-            Ok(way) => {
-                let lane = self.own(registry, way.lane);
-                self.forward(id, incoming, method, Way { lane, ..way });
+            Ok(mut way) => {
+                self.own(registry, &mut way.lane);
+                self.forward(id, incoming, method, way);
             }
             Err(Miss::Invalid(answer)) => self.at_once(id, incoming, method, &answer),
             Err(Miss::Unknown(answer)) => self.nobody_has(id, incoming, method, &answer),
@@ -50,7 +48,7 @@ impl Session {
 
     fn forward(self: &Arc<Self>, id: Id, incoming: &Incoming<'_>, method: Method, way: Way) {
         let client_token = match way.token {
-            TokenPlace::Client(span) => Some(Bytes::copy_from_slice(span.of(incoming.line))),
+            TokenPlace::Client(span) => Some(span.of(incoming.line).into()),
             TokenPlace::None | TokenPlace::Own { .. } => None,
         };
         let subscribes = matches!(method, Method::Subscribe | Method::Unsubscribe);
@@ -67,7 +65,7 @@ impl Session {
             rewrites: way.rewrites,
             task: incoming.places.task || matches!(method, Method::Task(_)),
             limit: way.lane.backend().config().limits.result.unwrap_or(usize::MAX),
-            uri: way.uri.filter(|_| subscribes),
+            uri: way.uri.filter(|_| subscribes).map(String::into_boxed_str),
             back: incoming.back.clone(),
         };
         let Some(ticket) = self.open(request) else { return };

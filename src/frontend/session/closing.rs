@@ -21,6 +21,7 @@ impl Session {
         }
     }
 
+    #[inline]
     pub(in crate::frontend) fn close(&self, ticket: Ticket) -> Option<Request> {
         let request = self.state().requests.close(ticket)?;
         self.closed.notify_waiters();

@@ -116,7 +116,7 @@ impl Hall {
             declared: introduction.capabilities.clone(),
             principal,
         };
-        Some(match self.begin_task(registry, incoming, terms, |lane| lane) {
+        Some(match self.begin_task(registry, incoming, terms, |_| ()) {
             Ok(begun) => {
                 let text = [br#"{"resultType":"task","#, &begun.kept.for_extension()[..], b"}"].concat();
                 begun.go();
