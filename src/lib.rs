@@ -4,6 +4,7 @@
 //! crate is one room; its first paragraph says what it is for and what it never does.
 
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod backend;
 pub mod bridge;
