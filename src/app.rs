@@ -4,7 +4,7 @@
 //! exactly as a client would. [`serve_stdio`] puts it on our own stdin and stdout.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,14 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::{Folder, Journal};
 use crate::call::Audience;
 use crate::catalog::Store;
-use crate::config::Loaded;
+use crate::config::{AuditRules, Loaded};
 use crate::frontend::http::Face;
 use crate::frontend::stdio::{Stdio, read_client};
 use crate::frontend::{Front, Hall, Outlet, Session};
+use crate::pipeline::{Auditor, Common};
 use crate::registry::{Parts, Registry, Ways};
 use crate::status;
 use crate::supervisor::{Ending, Supervisor, SupervisorOptions};
@@ -52,6 +54,17 @@ pub enum Clients {
     Sole,
     /// Whoever comes.
     Many,
+}
+
+/// Begins the audit log. Without a folder there is none, which is said.
+fn auditor(rules: &AuditRules, state: Option<&Path>) -> Option<Arc<Auditor>> {
+    let begun = match state {
+        Some(state) => Journal::begin(Folder::new(state.join("audit")), rules.max_size, rules.keep),
+        None => Err(io::Error::other("nothing is kept on disk here")),
+    };
+    let journal = begun.inspect_err(|error| tracing::error!(%error, "there is no audit log")).ok()?;
+    let (arguments, fails_closed) = (rules.arguments, rules.fails_closed);
+    Some(Arc::new(Auditor { journal: Arc::new(journal), arguments, fails_closed }))
 }
 
 /// Why serving ended.
@@ -124,6 +137,7 @@ impl Switchboard {
             tracing::warn!("config: {}", problem.one_line());
         }
         let hall = Hall::new(clients == Clients::Sole);
+        let audit = loaded.config.audit.as_ref().and_then(|rules| auditor(rules, state.as_deref()));
         let parts = Parts {
             config: loaded.config,
             problems: loaded.problems,
@@ -132,6 +146,7 @@ impl Switchboard {
             own_tools: vec![Bytes::from(status::tool_definition())],
             state,
             ways,
+            common: Common { audit },
         };
         let audience = Arc::clone(&hall) as Arc<dyn Audience>;
         let registry = Registry::open(parts, &audience);

@@ -2,6 +2,7 @@
 //!
 //! Results go to stdout, chatter to stderr. Exit codes are those of [`exit`].
 
+pub mod audit;
 pub mod auth;
 pub mod call;
 pub mod check;
@@ -72,6 +73,9 @@ enum Command {
     /// Log in to servers that want it: login, logout, status
     #[command(subcommand)]
     Auth(auth::AuthCommand),
+    /// Read the audit log: verify, show
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Look at the config: validate, show, schema, path
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -105,6 +109,7 @@ pub fn main() -> ExitCode {
         Some(Command::Call(args)) => call::run(&global, args).into(),
         Some(Command::Explain(args)) => explain::run(&global, args).into(),
         Some(Command::Auth(command)) => auth::run(&global, command),
+        Some(Command::Audit(command)) => audit::run(&global, command).into(),
         Some(Command::Completions { shell }) => completions::run(shell).into(),
         Some(Command::Config(command)) => config::run(command, global.config),
         Some(Command::Mock(args)) => mock::run(&args),

@@ -9,6 +9,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+mod audit;
 mod auth;
 mod check;
 mod environment;
@@ -31,6 +32,7 @@ mod stages;
 mod tree;
 mod values;
 
+pub use audit::{AuditArguments, AuditRules};
 pub use auth::{AuthConfig, ClientCredentialsConfig, ClientProof, ConfiguredClient, OauthConfig, SigningKey};
 pub use environment::{ConfigReason, Environment, Locations, locate};
 pub use http::{HttpFace, parse_listen};
@@ -47,6 +49,7 @@ pub use stages::{
     Balance, BreakerRules, CacheRules, Concurrency, Each, HealthCheck, RateLimit, Retry, Stages,
 };
 pub use tree::Syntax;
+pub use values::parse_duration;
 
 use crate::failure::Code;
 use problem::{Reporter, Source};

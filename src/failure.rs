@@ -152,6 +152,10 @@ codes! {
         "`concurrency.max` calls run and `concurrency.queue` wait for their turn, so no more are taken. The call did not run.";
     LimitWait = "SB-LIMIT-003", "the call waited too long for its turn",
         "`concurrency.max` calls kept the server busy for `concurrency.wait`. The call did not run.";
+    AuditUnwritable = "SB-AUDIT-001", "the audit log cannot be written",
+        "`telemetry.audit_log.fail` is `closed`, so that no call is made of which nothing is noted, and the last entry could not be \
+         written. The log is in the folder `audit` of the state folder; the message says what is wrong. Each call tries again. The \
+         call did not run.";
     BreakerOpen = "SB-BREAKER-001", "the server has failed too often and is left alone",
         "Too many calls in a row, or too large a part of them, got no answer (`breaker` of this server). Calls are refused at once \
          until the time that the message names; then one call is let through, and its answer lets all others follow. The call did \

@@ -7,6 +7,7 @@
 //! which transport it takes; nothing in here looks at a client's ids, and only [`may_repeat`](crate::effect::may_repeat) decides
 //! whether a call may be sent again.
 
+mod audit;
 mod breaker;
 mod cache;
 mod concurrency;
@@ -38,9 +39,10 @@ use crate::names::ExposedName;
 use crate::protocol::Revision;
 use crate::wire::Body;
 
+pub use audit::Auditor;
 pub use cache::CacheTallies;
 pub use journey::Journeys;
-pub use lane::{Item, Lane, Trouble};
+pub use lane::{Common, Item, Lane, Trouble};
 
 /// A future behind a pointer, as traits need it that are used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

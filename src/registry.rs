@@ -23,13 +23,15 @@ use crate::call::{Audience, Introduction};
 use crate::catalog::{Catalog, Offering, Options, Overrides, Rules, Source, Store, Stored};
 use crate::config::{Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
 use crate::names::ServerName;
-use crate::pipeline::{Journeys, Lane};
+use crate::pipeline::{Common, Journeys, Lane};
 use crate::protocol::{Level, ListKind};
 use crate::supervisor::{Ending, Supervisor};
 use crate::transport::{self, AuthProvider, Patience, Transport};
 
 pub use instance::Instance;
 
+/// How long the disk may take for what the audit log has to say at the end.
+const LAST_ENTRIES: Duration = Duration::from_millis(200);
 /// How many servers may start at once.
 const PARALLEL_STARTS: usize = 4;
 
@@ -43,6 +45,8 @@ pub struct Registry {
     /// The ways to them, in the same order.
     lanes: Vec<Lane>,
     journeys: Arc<Journeys>,
+    /// What stands before all servers.
+    common: Common,
     by_name: HashMap<ServerName, usize>,
     shown: Mutex<Shown>,
     own_tools: Vec<Bytes>,
@@ -93,6 +97,8 @@ pub struct Parts {
     pub state: Option<PathBuf>,
     /// What somebody else provides to reach servers by.
     pub ways: Ways,
+    /// What stands before all servers.
+    pub common: Common,
 }
 
 /// Ways to servers, and credentials for them, that do not come from the config. By the names of servers.
@@ -109,13 +115,14 @@ impl Registry {
     ///
     /// Must be called inside a tokio runtime.
     pub fn open(parts: Parts, audience: &Arc<dyn Audience>) -> Arc<Self> {
-        let Parts { config, problems, store, supervisor, own_tools, state, ways } = parts;
+        let Parts { config, problems, store, supervisor, own_tools, state, ways, common } = parts;
         let backends: Vec<Arc<Backend>> =
             config.ready().map(|server| Backend::new(server.clone(), Arc::clone(audience))).collect();
         let by_name =
             backends.iter().enumerate().map(|(index, backend)| (backend.name().clone(), index)).collect();
         let journeys = Arc::new(Journeys::default());
-        let lanes = backends.iter().map(|backend| Lane::new(Arc::clone(backend), &journeys)).collect();
+        let lanes =
+            backends.iter().map(|backend| Lane::new(Arc::clone(backend), &common, &journeys)).collect();
         let offerings = HashMap::new();
         let catalog = Arc::new(merge(&backends, &offerings, &own_tools, config.expose.max_name));
         Arc::new(Self {
@@ -125,6 +132,7 @@ impl Registry {
             backends,
             lanes,
             journeys,
+            common,
             by_name,
             shown: Mutex::new(Shown { catalog, offerings }),
             own_tools,
@@ -249,6 +257,12 @@ impl Registry {
         self.shown().offerings.get(server).is_some_and(|known| known.is_complete)
     }
 
+    /// What is wrong with the audit log, in a sentence.
+    pub fn audit_trouble(&self) -> Option<String> {
+        let (why, lost) = self.common.audit.as_ref()?.journal.trouble()?;
+        Some(format!("The audit log cannot be written ({why}): {lost} calls are not in it"))
+    }
+
     /// Every entry of the config, in its order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
@@ -363,6 +377,9 @@ impl Registry {
         };
         if timeout(ending.kill_after + Duration::from_millis(250), all).await.is_err() {
             tracing::warn!("servers are late to end; the reaper takes care of them");
+        }
+        if let Some(audit) = &self.common.audit {
+            audit.journal.finish(LAST_ENTRIES).await;
         }
     }
 

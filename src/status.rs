@@ -247,6 +247,7 @@ pub fn overview(registry: &Registry) -> String {
             text.push_str(&format!("\nconfig: {}", problem.failure()));
         }
     }
+    text.extend(registry.audit_trouble().map(|trouble| format!("\n{trouble}")));
     if reports.is_empty() {
         text.push_str(
             "\nNo servers are configured. `switchboard config path` shows where the config belongs.",

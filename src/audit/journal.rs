@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::oneshot;
 
@@ -26,7 +25,8 @@ pub struct NotKept(pub String);
 pub struct Journal {
     /// `None` once it is closed.
     queue: Mutex<Option<SyncSender<Order>>>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    /// Ends with the writer.
+    writer: Mutex<Option<oneshot::Receiver<()>>>,
     state: Arc<State>,
 }
 
@@ -56,8 +56,12 @@ impl Journal {
         let state = Arc::<State>::default();
         let log = Log::new(folder, max_bytes, keep);
         let writer = Writer { log, state: Arc::clone(&state) };
-        let thread = std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(&orders))?;
-        Ok(Self { queue: Mutex::new(Some(queue)), writer: Mutex::new(Some(thread)), state })
+        let (ended, end) = oneshot::channel::<()>();
+        std::thread::Builder::new().name("audit".into()).spawn(move || {
+            writer.run(&orders);
+            drop(ended);
+        })?;
+        Ok(Self { queue: Mutex::new(Some(queue)), writer: Mutex::new(Some(end)), state })
     }
 
     /// Takes an entry, and does not wait.
@@ -122,19 +126,15 @@ impl Journal {
         self.state.kept.load(Ordering::Relaxed)
     }
 
-    /// Writes what waits, and ends.
-    pub fn close(&self) {
+    /// Takes no more entries, and waits until what it has is written, but no longer than this: a disk may hang.
+    pub async fn finish(&self, patience: Duration) {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(writer) = writer {
-            let _ = writer.join();
+        if let Some(end) = writer
+            && tokio::time::timeout(patience, end).await.is_err()
+        {
+            tracing::error!("the audit log is not written to its end: the disk does not answer");
         }
-    }
-}
-
-impl Drop for Journal {
-    fn drop(&mut self) {
-        self.close();
     }
 }
 
@@ -196,7 +196,6 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::time::Duration;
 
     use super::super::entry::{Decision, Result as Outcome};
     use super::super::verify::verify;
@@ -228,7 +227,7 @@ mod tests {
         }
         journal.keep(&entry("a \"b\"\n")).await.unwrap();
         assert_eq!((journal.kept(), journal.trouble()), (601, None));
-        journal.close();
+        journal.finish(Duration::from_secs(10)).await;
         let verdict = verify(&folder.files().unwrap()).unwrap();
         assert_eq!((verdict.last, verdict.is_whole()), (Some(601), true));
         let text = fs::read_to_string(folder.current()).unwrap();

@@ -60,7 +60,8 @@ impl Verdict {
 pub fn verify(files: &[LogFile]) -> io::Result<Verdict> {
     let mut verdict = Verdict::default();
     let mut before: Option<Link> = None;
-    // What does not agree with its hash was either changed, or cut off: then the next line does not miss it.
+    // What does not agree with its hash was either changed, or cut off: then it does not end like a line, and the next one
+    // does not miss it.
     let mut unsound: Option<(PathBuf, u64, bool)> = None;
     for file in files {
         let mut reader = BufReader::new(File::open(&file.path)?);
@@ -80,8 +81,9 @@ pub fn verify(files: &[LogFile]) -> io::Result<Verdict> {
                 Some(before) => sound.previous == before.hash && sound.link.number == before.number + 1,
                 None => sound.link.number != 1 || sound.previous == Link::none().hash,
             };
-            if let Some((path, line, _)) = unsound.take() {
-                let found = if hangs { Break::Torn { path, line } } else { Break::Changed { path, line } };
+            if let Some((path, line, is_ended)) = unsound.take() {
+                let is_torn = hangs && !is_ended;
+                let found = if is_torn { Break::Torn { path, line } } else { Break::Changed { path, line } };
                 verdict.breaks.push(found);
             }
             if !hangs {
@@ -93,7 +95,6 @@ pub fn verify(files: &[LogFile]) -> io::Result<Verdict> {
             before = Some(sound.link);
         }
     }
-    // At the end no line says what it misses; but what was cut off does not end like a line.
     verdict.breaks.extend(unsound.map(|(path, line, is_ended)| match is_ended {
         true => Break::Changed { path, line },
         false => Break::Torn { path, line },

@@ -39,7 +39,7 @@ const ROOT_KEYS: &[Key] = &[
     Key::new("security", Shape::Table(&SECURITY), "The security level.").planned(),
     Key::new("discovery", Shape::Table(&DISCOVERY), "Where to look for further servers.").planned(),
     Key::new("admin", Shape::Table(&ADMIN), "The administration interface.").planned(),
-    Key::new("telemetry", Shape::Table(&TELEMETRY), "Metrics, traces and the audit log.").planned(),
+    Key::new("telemetry", Shape::Table(&TELEMETRY), "Metrics, traces and the audit log."),
     Key::new("proxy", Shape::Table(&MISSION), "The whole config in the shape of `config/proxy.yaml`."),
 ];
 
@@ -579,9 +579,31 @@ static ADMIN: Table = Table {
 
 static TELEMETRY: Table = Table {
     groups: &[&[
-        Key::new("metrics", Shape::Bool, "Whether to count."),
-        Key::new("otlp", Shape::Text, "Where to send traces."),
-        Key::new("audit", Shape::Bool, "Whether to keep an audit log."),
+        Key::new("metrics", Shape::Bool, "Whether to count.").planned(),
+        Key::new("otlp", Shape::Text, "Where to send traces.").planned(),
+        Key::new("audit", Shape::Bool, "Whether to keep an audit log: who called what, and what came of it."),
+        Key::new("audit_log", Shape::Table(&AUDIT_LOG), "How the audit log is kept."),
+    ]],
+};
+
+static AUDIT_LOG: Table = Table {
+    groups: &[&[
+        Key::new(
+            "arguments",
+            Shape::Word(&[Word::new("none"), Word::new("hash"), Word::new("redacted")]),
+            "What it says of arguments: nothing, their SHA-256, or all of them but for secrets.",
+        ),
+        Key::new("max_size", Shape::Size { min: 4096, max: u64::MAX }, "A file of this size is put aside."),
+        Key::new(
+            "keep",
+            Shape::Whole { min: 1, max: 100_000 },
+            "How many files that were put aside are kept.",
+        ),
+        Key::new(
+            "fail",
+            Shape::Word(&[Word::new("open"), Word::new("closed")]),
+            "What happens to calls while the log cannot be written: they go on, or are refused.",
+        ),
     ]],
 };
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::audit::AuditRules;
 use super::auth::AuthConfig;
 use super::hash::hex;
 use super::http::HttpFace;
@@ -23,6 +24,8 @@ pub struct Config {
     pub expose: Expose,
     /// How clients are served over HTTP, or why they cannot be: nothing is guessed about who may come in.
     pub http: Result<HttpFace, Box<Problem>>,
+    /// The audit log, if there is to be one.
+    pub audit: Option<AuditRules>,
     /// False if the config (or `PROXY_ENABLED`) says to serve no server at all. All entries are
     /// [`Entry::Disabled`] then.
     pub enabled: bool,
@@ -459,6 +462,7 @@ impl Default for Config {
         Self {
             servers: Vec::new(),
             expose: Expose::default(),
+            audit: None,
             http: Ok(HttpFace::default()),
             enabled: true,
             secrets: Vec::new(),

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::audit::audit;
 use super::auth::{self, AuthConfig};
 use super::check::{check_table, twice};
 use super::environment::Environment;
@@ -35,6 +36,7 @@ pub(super) fn resolve(
     reporter: &mut Reporter,
 ) -> (Config, Node) {
     let servers = root.take(SERVERS);
+    let wants_audit = root.at("telemetry.audit").is_some();
     let http = take_all(&mut root, "http");
     let mut root = check_table(root, &keys::ROOT, "", reporter);
     // By itself, so that its errors can be told from others.
@@ -72,6 +74,7 @@ pub(super) fn resolve(
     let config = Config {
         servers: resolved.into_iter().map(|server| server.into_entry()).collect(),
         expose: expose(&effective),
+        audit: audit(&effective, wants_audit),
         http: http_error.map_or(http, |problem| Err(Box::new(problem))),
         enabled,
         secrets: resolver.redactions.into_secrets(),

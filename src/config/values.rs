@@ -6,7 +6,7 @@ use std::time::Duration;
 pub(super) const MAX_DURATION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Parses `500ms`, `30s`, `5m`, `2h`, `1d` and sums of them (`1h30m`). A number without unit is not a duration.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut total = Duration::ZERO;
     if rest.is_empty() {

@@ -4,7 +4,7 @@
 //! something has changed ([`Changes`]). What is no plain answer is never kept: errors (unless the config asks for it), requests
 //! for input, tasks, and what a server answers after it has asked the client something.
 
-mod canonical;
+pub(super) mod canonical;
 mod flight;
 mod kept;
 mod key;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::audit::{Audit, Auditor};
 use super::cache::{Cache, CacheTallies};
 use super::concurrency::Concurrency;
 use super::group::Group;
@@ -48,9 +49,17 @@ pub struct Trouble {
     pub failure: Failure,
 }
 
+/// What stands before all servers.
+#[derive(Clone, Debug, Default)]
+pub struct Common {
+    /// Who is told of every call.
+    pub audit: Option<Arc<Auditor>>,
+}
+
 /// The stages that all instances of a server share.
 #[derive(Clone, Default)]
 struct Shared {
+    audit: Option<Arc<Audit>>,
     rate_limit: Option<Arc<RateLimit>>,
     retry: Option<Arc<Retry>>,
     concurrency: Option<Arc<Concurrency>>,
@@ -73,14 +82,15 @@ struct Track {
 }
 
 impl Lane {
-    /// A lane to a server, with the stages and the instances that its config asks for. `backend` is the first instance.
-    pub fn new(backend: Arc<Backend>, journeys: &Arc<Journeys>) -> Self {
+    /// A lane to a server, with the stages and the instances that its config asks for, behind what stands before all servers.
+    /// `backend` is the first instance.
+    pub fn new(backend: Arc<Backend>, common: &Common, journeys: &Arc<Journeys>) -> Self {
         let others = backend.config().others.iter().map(|launch| backend.beside(launch.clone()));
         let backends: Vec<Arc<Backend>> = std::iter::once(Arc::clone(&backend)).chain(others).collect();
         let rules = backend.config().stages.cache.clone().zip(backend.changes());
         let cache =
             rules.map(|(rules, changes)| Cache::new(backend.name().clone(), rules, Arc::clone(changes)));
-        let track = Track::new(backends, Shared::new(&backend), cache, journeys);
+        let track = Track::new(backends, Shared::new(&backend, common), cache, journeys);
         Self { backend, track }
     }
 
@@ -183,10 +193,11 @@ impl Lane {
 }
 
 impl Shared {
-    fn new(backend: &Backend) -> Self {
+    fn new(backend: &Backend, common: &Common) -> Self {
         let (name, config) = (backend.name(), &backend.config().stages);
         let retry = config.retry.filter(|rules| rules.max_attempts > 1);
         Self {
+            audit: common.audit.clone().map(|auditor| Arc::new(Audit::new(name.clone(), auditor))),
             rate_limit: config.rate_limit.map(|rules| Arc::new(RateLimit::new(name.clone(), rules))),
             retry: retry.map(|rules| Arc::new(Retry::new(name.clone(), rules))),
             concurrency: config.concurrency.map(|rules| Arc::new(Concurrency::new(name.clone(), rules))),
@@ -211,10 +222,15 @@ impl Track {
         let (breaker, health_check, balance) =
             (config.stages.breaker, config.stages.health_check, config.stages.balance);
         let cache = cache.map(Arc::new);
-        // What is refused costs nothing further in; what is kept needs no attempt; an attempt leaves its place to others
-        // while it pauses.
-        let stages =
-            [stage(&shared.rate_limit), stage(&cache), stage(&shared.retry), stage(&shared.concurrency)];
+        // Refusals are to be noted as well. What is refused costs nothing further in; what is kept needs no attempt; an
+        // attempt leaves its place to others while it pauses.
+        let stages = [
+            stage(&shared.audit),
+            stage(&shared.rate_limit),
+            stage(&cache),
+            stage(&shared.retry),
+            stage(&shared.concurrency),
+        ];
         let stages: Arc<[_]> = stages.into_iter().flatten().collect();
         let is_bare = stages.is_empty() && breaker.is_none() && backends.len() == 1;
         (!is_bare || health_check.is_some()).then(|| {

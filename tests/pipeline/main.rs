@@ -11,6 +11,7 @@ mod mock;
 #[path = "../support/peer.rs"]
 mod peer;
 
+mod audit;
 mod balance;
 mod breaker;
 mod cache;

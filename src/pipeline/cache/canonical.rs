@@ -10,7 +10,7 @@ use crate::wire::json::{self, Kind};
 const MAX_DEPTH: usize = 64;
 
 /// Appends the canonical form of a checked object without the members of these names; `None` if there is none.
-pub(super) fn push_object(out: &mut Vec<u8>, object: &[u8], without: &[&str]) -> Option<()> {
+pub(in crate::pipeline) fn push_object(out: &mut Vec<u8>, object: &[u8], without: &[&str]) -> Option<()> {
     push_members(out, object, without, 0)
 }
 
