@@ -44,7 +44,8 @@ pub use schema::json_schema;
 pub use secret::Secret;
 pub use show::{Setting, Settings};
 pub use stages::{
-    Balance, BreakerRules, CacheRules, Concurrency, Each, HealthCheck, RateLimit, Retry, Stages,
+    Balance, BreakerRules, CacheRules, Concurrency, Each, HealthCheck, InputCheck, OutputCheck, RateLimit,
+    Retry, Stages, Validation,
 };
 pub use tree::Syntax;
 

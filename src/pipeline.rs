@@ -15,12 +15,14 @@ mod health;
 mod journey;
 mod lane;
 mod leg;
+mod payload;
 mod rate_limit;
 mod retry;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod validate;
 
 use std::fmt;
 use std::pin::Pin;

@@ -189,8 +189,7 @@ const SETTINGS: &[Key] = &[
         "Keep answers for a while: of tools whose effect is `read`, of prompts and of resources.",
     ),
     Key::new("health_check", Shape::Table(&HEALTH_CHECK), "How a running server is asked whether it is well."),
-    Key::new("validate", Shape::Table(&VALIDATE), "How strictly arguments and results are checked.")
-        .planned(),
+    Key::new("validate", Shape::Table(&VALIDATE), "How strictly arguments and results are checked."),
     Key::new(
         "effects",
         Shape::Map(&Shape::Word(&[
@@ -497,12 +496,17 @@ static VALIDATE: Table = Table {
         Key::new(
             "input",
             Shape::Word(&[Word::new("off"), Word::new("standard"), Word::new("closed")]),
-            "How arguments are checked against the tool's schema.",
+            "How arguments are checked against the tool's schema: `closed` also refuses what the schema does not name.",
         ),
         Key::new(
             "output",
             Shape::Word(&[Word::new("off"), Word::new("warn"), Word::new("strict")]),
-            "How results are checked against the tool's schema.",
+            "How results are checked against the tool's schema: `warn` marks them, `strict` refuses them.",
+        ),
+        Key::new(
+            "coerce",
+            Shape::Bool,
+            "Whether arguments of a wrong type are turned into what is meant (`\"5\"` into `5`), where that is clear.",
         ),
     ]],
 };

@@ -15,6 +15,8 @@ use crate::failure::Code;
 pub struct Stages {
     /// How often it may be called.
     pub rate_limit: Option<RateLimit>,
+    /// How arguments and results are checked.
+    pub validate: Option<Validation>,
     /// Which answers are kept.
     pub cache: Option<CacheRules>,
     /// How many calls may run at once.
@@ -56,6 +58,41 @@ pub enum Each {
     Tool,
     /// Every client that is known by a token; all others together.
     Client,
+}
+
+/// How strictly arguments and results are checked against the schemas of their tools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Validation {
+    /// The arguments.
+    pub input: InputCheck,
+    /// The results.
+    pub output: OutputCheck,
+    /// Whether arguments of a wrong type are turned into what is meant, where that is clear.
+    pub coerce: bool,
+}
+
+/// How strictly arguments are checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InputCheck {
+    /// Not at all.
+    Off,
+    /// As the schema says.
+    #[default]
+    Standard,
+    /// And nothing may be there that the schema does not name.
+    Closed,
+}
+
+/// How strictly results are checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutputCheck {
+    /// Not at all.
+    #[default]
+    Off,
+    /// One that does not fit says so.
+    Warn,
+    /// One that does not fit is refused.
+    Strict,
 }
 
 /// Which answers are kept, and how long.
@@ -170,6 +207,7 @@ pub(super) fn decode(node: &Node, reporter: &mut Reporter) -> Stages {
     let effect = |member: &Member| Some((member.key.clone(), Effect::parse(member.value.as_str()?)?));
     let stages = Stages {
         rate_limit: node.get("rate_limit").and_then(|node| rate_limit(node, reporter)),
+        validate: node.get("validate").map(validation),
         cache: node.get("cache").map(cache),
         concurrency: node.get("concurrency").map(concurrency),
         retry: node.get("retry").map(retry),
@@ -227,6 +265,24 @@ fn rate_limit(node: &Node, reporter: &mut Reporter) -> Option<RateLimit> {
             _ => Each::Server,
         },
     })
+}
+
+/// Arguments are checked as soon as `validate` is there; results only if it says so.
+fn validation(node: &Node) -> Validation {
+    let word = |key: &str| node.get(key).and_then(Node::as_str);
+    Validation {
+        input: match word("input") {
+            Some("off") => InputCheck::Off,
+            Some("closed") => InputCheck::Closed,
+            _ => InputCheck::Standard,
+        },
+        output: match word("output") {
+            Some("warn") => OutputCheck::Warn,
+            Some("strict") => OutputCheck::Strict,
+            _ => OutputCheck::Off,
+        },
+        coerce: node.get("coerce").and_then(Node::as_bool).unwrap_or(false),
+    }
 }
 
 fn cache(node: &Node) -> CacheRules {

@@ -897,6 +897,7 @@ servers:
     concurrency: { queue: 0, wait: 0s }
     rate_limit: { calls: 60, burst: 10, each: client }
     cache: { ttl: 5m, tools: query_*, max_bytes: 1MiB, negative_ttl: 2s, stale_if_error: 1h }
+    validate: { input: closed, coerce: true }
     effects: { look: read, purge: destructive }
     trust_annotations: true
     balance: least_loaded
@@ -916,6 +917,7 @@ servers:
             negative_ttl: Some(Duration::from_secs(2)),
             stale_if_error: Some(Duration::from_secs(3600)),
         }),
+        validate: Some(Validation { input: InputCheck::Closed, output: OutputCheck::Off, coerce: true }),
         concurrency: Some(Concurrency { max: 2, queue: 0, wait: Duration::ZERO }),
         retry: Some(Retry { max_attempts: 5, base_delay: Duration::from_secs(1), ..Retry::default() }),
         breaker: Some(BreakerRules::default()),

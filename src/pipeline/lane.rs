@@ -14,6 +14,7 @@ use super::health;
 use super::journey::Journeys;
 use super::rate_limit::RateLimit;
 use super::retry::Retry;
+use super::validate::Validate;
 use super::{Request, Stage};
 use crate::backend::Backend;
 use crate::call::{Call, CallerId, Ticket};
@@ -52,6 +53,7 @@ pub struct Trouble {
 #[derive(Clone, Default)]
 struct Shared {
     rate_limit: Option<Arc<RateLimit>>,
+    validate: Option<Arc<Validate>>,
     retry: Option<Arc<Retry>>,
     concurrency: Option<Arc<Concurrency>>,
 }
@@ -188,6 +190,7 @@ impl Shared {
         let retry = config.retry.filter(|rules| rules.max_attempts > 1);
         Self {
             rate_limit: config.rate_limit.map(|rules| Arc::new(RateLimit::new(name.clone(), rules))),
+            validate: config.validate.map(|rules| Arc::new(Validate::new(name.clone(), rules))),
             retry: retry.map(|rules| Arc::new(Retry::new(name.clone(), rules))),
             concurrency: config.concurrency.map(|rules| Arc::new(Concurrency::new(name.clone(), rules))),
         }
@@ -213,8 +216,13 @@ impl Track {
         let cache = cache.map(Arc::new);
         // What is refused costs nothing further in; what is kept needs no attempt; an attempt leaves its place to others
         // while it pauses.
-        let stages =
-            [stage(&shared.rate_limit), stage(&cache), stage(&shared.retry), stage(&shared.concurrency)];
+        let stages = [
+            stage(&shared.rate_limit),
+            stage(&shared.validate),
+            stage(&cache),
+            stage(&shared.retry),
+            stage(&shared.concurrency),
+        ];
         let stages: Arc<[_]> = stages.into_iter().flatten().collect();
         let is_bare = stages.is_empty() && breaker.is_none() && backends.len() == 1;
         (!is_bare || health_check.is_some()).then(|| {

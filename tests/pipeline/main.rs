@@ -17,6 +17,7 @@ mod cache;
 mod limits;
 mod passing;
 mod retry;
+mod validate;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
