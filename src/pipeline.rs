@@ -15,8 +15,10 @@ mod health;
 mod journey;
 mod lane;
 mod leg;
+mod limit;
 mod payload;
 mod rate_limit;
+mod results;
 mod retry;
 #[cfg(test)]
 mod testing;
@@ -43,6 +45,7 @@ use crate::wire::Body;
 pub use cache::CacheTallies;
 pub use journey::Journeys;
 pub use lane::{Item, Lane, Trouble};
+pub use results::{BadRange, Results};
 
 /// A future behind a pointer, as traits need it that are used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -23,7 +23,7 @@ use crate::call::{Audience, Introduction};
 use crate::catalog::{Catalog, Offering, Options, Overrides, Rules, Source, Store, Stored};
 use crate::config::{Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
 use crate::names::ServerName;
-use crate::pipeline::{Journeys, Lane};
+use crate::pipeline::{Journeys, Lane, Results};
 use crate::protocol::{Level, ListKind};
 use crate::supervisor::{Ending, Supervisor};
 use crate::transport::{self, AuthProvider, Patience, Transport};
@@ -282,6 +282,12 @@ impl Registry {
     /// The way to the server of this name.
     pub fn lane(&self, name: &ServerName) -> Option<&Lane> {
         self.lanes.get(*self.by_name.get(name)?)
+    }
+
+    /// What was too large for clients to get at once; `None` if no server limits its results.
+    pub fn results(&self) -> Option<&Results> {
+        let limits = |lane: &Lane| lane.backend().config().limits.result.is_some();
+        self.lanes.iter().any(limits).then(|| &**self.journeys.results())
     }
 
     /// Where the server's stderr is kept.

@@ -12,6 +12,7 @@ use super::concurrency::Concurrency;
 use super::group::Group;
 use super::health;
 use super::journey::Journeys;
+use super::limit::Limit;
 use super::rate_limit::RateLimit;
 use super::retry::Retry;
 use super::validate::Validate;
@@ -53,6 +54,7 @@ pub struct Trouble {
 #[derive(Clone, Default)]
 struct Shared {
     rate_limit: Option<Arc<RateLimit>>,
+    limit: Option<Arc<Limit>>,
     validate: Option<Arc<Validate>>,
     retry: Option<Arc<Retry>>,
     concurrency: Option<Arc<Concurrency>>,
@@ -82,7 +84,7 @@ impl Lane {
         let rules = backend.config().stages.cache.clone().zip(backend.changes());
         let cache =
             rules.map(|(rules, changes)| Cache::new(backend.name().clone(), rules, Arc::clone(changes)));
-        let track = Track::new(backends, Shared::new(&backend), cache, journeys);
+        let track = Track::new(backends, Shared::new(&backend, journeys), cache, journeys);
         Self { backend, track }
     }
 
@@ -185,11 +187,15 @@ impl Lane {
 }
 
 impl Shared {
-    fn new(backend: &Backend) -> Self {
+    fn new(backend: &Backend, journeys: &Journeys) -> Self {
+        let limit = backend.config().limits.result;
+        let limit =
+            limit.map(|limit| Limit::new(backend.name().clone(), limit, Arc::clone(journeys.results())));
         let (name, config) = (backend.name(), &backend.config().stages);
         let retry = config.retry.filter(|rules| rules.max_attempts > 1);
         Self {
             rate_limit: config.rate_limit.map(|rules| Arc::new(RateLimit::new(name.clone(), rules))),
+            limit: limit.map(Arc::new),
             validate: config.validate.map(|rules| Arc::new(Validate::new(name.clone(), rules))),
             retry: retry.map(|rules| Arc::new(Retry::new(name.clone(), rules))),
             concurrency: config.concurrency.map(|rules| Arc::new(Concurrency::new(name.clone(), rules))),
@@ -218,6 +224,7 @@ impl Track {
         // while it pauses.
         let stages = [
             stage(&shared.rate_limit),
+            stage(&shared.limit),
             stage(&shared.validate),
             stage(&cache),
             stage(&shared.retry),

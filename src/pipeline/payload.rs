@@ -93,6 +93,13 @@ pub(super) fn with_warning(result: &[u8], warning: &str) -> Bytes {
     splice.to_bytes()
 }
 
+/// Does something on another thread.
+pub(super) async fn elsewhere<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| "it could not be looked at".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,14 +16,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::payload::{arguments, final_result, reply, with_arguments, with_warning};
+use super::payload::{arguments, elsewhere, final_result, reply, with_arguments, with_warning};
 use super::{BoxFuture, Next, Outcome, Request, Stage};
 use crate::config::{InputCheck, OutputCheck, Validation as Rules};
 use crate::failure::{Code, Failure};
 use crate::names::{OriginalName, ServerName};
 use crate::protocol::Method;
 use crate::wire::json;
-use schema::{MAX_SIZE, Schema};
+use schema::MAX_SIZE;
+
+pub(super) use schema::Schema;
 
 /// The largest value that is checked, in bytes.
 const MAX_VALUE: usize = 1 << 20;
@@ -271,9 +273,4 @@ fn depth(text: &[u8]) -> usize {
         at += 1;
     }
     deepest
-}
-
-/// Does something on another thread.
-async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| "it could not be looked at".to_owned())
 }

@@ -14,6 +14,7 @@ mod peer;
 mod balance;
 mod breaker;
 mod cache;
+mod limit;
 mod limits;
 mod passing;
 mod retry;

@@ -25,9 +25,9 @@ const MAX_WORK: u64 = 1 << 26;
 
 /// A schema that is ready to check values.
 #[derive(Debug)]
-pub(super) struct Schema {
+pub(in crate::pipeline) struct Schema {
     pub(super) tree: Value,
-    pub(super) validator: Validator,
+    pub(in crate::pipeline) validator: Validator,
     /// Whether all faults of a value may be listed.
     pub(super) is_tame: bool,
     /// The deepest value that is looked at.
@@ -42,7 +42,7 @@ impl Schema {
     ///
     /// # Errors
     /// It cannot be used: why, as a fragment.
-    pub(super) fn compile(text: &[u8], closed: bool) -> Result<Self, String> {
+    pub(in crate::pipeline) fn compile(text: &[u8], closed: bool) -> Result<Self, String> {
         if text.len() > MAX_SIZE {
             return Err(format!("it has {} bytes; at most {MAX_SIZE} are looked at", text.len()));
         }
