@@ -9,7 +9,9 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+mod arguments;
 mod auth;
+mod built_ins;
 mod check;
 mod environment;
 mod hash;
@@ -31,7 +33,9 @@ mod stages;
 mod tree;
 mod values;
 
+pub use arguments::ArgumentRule;
 pub use auth::{AuthConfig, ClientCredentialsConfig, ClientProof, ConfiguredClient, OauthConfig, SigningKey};
+pub use built_ins::{BuiltIns, LogRules, RedactRules, SecretKind};
 pub use environment::{ConfigReason, Environment, Locations, locate};
 pub use http::{HttpFace, parse_listen};
 pub use model::{

@@ -16,14 +16,17 @@ mod journey;
 mod lane;
 mod leg;
 mod limit;
+mod log;
 mod payload;
 mod rate_limit;
+mod redact;
 mod results;
 mod retry;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod transform;
 mod validate;
 
 use std::fmt;

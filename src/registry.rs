@@ -20,8 +20,8 @@ use crate::auth::{self, AuthStore};
 use crate::backend::{Backend, Extent, Lifecycle, Observer, State, Verdicts, Way};
 use crate::bridge::result::CacheHints;
 use crate::call::{Audience, Introduction};
-use crate::catalog::{Catalog, Offering, Options, Overrides, Rules, Source, Store, Stored};
-use crate::config::{Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
+use crate::catalog::{ArgumentWish, Catalog, Offering, Options, Overrides, Rules, Source, Store, Stored};
+use crate::config::{ArgumentRule, Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
 use crate::names::ServerName;
 use crate::pipeline::{Journeys, Lane, Results};
 use crate::protocol::{Level, ListKind};
@@ -448,6 +448,7 @@ fn merge(
 struct OwnersRules<'a> {
     rules: &'a ToolRules,
     annotations: HashMap<&'a str, Vec<u8>>,
+    arguments: HashMap<&'a str, Vec<(String, ArgumentWish)>>,
 }
 
 impl<'a> OwnersRules<'a> {
@@ -458,7 +459,26 @@ impl<'a> OwnersRules<'a> {
             .filter(|(_, words)| !words.annotations.is_empty())
             .filter_map(|(tool, words)| Some((tool.as_str(), serde_json::to_vec(&words.annotations).ok()?)))
             .collect();
-        Self { rules, annotations }
+        let arguments = rules
+            .overrides
+            .iter()
+            .map(|(tool, words)| {
+                let wishes = words.arguments.iter().map(|(name, rule)| (name.clone(), wish(rule)));
+                (tool.as_str(), wishes.collect())
+            })
+            .collect();
+        Self { rules, annotations, arguments }
+    }
+}
+
+/// What clients see of an argument with this rule.
+fn wish(rule: &ArgumentRule) -> ArgumentWish {
+    match rule {
+        ArgumentRule::Fixed(_) => ArgumentWish::Hidden,
+        ArgumentRule::Open { rename, default } => ArgumentWish::Shown {
+            name: rename.clone(),
+            default: default.as_ref().and_then(|value| serde_json::to_vec(value).ok()).map(Bytes::from),
+        },
     }
 }
 
@@ -477,6 +497,7 @@ impl Rules for OwnersRules<'_> {
             title: words.title.as_deref(),
             description: words.description.as_deref(),
             annotations: self.annotations.get(original).map(Vec::as_slice),
+            arguments: self.arguments.get(original).map(Vec::as_slice).unwrap_or_default(),
         })
     }
 }

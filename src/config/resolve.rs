@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::arguments;
 use super::auth::{self, AuthConfig};
+use super::built_ins;
 use super::check::{check_table, twice};
 use super::environment::Environment;
 use super::hash::name_hash;
@@ -69,12 +71,19 @@ pub(super) fn resolve(
     let origin = Origin::BuiltIn;
     effective.set(SERVERS, Node { kind: Kind::Map(shown), origin });
 
+    let secrets = resolver.redactions.into_secrets();
+    let built_ins = built_ins::decode(&effective, &secrets, resolver.reporter);
+    for server in &mut resolved {
+        if let State::Ready(config) = &mut server.state {
+            config.stages.built_ins = built_ins.clone();
+        }
+    }
     let config = Config {
         servers: resolved.into_iter().map(|server| server.into_entry()).collect(),
         expose: expose(&effective),
         http: http_error.map_or(http, |problem| Err(Box::new(problem))),
         enabled,
-        secrets: resolver.redactions.into_secrets(),
+        secrets,
     };
     (config, effective)
 }
@@ -361,7 +370,7 @@ impl Resolver<'_> {
             },
             timeouts,
             limits: limits(node),
-            tools: tool_rules(node),
+            tools: tool_rules(node, self.reporter),
             share: match node.get("share").and_then(Node::as_str) {
                 Some("session") => Share::Session,
                 _ => Share::All,
@@ -675,7 +684,7 @@ fn limits(node: &Node) -> Limits {
     Limits { message: size("limits.message").unwrap_or(default.message), result: size("limits.result") }
 }
 
-fn tool_rules(node: &Node) -> ToolRules {
+fn tool_rules(node: &Node, reporter: &mut Reporter) -> ToolRules {
     let globs = |key: &str| texts(node.at(key)).into_iter().map(Glob::new).collect();
     let members = |key: &str| node.at(key).map(Node::members).unwrap_or_default();
     let text = |member: &Member, key: &str| member.value.get(key).and_then(Node::as_str).map(str::to_owned);
@@ -697,6 +706,7 @@ fn tool_rules(node: &Node) -> ToolRules {
                     title: text(member, "title"),
                     description: text(member, "description"),
                     annotations,
+                    arguments: arguments::decode(&member.value, reporter),
                 };
                 (member.key.clone(), words)
             })

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::built_ins::BuiltIns;
 use super::model::Glob;
 use super::problem::Reporter;
 use super::resolve::texts;
@@ -15,6 +16,8 @@ use crate::failure::Code;
 pub struct Stages {
     /// How often it may be called.
     pub rate_limit: Option<RateLimit>,
+    /// What is hidden and logged, for all servers alike.
+    pub built_ins: BuiltIns,
     /// How arguments and results are checked.
     pub validate: Option<Validation>,
     /// Which answers are kept.
@@ -207,6 +210,8 @@ pub(super) fn decode(node: &Node, reporter: &mut Reporter) -> Stages {
     let effect = |member: &Member| Some((member.key.clone(), Effect::parse(member.value.as_str()?)?));
     let stages = Stages {
         rate_limit: node.get("rate_limit").and_then(|node| rate_limit(node, reporter)),
+        // They stand in a list of their own, and are added when it has been read.
+        built_ins: BuiltIns::default(),
         validate: node.get("validate").map(validation),
         cache: node.get("cache").map(cache),
         concurrency: node.get("concurrency").map(concurrency),

@@ -917,6 +917,7 @@ servers:
             negative_ttl: Some(Duration::from_secs(2)),
             stale_if_error: Some(Duration::from_secs(3600)),
         }),
+        built_ins: BuiltIns::default(),
         validate: Some(Validation { input: InputCheck::Closed, output: OutputCheck::Off, coerce: true }),
         concurrency: Some(Concurrency { max: 2, queue: 0, wait: Duration::ZERO }),
         retry: Some(Retry { max_attempts: 5, base_delay: Duration::from_secs(1), ..Retry::default() }),

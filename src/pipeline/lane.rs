@@ -13,8 +13,11 @@ use super::group::Group;
 use super::health;
 use super::journey::Journeys;
 use super::limit::Limit;
+use super::log::Log;
 use super::rate_limit::RateLimit;
+use super::redact::Redact;
 use super::retry::Retry;
+use super::transform::Transform;
 use super::validate::Validate;
 use super::{Request, Stage};
 use crate::backend::Backend;
@@ -53,11 +56,14 @@ pub struct Trouble {
 /// The stages that all instances of a server share.
 #[derive(Clone, Default)]
 struct Shared {
+    log: Vec<Arc<Log>>,
+    redact: Vec<Arc<Redact>>,
     rate_limit: Option<Arc<RateLimit>>,
     limit: Option<Arc<Limit>>,
     validate: Option<Arc<Validate>>,
     retry: Option<Arc<Retry>>,
     concurrency: Option<Arc<Concurrency>>,
+    transform: Option<Arc<Transform>>,
 }
 
 /// The stages of one server.
@@ -195,10 +201,13 @@ impl Shared {
         let retry = config.retry.filter(|rules| rules.max_attempts > 1);
         Self {
             rate_limit: config.rate_limit.map(|rules| Arc::new(RateLimit::new(name.clone(), rules))),
+            log: config.built_ins.log.iter().map(|rules| Arc::new(Log::new(name.clone(), rules))).collect(),
+            redact: config.built_ins.redact.iter().filter_map(Redact::new).map(Arc::new).collect(),
             limit: limit.map(Arc::new),
             validate: config.validate.map(|rules| Arc::new(Validate::new(name.clone(), rules))),
             retry: retry.map(|rules| Arc::new(Retry::new(name.clone(), rules))),
             concurrency: config.concurrency.map(|rules| Arc::new(Concurrency::new(name.clone(), rules))),
+            transform: Transform::new(&backend.config().tools).map(Arc::new),
         }
     }
 }
@@ -220,17 +229,22 @@ impl Track {
         let (breaker, health_check, balance) =
             (config.stages.breaker, config.stages.health_check, config.stages.balance);
         let cache = cache.map(Arc::new);
-        // What is refused costs nothing further in; what is kept needs no attempt; an attempt leaves its place to others
-        // while it pauses.
-        let stages = [
-            stage(&shared.rate_limit),
-            stage(&shared.limit),
-            stage(&shared.validate),
-            stage(&cache),
-            stage(&shared.retry),
-            stage(&shared.concurrency),
-        ];
-        let stages: Arc<[_]> = stages.into_iter().flatten().collect();
+        // Every end is logged. What is refused costs nothing further in; what is handed out, and what is looked at further in, has
+        // no secrets; what is kept needs no attempt; an attempt leaves its place to others while it pauses.
+        let log = shared.log.iter().map(|log| Some(Arc::clone(log) as Arc<dyn Stage>));
+        let redact = shared.redact.iter().map(|redact| Some(Arc::clone(redact) as Arc<dyn Stage>));
+        let stages = log
+            .chain([stage(&shared.rate_limit), stage(&shared.limit)])
+            .chain(redact)
+            .chain([
+                stage(&shared.validate),
+                stage(&cache),
+                stage(&shared.retry),
+                stage(&shared.concurrency),
+                stage(&shared.transform),
+            ])
+            .flatten();
+        let stages: Arc<[_]> = stages.collect();
         let is_bare = stages.is_empty() && breaker.is_none() && backends.len() == 1;
         (!is_bare || health_check.is_some()).then(|| {
             Arc::new(Self {

@@ -17,7 +17,9 @@ mod cache;
 mod limit;
 mod limits;
 mod passing;
+mod redact;
 mod retry;
+mod transform;
 mod validate;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
