@@ -21,6 +21,7 @@ mod keys;
 mod mission;
 mod model;
 mod overrides;
+mod presets;
 mod private_key;
 mod problem;
 mod resolve;
@@ -49,7 +50,7 @@ pub use secret::Secret;
 pub use show::{Setting, Settings};
 pub use stages::{
     Balance, BreakerRules, CacheRules, Concurrency, Each, HealthCheck, InputCheck, OutputCheck, RateLimit,
-    Retry, Stages, Validation,
+    Retry, SecurityLevel, Stages, Validation,
 };
 pub use tree::Syntax;
 

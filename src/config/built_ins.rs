@@ -4,6 +4,7 @@ use super::model::Glob;
 use super::problem::Reporter;
 use super::resolve::texts;
 use super::secret::Secret;
+use super::stages::SecurityLevel;
 use super::tree::Node;
 use crate::failure::Code;
 
@@ -103,6 +104,30 @@ impl SecretKind {
     }
 }
 
+impl BuiltIns {
+    /// The same for a server of this level: at the highest one secrets are hidden, whatever is said.
+    pub(super) fn at(&self, level: SecurityLevel, secrets: &[Secret]) -> Self {
+        let mut own = self.clone();
+        if level == SecurityLevel::High && !own.redact.iter().any(|rules| rules.tools.is_none()) {
+            own.redact.push(RedactRules {
+                tools: None,
+                arguments: true,
+                results: true,
+                kinds: SecretKind::SECRETS.to_vec(),
+                patterns: Vec::new(),
+                secrets: long(secrets),
+                with: WITH.to_owned(),
+            });
+        }
+        own
+    }
+}
+
+/// The secrets that are long enough to be looked for: a short text would be found everywhere.
+fn long(secrets: &[Secret]) -> Vec<Secret> {
+    secrets.iter().filter(|secret| secret.expose().len() >= 8).cloned().collect()
+}
+
 /// What stands in the place of something hidden, if the config does not say.
 const WITH: &str = "[redacted]";
 /// The memory that a regular expression may take.
@@ -111,8 +136,7 @@ const PATTERN_SIZE: usize = 1 << 20;
 /// Reads the built-in ones of the checked list `interceptors`.
 pub(super) fn decode(root: &Node, secrets: &[Secret], reporter: &mut Reporter) -> BuiltIns {
     let mut built_ins = BuiltIns::default();
-    // A short text would be found everywhere.
-    let secrets: Vec<Secret> = secrets.iter().filter(|secret| secret.expose().len() >= 8).cloned().collect();
+    let secrets = long(secrets);
     for entry in root.get("interceptors").map(Node::elements).unwrap_or_default() {
         let globs = |node: &Node| texts(Some(node)).into_iter().map(Glob::new).collect();
         let tools = entry.get("match").map(globs);

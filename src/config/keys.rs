@@ -36,7 +36,7 @@ const ROOT_KEYS: &[Key] = &[
     Key::new("profiles", Shape::Map(&A_PROFILE), "Named selections of servers.").planned(),
     Key::new("interceptors", Shape::List(&AN_INTERCEPTOR), "Hooks before and after calls and on errors."),
     Key::new("policy", Shape::Table(&POLICY), "Who may call what.").planned(),
-    Key::new("security", Shape::Table(&SECURITY), "The security level.").planned(),
+    Key::new("security", Shape::Table(&SECURITY), "The security level."),
     Key::new("discovery", Shape::Table(&DISCOVERY), "Where to look for further servers.").planned(),
     Key::new("admin", Shape::Table(&ADMIN), "The administration interface.").planned(),
     Key::new("telemetry", Shape::Table(&TELEMETRY), "Metrics, traces and the audit log.").planned(),
@@ -205,7 +205,7 @@ const SETTINGS: &[Key] = &[
         Shape::Bool,
         "Whether a tool of which `effects` says nothing is taken for as harmless as the server's annotations say.",
     ),
-    Key::new("security_level", LEVEL, "The security level of this server.").planned(),
+    Key::new("security_level", LEVEL, "The security level of this server."),
 ];
 
 /// What other programs keep in their entries.
@@ -595,8 +595,12 @@ static POLICY: Table = Table { groups: &[&[Key::new("file", Shape::Text, "A file
 
 static SECURITY: Table = Table {
     groups: &[&[
-        Key::new("level", LEVEL, "How much is allowed."),
-        Key::new("auth_required", Shape::Bool, "Whether clients must log in."),
+        Key::new(
+            "level",
+            LEVEL,
+            "What counts where nothing else is said: `low` checks nothing, `medium` checks arguments, `high` also results, hides secrets and limits the rate.",
+        ),
+        Key::new("auth_required", Shape::Bool, "Whether clients must log in.").planned(),
     ]],
 };
 

@@ -17,11 +17,12 @@ use super::model::{
     Config, Entry, Expose, Glob, Launch, Limits, ProtocolChoice, Questions, RemoteKind, RemoteLaunch,
     ServerConfig, Share, Start, StdioLaunch, Timeouts, ToolOverride, ToolRules,
 };
+use super::presets;
 use super::problem::{Problem, Reporter, Severity};
 use super::secret::{Redactions, Secret};
 use super::servers::SERVERS;
 use super::shape::{Shape, Table};
-use super::stages;
+use super::stages::{self, SecurityLevel};
 use super::tree::{Kind, Member, Node, Origin};
 use super::values::{parse_duration, parse_size};
 use crate::failure::Code;
@@ -53,8 +54,12 @@ pub(super) fn resolve(
         None => built_in(&keys::DEFAULTS),
     };
 
-    let mut resolver =
-        Resolver { context: Context { environment, folder }, reporter, redactions: Redactions::default() };
+    let mut resolver = Resolver {
+        context: Context { environment, folder },
+        reporter,
+        redactions: Redactions::default(),
+        level: presets::of_all(&effective),
+    };
     resolver.note_root_secrets(&effective);
     let enabled = resolver.enabled(&effective, servers.as_ref());
     let http = resolver.http_face(&effective);
@@ -71,11 +76,11 @@ pub(super) fn resolve(
     let origin = Origin::BuiltIn;
     effective.set(SERVERS, Node { kind: Kind::Map(shown), origin });
 
-    let secrets = resolver.redactions.into_secrets();
+    let secrets = resolver.redactions.named();
     let built_ins = built_ins::decode(&effective, &secrets, resolver.reporter);
     for server in &mut resolved {
         if let State::Ready(config) = &mut server.state {
-            config.stages.built_ins = built_ins.clone();
+            config.stages.built_ins = built_ins.at(config.stages.level, &secrets);
         }
     }
     let config = Config {
@@ -83,7 +88,7 @@ pub(super) fn resolve(
         expose: expose(&effective),
         http: http_error.map_or(http, |problem| Err(Box::new(problem))),
         enabled,
-        secrets,
+        secrets: resolver.redactions.into_secrets(),
     };
     (config, effective)
 }
@@ -200,6 +205,8 @@ pub(super) struct Resolver<'a> {
     context: Context<'a>,
     pub(super) reporter: &'a mut Reporter,
     pub(super) redactions: Redactions,
+    /// The security level of the whole config.
+    level: Option<SecurityLevel>,
 }
 
 impl Resolver<'_> {
@@ -249,7 +256,9 @@ impl Resolver<'_> {
                 Node::empty_map(member.origin.clone())
             }
         };
-        let node = overlay(fold_foreign_keys(said), settings);
+        let mut node = overlay(fold_foreign_keys(said), settings);
+        let level = presets::level(&node, self.level);
+        presets::apply(&mut node, level);
         let prefix = self.prefix(&name, &node);
         let switched_on = serve_any && self.switched_on(&node);
         let state = if switched_on {
@@ -349,7 +358,7 @@ impl Resolver<'_> {
         let others = launch.as_ref().and_then(|launch| self.others(launch, node));
         let timeouts = self.timeouts(node);
         let auth = self.auth(node, launch.as_ref());
-        let stages = stages::decode(node, self.reporter);
+        let stages = stages::decode(node, presets::level(node, self.level), self.reporter);
         Some(ServerConfig {
             name: name.clone(),
             // The final one is known when all servers are.

@@ -16,7 +16,9 @@ use crate::failure::Code;
 pub struct Stages {
     /// How often it may be called.
     pub rate_limit: Option<RateLimit>,
-    /// What is hidden and logged, for all servers alike.
+    /// How careful we are with it, where nothing else is said.
+    pub level: SecurityLevel,
+    /// What is hidden and logged.
     pub built_ins: BuiltIns,
     /// How arguments and results are checked.
     pub validate: Option<Validation>,
@@ -36,6 +38,18 @@ pub struct Stages {
     pub effects: Vec<(String, Effect)>,
     /// Whether what the server says of its tools' effects is believed.
     pub trust_annotations: bool,
+}
+
+/// A preset of the other settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SecurityLevel {
+    /// Nothing is checked.
+    #[default]
+    Low,
+    /// Arguments must fit the schemas of their tools.
+    Medium,
+    /// Nothing else than what schemas name passes, either way; secrets are hidden; nobody calls without measure.
+    High,
 }
 
 /// How often a server may be called.
@@ -206,10 +220,11 @@ impl Default for BreakerRules {
 }
 
 /// Reads the stages of a checked server entry.
-pub(super) fn decode(node: &Node, reporter: &mut Reporter) -> Stages {
+pub(super) fn decode(node: &Node, level: SecurityLevel, reporter: &mut Reporter) -> Stages {
     let effect = |member: &Member| Some((member.key.clone(), Effect::parse(member.value.as_str()?)?));
     let stages = Stages {
         rate_limit: node.get("rate_limit").and_then(|node| rate_limit(node, reporter)),
+        level,
         // They stand in a list of their own, and are added when it has been read.
         built_ins: BuiltIns::default(),
         validate: node.get("validate").map(validation),

@@ -1,9 +1,11 @@
 //! Secrets that neither servers nor models get, and the log of calls.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
-use super::{answered, each, is_call};
-use crate::board::Setup;
+use super::{answered, is_call};
+use crate::board::{DEADLINE, Setup};
 use crate::peer::{House, MODERN};
 
 const TOOLS: &str = r#"
@@ -55,8 +57,35 @@ fn one_way_and_some_tools() {
 }
 
 #[test]
-fn every_call_is_logged_once() {
-    each(TOOLS, "limits: { result: 1MiB }", |_, peer| {
-        answered(&peer.tool("a__echo", json!({ "input": "x" })), "x");
-    });
+fn every_call_is_logged_once_and_without_secrets() {
+    let setup = Setup::new()
+        .script("a", TOOLS)
+        .keys("rate_limit: { calls: 3, per: 1h }")
+        .env("SWITCHBOARD_LOG", "info");
+    let house = House::stdio(setup.config("interceptors: [ { log: { arguments: true } } ]"));
+    let peer = house.peer("2025-11-25");
+    peer.list_with("tools/list", "a__echo");
+    answered(
+        &peer.tool("a__echo", json!({ "input": "AKIAIOSFODNN7EXAMPLE seen" })),
+        "AKIAIOSFODNN7EXAMPLE seen",
+    );
+    for tool in ["a__sorry", "a__leak", "a__leak"] {
+        peer.tool(tool, json!({}));
+    }
+    let until = Instant::now() + DEADLINE;
+    let lines = || -> Vec<String> {
+        let text = house.stderr();
+        text.lines().filter(|line| line.contains("received_bytes")).map(str::to_owned).collect()
+    };
+    while lines().len() < 4 {
+        assert!(Instant::now() < until, "{}", house.stderr());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let lines = lines();
+    assert!(lines[0].contains("[redacted] seen") && !lines[0].contains("AKIA"), "{lines:#?}");
+    for (line, outcome) in lines.iter().zip(["ok", "error", "ok", "SB-LIMIT-001"]) {
+        assert!(line.contains(outcome) && line.contains("a__"), "{outcome}: {line}");
+    }
+    drop(peer);
+    house.close();
 }
