@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::audit::{Folder, Journal};
 use crate::call::Audience;
 use crate::catalog::Store;
-use crate::config::{AuditRules, Loaded};
+use crate::config::{AuditRules, Loaded, Secret};
 use crate::frontend::http::Face;
 use crate::frontend::stdio::{Stdio, read_client};
 use crate::frontend::{Front, Hall, Outlet, Session};
@@ -57,14 +57,13 @@ pub enum Clients {
 }
 
 /// Begins the audit log. Without a folder there is none, which is said.
-fn auditor(rules: &AuditRules, state: Option<&Path>) -> Option<Arc<Auditor>> {
+fn auditor(rules: &AuditRules, secrets: &[Secret], state: Option<&Path>) -> Option<Arc<Auditor>> {
     let begun = match state {
         Some(state) => Journal::begin(Folder::new(state.join("audit")), rules.max_size, rules.keep),
         None => Err(io::Error::other("nothing is kept on disk here")),
     };
     let journal = begun.inspect_err(|error| tracing::error!(%error, "there is no audit log")).ok()?;
-    let (arguments, fails_closed) = (rules.arguments, rules.fails_closed);
-    Some(Arc::new(Auditor { journal: Arc::new(journal), arguments, fails_closed }))
+    Some(Arc::new(Auditor::new(journal, rules, secrets)))
 }
 
 /// Why serving ended.
@@ -137,7 +136,7 @@ impl Switchboard {
             tracing::warn!("config: {}", problem.one_line());
         }
         let hall = Hall::new(clients == Clients::Sole);
-        let audit = loaded.config.audit.as_ref().and_then(|rules| auditor(rules, state.as_deref()));
+        let audit = loaded.config.audit.as_ref().and_then(|rules| auditor(rules, loaded.config.secrets(), state.as_deref()));
         let parts = Parts {
             config: loaded.config,
             problems: loaded.problems,

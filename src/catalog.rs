@@ -6,6 +6,7 @@
 //! every byte that does not have to change. This room alone knows how names are made; it never talks to a server, never
 //! awaits, and touches no file but those of its [`Store`].
 
+mod arguments;
 mod edit;
 mod hygiene;
 mod instructions;
@@ -19,6 +20,7 @@ mod store;
 mod table;
 mod uri;
 
+pub use arguments::ArgumentWish;
 pub use hygiene::{MAX_DEFINITION, Note, Verdict, judge};
 pub use merge::{NoRules, Options, Overrides, Rules, Source};
 pub use offering::{Capabilities, Offering};

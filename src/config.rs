@@ -9,8 +9,10 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+mod arguments;
 mod audit;
 mod auth;
+mod built_ins;
 mod check;
 mod environment;
 mod hash;
@@ -20,6 +22,7 @@ mod keys;
 mod mission;
 mod model;
 mod overrides;
+mod presets;
 mod private_key;
 mod problem;
 mod resolve;
@@ -32,8 +35,10 @@ mod stages;
 mod tree;
 mod values;
 
+pub use arguments::ArgumentRule;
 pub use audit::{AuditArguments, AuditRules};
 pub use auth::{AuthConfig, ClientCredentialsConfig, ClientProof, ConfiguredClient, OauthConfig, SigningKey};
+pub use built_ins::{BuiltIns, LogRules, RedactRules, SecretKind};
 pub use environment::{ConfigReason, Environment, Locations, locate};
 pub use http::{HttpFace, parse_listen};
 pub use model::{
@@ -46,7 +51,8 @@ pub use schema::json_schema;
 pub use secret::Secret;
 pub use show::{Setting, Settings};
 pub use stages::{
-    Balance, BreakerRules, CacheRules, Concurrency, Each, HealthCheck, RateLimit, Retry, Stages,
+    Balance, BreakerRules, CacheRules, Concurrency, Each, HealthCheck, InputCheck, OutputCheck, RateLimit,
+    Retry, SecurityLevel, Stages, Validation,
 };
 pub use tree::Syntax;
 pub use values::parse_duration;

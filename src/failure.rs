@@ -156,6 +156,12 @@ codes! {
         "`telemetry.audit_log.fail` is `closed`, so that no call is made of which nothing is noted, and the last entry could not be \
          written. The log is in the folder `audit` of the state folder; the message says what is wrong. Each call tries again. The \
          call did not run.";
+    ArgumentsInvalid = "SB-VALID-001", "the arguments do not fit the tool's schema",
+        "`validate.input` of this server checks them before they are sent. The message names each place, what is expected and what \
+         was found. The call did not run.";
+    ResultInvalid = "SB-VALID-002", "the result does not fit the tool's schema",
+        "`validate.output: strict` of this server refuses results that break the promise of `outputSchema`. This is a fault of the \
+         server. The tool has run and may have taken effect.";
     BreakerOpen = "SB-BREAKER-001", "the server has failed too often and is left alone",
         "Too many calls in a row, or too large a part of them, got no answer (`breaker` of this server). Calls are refused at once \
          until the time that the message names; then one call is let through, and its answer lets all others follow. The call did \

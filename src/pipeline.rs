@@ -16,12 +16,19 @@ mod health;
 mod journey;
 mod lane;
 mod leg;
+mod limit;
+mod log;
+mod payload;
 mod rate_limit;
+mod redact;
+mod results;
 mod retry;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod transform;
+mod validate;
 
 use std::fmt;
 use std::pin::Pin;
@@ -43,6 +50,7 @@ pub use audit::Auditor;
 pub use cache::CacheTallies;
 pub use journey::Journeys;
 pub use lane::{Common, Item, Lane, Trouble};
+pub use results::{BadRange, Results};
 
 /// A future behind a pointer, as traits need it that are used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

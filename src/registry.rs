@@ -20,10 +20,10 @@ use crate::auth::{self, AuthStore};
 use crate::backend::{Backend, Extent, Lifecycle, Observer, State, Verdicts, Way};
 use crate::bridge::result::CacheHints;
 use crate::call::{Audience, Introduction};
-use crate::catalog::{Catalog, Offering, Options, Overrides, Rules, Source, Store, Stored};
-use crate::config::{Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
+use crate::catalog::{ArgumentWish, Catalog, Offering, Options, Overrides, Rules, Source, Store, Stored};
+use crate::config::{ArgumentRule, Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
 use crate::names::ServerName;
-use crate::pipeline::{Common, Journeys, Lane};
+use crate::pipeline::{Common, Journeys, Lane, Results};
 use crate::protocol::{Level, ListKind};
 use crate::supervisor::{Ending, Supervisor};
 use crate::transport::{self, AuthProvider, Patience, Transport};
@@ -259,7 +259,7 @@ impl Registry {
 
     /// What is wrong with the audit log, in a sentence.
     pub fn audit_trouble(&self) -> Option<String> {
-        let (why, lost) = self.common.audit.as_ref()?.journal.trouble()?;
+        let (why, lost) = self.common.audit.as_ref()?.journal().trouble()?;
         Some(format!("The audit log cannot be written ({why}): {lost} calls are not in it"))
     }
 
@@ -296,6 +296,12 @@ impl Registry {
     /// The way to the server of this name.
     pub fn lane(&self, name: &ServerName) -> Option<&Lane> {
         self.lanes.get(*self.by_name.get(name)?)
+    }
+
+    /// What was too large for clients to get at once; `None` if no server limits its results.
+    pub fn results(&self) -> Option<&Results> {
+        let limits = |lane: &Lane| lane.backend().config().limits.result.is_some();
+        self.lanes.iter().any(limits).then(|| &**self.journeys.results())
     }
 
     /// Where the server's stderr is kept.
@@ -379,7 +385,7 @@ impl Registry {
             tracing::warn!("servers are late to end; the reaper takes care of them");
         }
         if let Some(audit) = &self.common.audit {
-            audit.journal.finish(LAST_ENTRIES).await;
+            audit.journal().finish(LAST_ENTRIES).await;
         }
     }
 
@@ -459,6 +465,7 @@ fn merge(
 struct OwnersRules<'a> {
     rules: &'a ToolRules,
     annotations: HashMap<&'a str, Vec<u8>>,
+    arguments: HashMap<&'a str, Vec<(String, ArgumentWish)>>,
 }
 
 impl<'a> OwnersRules<'a> {
@@ -469,7 +476,26 @@ impl<'a> OwnersRules<'a> {
             .filter(|(_, words)| !words.annotations.is_empty())
             .filter_map(|(tool, words)| Some((tool.as_str(), serde_json::to_vec(&words.annotations).ok()?)))
             .collect();
-        Self { rules, annotations }
+        let arguments = rules
+            .overrides
+            .iter()
+            .map(|(tool, words)| {
+                let wishes = words.arguments.iter().map(|(name, rule)| (name.clone(), wish(rule)));
+                (tool.as_str(), wishes.collect())
+            })
+            .collect();
+        Self { rules, annotations, arguments }
+    }
+}
+
+/// What clients see of an argument with this rule.
+fn wish(rule: &ArgumentRule) -> ArgumentWish {
+    match rule {
+        ArgumentRule::Fixed(_) => ArgumentWish::Hidden,
+        ArgumentRule::Open { rename, default } => ArgumentWish::Shown {
+            name: rename.clone(),
+            default: default.as_ref().and_then(|value| serde_json::to_vec(value).ok()).map(Bytes::from),
+        },
     }
 }
 
@@ -488,6 +514,7 @@ impl Rules for OwnersRules<'_> {
             title: words.title.as_deref(),
             description: words.description.as_deref(),
             annotations: self.annotations.get(original).map(Vec::as_slice),
+            arguments: self.arguments.get(original).map(Vec::as_slice).unwrap_or_default(),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Logs: JSON lines in a file that rotates by the day, short human lines on stderr.
 //!
 //! Neither ever makes us wait: both go through bounded queues, and what does not fit is dropped. Arguments and results
-//! of calls are not logged at any level.
+//! of calls are not logged at any level, unless the owner asks for arguments (`interceptors: [{ log: { arguments: true } }]`).
 
 use std::fmt;
 use std::io;

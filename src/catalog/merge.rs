@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
+use crate::catalog::arguments::{ArgumentWish, wished};
 use crate::catalog::edit::{ObjectEdit, entries};
 use crate::catalog::hygiene::{self, Note, Shown};
 use crate::catalog::instructions;
@@ -54,6 +55,8 @@ pub struct Overrides<'a> {
     pub description: Option<&'a str>,
     /// A raw JSON object; its members replace the annotations of the same key.
     pub annotations: Option<&'a [u8]>,
+    /// What becomes of arguments, by the server's own names.
+    pub arguments: &'a [(String, ArgumentWish)],
 }
 
 impl Overrides<'_> {
@@ -63,6 +66,11 @@ impl Overrides<'_> {
         }
         if let Some(description) = self.description {
             edit.set("description", json::quote(description));
+        }
+        if !self.arguments.is_empty()
+            && let Some(schema) = edit.get("inputSchema").and_then(|schema| wished(schema, self.arguments))
+        {
+            edit.set("inputSchema", schema);
         }
         if let Some(annotations) = self.annotations {
             let own = edit.get("annotations").unwrap_or(b"{}").to_vec();

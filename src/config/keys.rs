@@ -15,6 +15,7 @@ const LEVEL: Shape = Shape::Word(&[Word::new("low"), Word::new("medium"), Word::
 static A_PROFILE: Shape = Shape::Table(&PROFILE);
 static AN_INTERCEPTOR: Shape = Shape::Table(&INTERCEPTOR);
 static AN_OVERRIDE: Shape = Shape::Table(&OVERRIDE);
+static AN_ARGUMENT: Shape = Shape::Table(&ARGUMENT);
 
 /// The largest message to a client, in bytes: big clients hang up a little above it.
 pub(super) const RESULT_CAP: u64 = 8 << 20;
@@ -33,10 +34,9 @@ const ROOT_KEYS: &[Key] = &[
     Key::new("expose", Shape::Table(&EXPOSE), "How the merged catalogue is shown."),
     Key::new("http", Shape::Table(&HTTP), "How clients are served over HTTP."),
     Key::new("profiles", Shape::Map(&A_PROFILE), "Named selections of servers.").planned(),
-    Key::new("interceptors", Shape::List(&AN_INTERCEPTOR), "Hooks before and after calls and on errors.")
-        .planned(),
+    Key::new("interceptors", Shape::List(&AN_INTERCEPTOR), "Hooks before and after calls and on errors."),
     Key::new("policy", Shape::Table(&POLICY), "Who may call what.").planned(),
-    Key::new("security", Shape::Table(&SECURITY), "The security level.").planned(),
+    Key::new("security", Shape::Table(&SECURITY), "The security level."),
     Key::new("discovery", Shape::Table(&DISCOVERY), "Where to look for further servers.").planned(),
     Key::new("admin", Shape::Table(&ADMIN), "The administration interface.").planned(),
     Key::new("telemetry", Shape::Table(&TELEMETRY), "Metrics, traces and the audit log."),
@@ -189,8 +189,7 @@ const SETTINGS: &[Key] = &[
         "Keep answers for a while: of tools whose effect is `read`, of prompts and of resources.",
     ),
     Key::new("health_check", Shape::Table(&HEALTH_CHECK), "How a running server is asked whether it is well."),
-    Key::new("validate", Shape::Table(&VALIDATE), "How strictly arguments and results are checked.")
-        .planned(),
+    Key::new("validate", Shape::Table(&VALIDATE), "How strictly arguments and results are checked."),
     Key::new(
         "effects",
         Shape::Map(&Shape::Word(&[
@@ -206,7 +205,7 @@ const SETTINGS: &[Key] = &[
         Shape::Bool,
         "Whether a tool of which `effects` says nothing is taken for as harmless as the server's annotations say.",
     ),
-    Key::new("security_level", LEVEL, "The security level of this server.").planned(),
+    Key::new("security_level", LEVEL, "The security level of this server."),
 ];
 
 /// What other programs keep in their entries.
@@ -361,6 +360,19 @@ static OVERRIDE: Table = Table {
         Key::new("title", Shape::Text, "The title to show."),
         Key::new("description", Shape::Text, "The description to show."),
         Key::new("annotations", Shape::Map(&Shape::Anything), "Annotations to set."),
+        Key::new(
+            "arguments",
+            Shape::Map(&AN_ARGUMENT),
+            "What becomes of the tool's arguments, by their own names.",
+        ),
+    ]],
+};
+
+static ARGUMENT: Table = Table {
+    groups: &[&[
+        Key::new("fixed", Shape::Anything, "The value that is always sent; clients do not see the argument."),
+        Key::new("default", Shape::Anything, "The value that is sent if a client gives none."),
+        Key::new("rename", Shape::Text, "The name that clients see."),
     ]],
 };
 
@@ -497,12 +509,17 @@ static VALIDATE: Table = Table {
         Key::new(
             "input",
             Shape::Word(&[Word::new("off"), Word::new("standard"), Word::new("closed")]),
-            "How arguments are checked against the tool's schema.",
+            "How arguments are checked against the tool's schema: `closed` also refuses what the schema does not name.",
         ),
         Key::new(
             "output",
             Shape::Word(&[Word::new("off"), Word::new("warn"), Word::new("strict")]),
-            "How results are checked against the tool's schema.",
+            "How results are checked against the tool's schema: `warn` marks them, `strict` refuses them.",
+        ),
+        Key::new(
+            "coerce",
+            Shape::Bool,
+            "Whether arguments of a wrong type are turned into what is meant (`\"5\"` into `5`), where that is clear.",
         ),
     ]],
 };
@@ -527,28 +544,63 @@ static INTERCEPTOR: Table = Table {
             "command",
             Shape::OneOrMore(&Shape::Template),
             "A program that reads and writes JSON lines.",
-        ),
-        Key::new("url", Shape::Template, "An address that answers over HTTP."),
-        Key::new("server", Shape::Text, "A server that speaks the interceptor methods."),
-        Key::new("timeout", DURATION, "How long it may take."),
+        )
+        .planned(),
+        Key::new("url", Shape::Template, "An address that answers over HTTP.").planned(),
+        Key::new("server", Shape::Text, "A server that speaks the interceptor methods.").planned(),
+        Key::new("timeout", DURATION, "How long it may take.").planned(),
         Key::new(
             "fail",
             Shape::Word(&[Word::new("open"), Word::new("closed")]),
             "What happens if it fails: let pass or refuse.",
+        )
+        .planned(),
+        Key::new(
+            "redact",
+            Shape::Table(&REDACT),
+            "Hide secrets: `on: before` in arguments, `on: after` in results, otherwise in both.",
         ),
-        Key::new("redact", Shape::Anything, "The built-in that hides texts."),
-        Key::new("log", Shape::Anything, "The built-in that logs calls."),
-        Key::new("deny", Shape::Anything, "The built-in that refuses calls."),
-        Key::new("transform", Shape::Anything, "The built-in that changes arguments or results."),
+        Key::new("log", Shape::Table(&LOG), "Log every call in one line."),
+        Key::new("deny", Shape::Anything, "The built-in that refuses calls.").planned(),
+        Key::new("transform", Shape::Anything, "The built-in that changes arguments or results.").planned(),
     ]],
+};
+
+static REDACT: Table = Table {
+    groups: &[&[
+        Key::new(
+            "secrets",
+            Shape::OneOrMore(&Shape::Word(&[
+                Word::new("bearer"),
+                Word::new("private_key"),
+                Word::new("aws"),
+                Word::new("github"),
+                Word::new("slack"),
+                Word::new("jwt"),
+                Word::new("api_key"),
+                Word::new("email"),
+            ])),
+            "Kinds of secrets that are known by their form; without it, all but `email`.",
+        ),
+        Key::new("patterns", PATTERNS, "Further regular expressions of what is hidden."),
+        Key::new("with", Shape::Text, "What stands in its place; `[redacted]` if nothing is said."),
+    ]],
+};
+
+static LOG: Table = Table {
+    groups: &[&[Key::new("arguments", Shape::Bool, "Whether arguments are logged, without secrets.")]],
 };
 
 static POLICY: Table = Table { groups: &[&[Key::new("file", Shape::Text, "A file of Cedar policies.")]] };
 
 static SECURITY: Table = Table {
     groups: &[&[
-        Key::new("level", LEVEL, "How much is allowed."),
-        Key::new("auth_required", Shape::Bool, "Whether clients must log in."),
+        Key::new(
+            "level",
+            LEVEL,
+            "What counts where nothing else is said: `low` checks nothing, `medium` checks arguments, `high` also results, hides secrets and limits the rate.",
+        ),
+        Key::new("auth_required", Shape::Bool, "Whether clients must log in.").planned(),
     ]],
 };
 

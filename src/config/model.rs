@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::arguments::ArgumentRule;
 use super::audit::AuditRules;
 use super::auth::AuthConfig;
 use super::hash::hex;
@@ -238,6 +239,8 @@ pub struct ToolOverride {
     pub description: Option<String>,
     /// Annotations to set; the server's others stay.
     pub annotations: serde_json::Map<String, serde_json::Value>,
+    /// What becomes of its arguments, by the server's own names.
+    pub arguments: Vec<(String, ArgumentRule)>,
 }
 
 /// A pattern: `*` is any text, `?` any character, everything else itself.

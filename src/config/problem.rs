@@ -251,6 +251,7 @@ impl Reporter {
     pub(super) fn describe(&self, origin: &Origin) -> String {
         match origin {
             Origin::Variable(name) => format!("variable {name}"),
+            Origin::Preset(level) => format!("preset {level}"),
             Origin::BuiltIn => "built in".to_owned(),
             Origin::File(_) => match self.place(origin) {
                 Some(place) => format!("{}:{}", place.file.display(), place.line),

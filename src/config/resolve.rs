@@ -5,8 +5,10 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::arguments;
 use super::audit::audit;
 use super::auth::{self, AuthConfig};
+use super::built_ins;
 use super::check::{check_table, twice};
 use super::environment::Environment;
 use super::hash::name_hash;
@@ -16,11 +18,12 @@ use super::model::{
     Config, Entry, Expose, Glob, Launch, Limits, ProtocolChoice, Questions, RemoteKind, RemoteLaunch,
     ServerConfig, Share, Start, StdioLaunch, Timeouts, ToolOverride, ToolRules,
 };
+use super::presets;
 use super::problem::{Problem, Reporter, Severity};
 use super::secret::{Redactions, Secret};
 use super::servers::SERVERS;
 use super::shape::{Shape, Table};
-use super::stages;
+use super::stages::{self, SecurityLevel};
 use super::tree::{Kind, Member, Node, Origin};
 use super::values::{parse_duration, parse_size};
 use crate::failure::Code;
@@ -53,8 +56,12 @@ pub(super) fn resolve(
         None => built_in(&keys::DEFAULTS),
     };
 
-    let mut resolver =
-        Resolver { context: Context { environment, folder }, reporter, redactions: Redactions::default() };
+    let mut resolver = Resolver {
+        context: Context { environment, folder },
+        reporter,
+        redactions: Redactions::default(),
+        level: presets::of_all(&effective),
+    };
     resolver.note_root_secrets(&effective);
     let enabled = resolver.enabled(&effective, servers.as_ref());
     let http = resolver.http_face(&effective);
@@ -71,6 +78,13 @@ pub(super) fn resolve(
     let origin = Origin::BuiltIn;
     effective.set(SERVERS, Node { kind: Kind::Map(shown), origin });
 
+    let secrets = resolver.redactions.named();
+    let built_ins = built_ins::decode(&effective, &secrets, resolver.reporter);
+    for server in &mut resolved {
+        if let State::Ready(config) = &mut server.state {
+            config.stages.built_ins = built_ins.at(config.stages.level, &secrets);
+        }
+    }
     let config = Config {
         servers: resolved.into_iter().map(|server| server.into_entry()).collect(),
         expose: expose(&effective),
@@ -194,6 +208,8 @@ pub(super) struct Resolver<'a> {
     context: Context<'a>,
     pub(super) reporter: &'a mut Reporter,
     pub(super) redactions: Redactions,
+    /// The security level of the whole config.
+    level: Option<SecurityLevel>,
 }
 
 impl Resolver<'_> {
@@ -243,7 +259,9 @@ impl Resolver<'_> {
                 Node::empty_map(member.origin.clone())
             }
         };
-        let node = overlay(fold_foreign_keys(said), settings);
+        let mut node = overlay(fold_foreign_keys(said), settings);
+        let level = presets::level(&node, self.level);
+        presets::apply(&mut node, level);
         let prefix = self.prefix(&name, &node);
         let switched_on = serve_any && self.switched_on(&node);
         let state = if switched_on {
@@ -343,7 +361,7 @@ impl Resolver<'_> {
         let others = launch.as_ref().and_then(|launch| self.others(launch, node));
         let timeouts = self.timeouts(node);
         let auth = self.auth(node, launch.as_ref());
-        let stages = stages::decode(node, self.reporter);
+        let stages = stages::decode(node, presets::level(node, self.level), self.reporter);
         Some(ServerConfig {
             name: name.clone(),
             // The final one is known when all servers are.
@@ -364,7 +382,7 @@ impl Resolver<'_> {
             },
             timeouts,
             limits: limits(node),
-            tools: tool_rules(node),
+            tools: tool_rules(node, self.reporter),
             share: match node.get("share").and_then(Node::as_str) {
                 Some("session") => Share::Session,
                 _ => Share::All,
@@ -678,7 +696,7 @@ fn limits(node: &Node) -> Limits {
     Limits { message: size("limits.message").unwrap_or(default.message), result: size("limits.result") }
 }
 
-fn tool_rules(node: &Node) -> ToolRules {
+fn tool_rules(node: &Node, reporter: &mut Reporter) -> ToolRules {
     let globs = |key: &str| texts(node.at(key)).into_iter().map(Glob::new).collect();
     let members = |key: &str| node.at(key).map(Node::members).unwrap_or_default();
     let text = |member: &Member, key: &str| member.value.get(key).and_then(Node::as_str).map(str::to_owned);
@@ -700,6 +718,7 @@ fn tool_rules(node: &Node) -> ToolRules {
                     title: text(member, "title"),
                     description: text(member, "description"),
                     annotations,
+                    arguments: arguments::decode(&member.value, reporter),
                 };
                 (member.key.clone(), words)
             })

@@ -39,7 +39,11 @@ impl fmt::Display for Secret {
 /// Not everything under `env` deserves it: if `LOG_LEVEL: info` were masked, no log line could say `info` any
 /// more. So a harmless-looking value is left out unless its name speaks of a secret.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Redactions(Vec<Secret>);
+pub(super) struct Redactions {
+    all: Vec<Secret>,
+    /// Those whose name speaks of a secret.
+    named: Vec<Secret>,
+}
 
 impl Redactions {
     /// Notes a value that stands under this name (of a variable, header or file).
@@ -47,17 +51,32 @@ impl Redactions {
         // `Bearer abc` is looked for as a whole and by its credential alone.
         let credential = value.split_once(' ').map_or("", |(_, credential)| credential);
         for text in [value, credential] {
-            let known = self.0.iter().any(|secret| secret.expose() == text);
-            if text.len() >= 4 && !known && (names_a_secret(name) || !looks_harmless(text)) {
-                self.0.push(Secret::new(text));
+            let is_named = names_a_secret(name);
+            let add = |secrets: &mut Vec<Secret>| {
+                if text.len() >= 4 && !secrets.iter().any(|secret| secret.expose() == text) {
+                    secrets.push(Secret::new(text));
+                }
+            };
+            if is_named || !looks_harmless(text) {
+                add(&mut self.all);
+            }
+            if is_named {
+                add(&mut self.named);
             }
         }
     }
 
     /// The secrets, longest first: a secret inside of another one must not break the other's redaction.
     pub(super) fn into_secrets(mut self) -> Vec<Secret> {
-        self.0.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
-        self.0
+        self.all.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
+        self.all
+    }
+
+    /// Those that are secrets by their name, and not by a guess: what may be hidden even where it changes what is said.
+    pub(super) fn named(&self) -> Vec<Secret> {
+        let mut named = self.named.clone();
+        named.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
+        named
     }
 }
 

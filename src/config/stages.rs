@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::built_ins::BuiltIns;
 use super::model::Glob;
 use super::problem::Reporter;
 use super::resolve::texts;
@@ -15,6 +16,12 @@ use crate::failure::Code;
 pub struct Stages {
     /// How often it may be called.
     pub rate_limit: Option<RateLimit>,
+    /// How careful we are with it, where nothing else is said.
+    pub level: SecurityLevel,
+    /// What is hidden and logged.
+    pub built_ins: BuiltIns,
+    /// How arguments and results are checked.
+    pub validate: Option<Validation>,
     /// Which answers are kept.
     pub cache: Option<CacheRules>,
     /// How many calls may run at once.
@@ -31,6 +38,18 @@ pub struct Stages {
     pub effects: Vec<(String, Effect)>,
     /// Whether what the server says of its tools' effects is believed.
     pub trust_annotations: bool,
+}
+
+/// A preset of the other settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SecurityLevel {
+    /// Nothing is checked.
+    #[default]
+    Low,
+    /// Arguments must fit the schemas of their tools.
+    Medium,
+    /// Nothing else than what schemas name passes, either way; secrets are hidden; nobody calls without measure.
+    High,
 }
 
 /// How often a server may be called.
@@ -56,6 +75,41 @@ pub enum Each {
     Tool,
     /// Every client that is known by a token; all others together.
     Client,
+}
+
+/// How strictly arguments and results are checked against the schemas of their tools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Validation {
+    /// The arguments.
+    pub input: InputCheck,
+    /// The results.
+    pub output: OutputCheck,
+    /// Whether arguments of a wrong type are turned into what is meant, where that is clear.
+    pub coerce: bool,
+}
+
+/// How strictly arguments are checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InputCheck {
+    /// Not at all.
+    Off,
+    /// As the schema says.
+    #[default]
+    Standard,
+    /// And nothing may be there that the schema does not name.
+    Closed,
+}
+
+/// How strictly results are checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutputCheck {
+    /// Not at all.
+    #[default]
+    Off,
+    /// One that does not fit says so.
+    Warn,
+    /// One that does not fit is refused.
+    Strict,
 }
 
 /// Which answers are kept, and how long.
@@ -166,10 +220,14 @@ impl Default for BreakerRules {
 }
 
 /// Reads the stages of a checked server entry.
-pub(super) fn decode(node: &Node, reporter: &mut Reporter) -> Stages {
+pub(super) fn decode(node: &Node, level: SecurityLevel, reporter: &mut Reporter) -> Stages {
     let effect = |member: &Member| Some((member.key.clone(), Effect::parse(member.value.as_str()?)?));
     let stages = Stages {
         rate_limit: node.get("rate_limit").and_then(|node| rate_limit(node, reporter)),
+        level,
+        // They stand in a list of their own, and are added when it has been read.
+        built_ins: BuiltIns::default(),
+        validate: node.get("validate").map(validation),
         cache: node.get("cache").map(cache),
         concurrency: node.get("concurrency").map(concurrency),
         retry: node.get("retry").map(retry),
@@ -227,6 +285,24 @@ fn rate_limit(node: &Node, reporter: &mut Reporter) -> Option<RateLimit> {
             _ => Each::Server,
         },
     })
+}
+
+/// Arguments are checked as soon as `validate` is there; results only if it says so.
+fn validation(node: &Node) -> Validation {
+    let word = |key: &str| node.get(key).and_then(Node::as_str);
+    Validation {
+        input: match word("input") {
+            Some("off") => InputCheck::Off,
+            Some("closed") => InputCheck::Closed,
+            _ => InputCheck::Standard,
+        },
+        output: match word("output") {
+            Some("warn") => OutputCheck::Warn,
+            Some("strict") => OutputCheck::Strict,
+            _ => OutputCheck::Off,
+        },
+        coerce: node.get("coerce").and_then(Node::as_bool).unwrap_or(false),
+    }
 }
 
 fn cache(node: &Node) -> CacheRules {

@@ -897,6 +897,7 @@ servers:
     concurrency: { queue: 0, wait: 0s }
     rate_limit: { calls: 60, burst: 10, each: client }
     cache: { ttl: 5m, tools: query_*, max_bytes: 1MiB, negative_ttl: 2s, stale_if_error: 1h }
+    validate: { input: closed, coerce: true }
     effects: { look: read, purge: destructive }
     trust_annotations: true
     balance: least_loaded
@@ -916,6 +917,9 @@ servers:
             negative_ttl: Some(Duration::from_secs(2)),
             stale_if_error: Some(Duration::from_secs(3600)),
         }),
+        level: SecurityLevel::Low,
+        built_ins: BuiltIns::default(),
+        validate: Some(Validation { input: InputCheck::Closed, output: OutputCheck::Off, coerce: true }),
         concurrency: Some(Concurrency { max: 2, queue: 0, wait: Duration::ZERO }),
         retry: Some(Retry { max_attempts: 5, base_delay: Duration::from_secs(1), ..Retry::default() }),
         breaker: Some(BreakerRules::default()),
@@ -927,6 +931,63 @@ servers:
     assert_eq!(only(yaml(text)).stages, expected);
     let built_in = only(yaml("servers:\n  a: { command: x, rate_limit: { calls: 4 } }\n")).stages;
     assert_eq!(built_in.rate_limit.map(|limit| limit.burst), Some(3));
+}
+
+#[test]
+fn a_security_level_counts_where_nothing_else_is_said() {
+    let stages = |text: &str| only(yaml(text)).stages;
+    assert_eq!(stages("security: { level: low }\nservers: { a: { command: x } }\n"), Stages::default());
+    let medium = stages("security: { level: medium }\nservers: { a: { command: x } }\n");
+    assert_eq!(medium.validate, Some(Validation::default()));
+    assert_eq!((medium.rate_limit, medium.built_ins), (None, BuiltIns::default()));
+    let high = stages(
+        "servers: { a: { command: x, security_level: high, validate: { output: warn }, rate_limit: { calls: 5 } } }\n",
+    );
+    let expected = Validation { input: InputCheck::Closed, output: OutputCheck::Warn, coerce: false };
+    assert_eq!(high.validate, Some(expected));
+    assert_eq!(high.rate_limit.map(|limit| (limit.calls, limit.each)), Some((5, Each::Server)));
+    assert_eq!(high.built_ins.redact.len(), 1);
+    let loaded =
+        yaml("security: { level: high }\nservers: { a: { command: x, validate: { input: off } } }\n");
+    let shown = loaded.settings.of(Some("a")).map(Settings::render).unwrap_or_default();
+    assert!(shown.contains("preset high") && shown.contains("output: \"strict\""), "{shown}");
+}
+
+#[test]
+fn built_in_interceptors_are_read() {
+    let text = "
+servers: { a: { command: x, env: { API_TOKEN: abcdefgh12 } } }
+interceptors:
+  - { on: before, match: 'a__*', redact: { secrets: [aws, email], patterns: ['x+'], with: '#' } }
+  - { log: { arguments: true } }
+";
+    let found = only(yaml(text)).stages.built_ins;
+    let redact = &found.redact[0];
+    assert_eq!((redact.arguments, redact.results, redact.with.as_str()), (true, false, "#"));
+    assert_eq!(redact.kinds, [SecretKind::Aws, SecretKind::Email]);
+    assert_eq!(redact.tools, Some(vec![Glob::new("a__*")]));
+    assert_eq!(redact.secrets.iter().map(Secret::expose).collect::<Vec<_>>(), ["abcdefgh12"]);
+    assert!(found.log[0].arguments);
+    for (pattern, why) in
+        [("(", "no regular expression"), ("x*", "matches the empty text"), ("(?=x)", "no regular expression")]
+    {
+        let loaded =
+            yaml(&format!("servers: {{}}\ninterceptors: [ {{ redact: {{ patterns: ['{pattern}'] }} }} ]\n"));
+        assert!(lines(&loaded).iter().any(|line| line.contains(why)), "{pattern}: {:?}", lines(&loaded));
+    }
+}
+
+#[test]
+fn rules_for_arguments_are_read() {
+    let entry = |rules: &str| {
+        let tools = format!("tools: {{ override: {{ q: {{ arguments: {{ r: {rules} }} }} }} }}");
+        format!("servers:\n  a: {{ command: x, {tools} }}\n")
+    };
+    let rules = |text: &str| only(yaml(&entry(text))).tools.overrides[0].1.arguments.clone();
+    assert_eq!(rules("{ fixed: [1] }"), [("r".to_owned(), ArgumentRule::Fixed(serde_json::json!([1])))]);
+    let open = ArgumentRule::Open { rename: Some("s".to_owned()), default: Some(serde_json::json!(5)) };
+    assert_eq!(rules("{ rename: s, default: 5 }"), [("r".to_owned(), open)]);
+    assert!(lines(&yaml(&entry("{ fixed: 1, default: 2 }")))[0].contains("has a fixed value"));
 }
 
 #[test]

@@ -107,6 +107,10 @@ impl Hall {
             return respond(responder, method, &Answer::result(result));
         }
         let (introduction, principal) = (&terms.introduction, terms.principal.as_deref());
+        let revision = introduction.revision;
+        if let Some(answer) = route::kept_result(&registry, incoming, method, revision, principal) {
+            return respond(responder, method, &answer);
+        }
         match self.kept_modern(&registry, incoming, method, introduction, principal) {
             Some(Ok(text)) => {
                 let whole = Span { start: 0, end: text.len() };

@@ -6,7 +6,7 @@ use crate::call::TokenPlace;
 use crate::frontend::answer::{Answer, excerpt};
 use crate::frontend::incoming::Incoming;
 use crate::names::OriginalName;
-use crate::pipeline::{Item, Lane};
+use crate::pipeline::{BadRange, Item, Lane, Results};
 use crate::protocol::{Method, Revision, codes};
 use crate::registry::Registry;
 use crate::wire::{Span, json};
@@ -48,6 +48,38 @@ pub(super) fn way(
         Method::Complete => completion(registry, incoming),
         _ => resource(registry, incoming, revision),
     }
+}
+
+/// The largest result of a server that is passed on, in bytes. Results of tools have been shortened already, and what bridges them
+/// may add a little.
+pub(super) fn limit(lane: &Lane, method: Method) -> usize {
+    let limit = lane.backend().config().limits.result.filter(|_| method != Method::ToolsCall);
+    limit.unwrap_or(usize::MAX)
+}
+
+/// The answer to a client that reads what was too large to be handed to it at once; `None` if it reads anything else.
+pub(super) fn kept_result(
+    registry: &Registry,
+    incoming: &Incoming<'_>,
+    method: Method,
+    revision: &Revision,
+    principal: Option<&str>,
+) -> Option<Answer> {
+    let results = registry.results().filter(|_| method == Method::ResourcesRead)?;
+    let uri = incoming.string("uri").filter(|uri| Results::is_ours(uri))?;
+    Some(match results.read(&uri, principal) {
+        Some(Ok(result)) => Answer::result(result),
+        Some(Err(BadRange(text))) => Answer::error(codes::INVALID_PARAMS, &text),
+        // A Switchboard behind us has such URIs too.
+        None if registry.catalog().route_uri(&uri).is_some() => return None,
+        None => {
+            let text = format!(
+                "Resource not found: {}; results are kept for an hour, or less if there are many",
+                excerpt(&uri)
+            );
+            Answer::error(revision.resource_not_found, &text)
+        }
+    })
 }
 
 fn invalid(text: &str) -> Miss {

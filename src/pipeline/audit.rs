@@ -8,9 +8,10 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::cache::canonical;
+use super::redact::Hidden;
 use super::{BoxFuture, Next, Outcome, Request, Stage};
 use crate::audit::{Decision, Entry, Journal, NotKept, Result as Ending};
-use crate::config::AuditArguments;
+use crate::config::{AuditArguments, AuditRules, Secret};
 use crate::effect::Ran;
 use crate::failure::{Code, Failure};
 use crate::names::ServerName;
@@ -25,12 +26,34 @@ const LONGEST_NAME: usize = 2048;
 /// The log, and how it is to be kept: for all servers.
 #[derive(Debug)]
 pub struct Auditor {
+    journal: Journal,
+    arguments: Arguments,
+    fails_closed: bool,
+}
+
+/// What entries say of arguments.
+#[derive(Debug)]
+enum Arguments {
+    Nothing,
+    Hash,
+    Without(Hidden),
+}
+
+impl Auditor {
+    /// Tells this journal. `secrets` are those of the config.
+    pub fn new(journal: Journal, rules: &AuditRules, secrets: &[Secret]) -> Self {
+        let arguments = match rules.arguments {
+            AuditArguments::None => Arguments::Nothing,
+            AuditArguments::Hash => Arguments::Hash,
+            AuditArguments::Redacted => Hidden::secrets(secrets).map_or(Arguments::Hash, Arguments::Without),
+        };
+        Self { journal, arguments, fails_closed: rules.fails_closed }
+    }
+
     /// Where entries go.
-    pub journal: Arc<Journal>,
-    /// What they say of arguments.
-    pub arguments: AuditArguments,
-    /// Whether calls are refused while the log cannot be written.
-    pub fails_closed: bool,
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
 }
 
 /// See the module.
@@ -87,10 +110,12 @@ impl Audit {
     fn arguments(&self, request: &Request) -> Option<Vec<u8>> {
         let params = request.call.params?.of(&request.call.line);
         let arguments = json::get(params, "arguments")?.of(params);
-        match self.auditor.arguments {
-            AuditArguments::None => None,
-            AuditArguments::Redacted if arguments.len() <= LONGEST_ARGUMENTS => Some(arguments.to_vec()),
-            AuditArguments::Hash | AuditArguments::Redacted => Some(hashed(arguments)),
+        match &self.auditor.arguments {
+            Arguments::Nothing => None,
+            Arguments::Without(hidden) if arguments.len() <= LONGEST_ARGUMENTS => {
+                Some(hidden.changed(arguments).map_or_else(|| arguments.to_vec(), |text| text.to_vec()))
+            }
+            Arguments::Hash | Arguments::Without(_) => Some(hashed(arguments)),
         }
     }
 

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::group::{Destination, Group};
-use super::{Next, Outcome, Request, Stage};
+use super::{Next, Outcome, Request, Results, Stage};
 use crate::call::{Caller, CallerId, Reply, Ticket};
 use crate::failure::{Code, Failure};
 
@@ -21,6 +21,7 @@ pub struct Journeys {
     open: Mutex<HashMap<(CallerId, Ticket), AbortHandle>>,
     tracker: TaskTracker,
     ended: CancellationToken,
+    results: Arc<Results>,
 }
 
 impl Journeys {
@@ -31,6 +32,11 @@ impl Journeys {
     /// How many calls are on their way.
     pub fn count(&self) -> usize {
         self.open().len()
+    }
+
+    /// What was too large for clients to get at once.
+    pub fn results(&self) -> &Arc<Results> {
+        &self.results
     }
 
     /// From now on nobody waits in a stage: what is not at its server fails, and what comes back from there is not sent again.

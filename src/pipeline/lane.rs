@@ -13,8 +13,13 @@ use super::concurrency::Concurrency;
 use super::group::Group;
 use super::health;
 use super::journey::Journeys;
+use super::limit::Limit;
+use super::log::Log;
 use super::rate_limit::RateLimit;
+use super::redact::Redact;
 use super::retry::Retry;
+use super::transform::Transform;
+use super::validate::Validate;
 use super::{Request, Stage};
 use crate::backend::Backend;
 use crate::call::{Call, CallerId, Ticket};
@@ -60,9 +65,14 @@ pub struct Common {
 #[derive(Clone, Default)]
 struct Shared {
     audit: Option<Arc<Audit>>,
+    log: Vec<Arc<Log>>,
+    redact: Vec<Arc<Redact>>,
     rate_limit: Option<Arc<RateLimit>>,
+    limit: Option<Arc<Limit>>,
+    validate: Option<Arc<Validate>>,
     retry: Option<Arc<Retry>>,
     concurrency: Option<Arc<Concurrency>>,
+    transform: Option<Arc<Transform>>,
 }
 
 /// The stages of one server.
@@ -90,7 +100,7 @@ impl Lane {
         let rules = backend.config().stages.cache.clone().zip(backend.changes());
         let cache =
             rules.map(|(rules, changes)| Cache::new(backend.name().clone(), rules, Arc::clone(changes)));
-        let track = Track::new(backends, Shared::new(&backend, common), cache, journeys);
+        let track = Track::new(backends, Shared::new(&backend, common, journeys), cache, journeys);
         Self { backend, track }
     }
 
@@ -193,14 +203,22 @@ impl Lane {
 }
 
 impl Shared {
-    fn new(backend: &Backend, common: &Common) -> Self {
+    fn new(backend: &Backend, common: &Common, journeys: &Journeys) -> Self {
+        let limit = backend.config().limits.result;
+        let limit =
+            limit.map(|limit| Limit::new(backend.name().clone(), limit, Arc::clone(journeys.results())));
         let (name, config) = (backend.name(), &backend.config().stages);
         let retry = config.retry.filter(|rules| rules.max_attempts > 1);
         Self {
             audit: common.audit.clone().map(|auditor| Arc::new(Audit::new(name.clone(), auditor))),
             rate_limit: config.rate_limit.map(|rules| Arc::new(RateLimit::new(name.clone(), rules))),
+            log: config.built_ins.log.iter().map(|rules| Arc::new(Log::new(name.clone(), rules))).collect(),
+            redact: config.built_ins.redact.iter().filter_map(Redact::new).map(Arc::new).collect(),
+            limit: limit.map(Arc::new),
+            validate: config.validate.map(|rules| Arc::new(Validate::new(name.clone(), rules))),
             retry: retry.map(|rules| Arc::new(Retry::new(name.clone(), rules))),
             concurrency: config.concurrency.map(|rules| Arc::new(Concurrency::new(name.clone(), rules))),
+            transform: Transform::new(&backend.config().tools).map(Arc::new),
         }
     }
 }
@@ -222,16 +240,24 @@ impl Track {
         let (breaker, health_check, balance) =
             (config.stages.breaker, config.stages.health_check, config.stages.balance);
         let cache = cache.map(Arc::new);
-        // Refusals are to be noted as well. What is refused costs nothing further in; what is kept needs no attempt; an
-        // attempt leaves its place to others while it pauses.
-        let stages = [
-            stage(&shared.audit),
-            stage(&shared.rate_limit),
-            stage(&cache),
-            stage(&shared.retry),
-            stage(&shared.concurrency),
-        ];
-        let stages: Arc<[_]> = stages.into_iter().flatten().collect();
+        // Every end is noted and logged, refusals too. What is refused costs nothing further in; what is handed out, and what is
+        // looked at further in, has no secrets; what is kept needs no attempt; an attempt leaves its place to others while it
+        // pauses.
+        let log = shared.log.iter().map(|log| Some(Arc::clone(log) as Arc<dyn Stage>));
+        let redact = shared.redact.iter().map(|redact| Some(Arc::clone(redact) as Arc<dyn Stage>));
+        let stages = std::iter::once(stage(&shared.audit))
+            .chain(log)
+            .chain([stage(&shared.rate_limit), stage(&shared.limit)])
+            .chain(redact)
+            .chain([
+                stage(&shared.validate),
+                stage(&cache),
+                stage(&shared.retry),
+                stage(&shared.concurrency),
+                stage(&shared.transform),
+            ])
+            .flatten();
+        let stages: Arc<[_]> = stages.collect();
         let is_bare = stages.is_empty() && breaker.is_none() && backends.len() == 1;
         (!is_bare || health_check.is_some()).then(|| {
             Arc::new(Self {

@@ -15,9 +15,13 @@ mod audit;
 mod balance;
 mod breaker;
 mod cache;
+mod limit;
 mod limits;
 mod passing;
+mod redact;
 mod retry;
+mod transform;
+mod validate;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -27,6 +27,7 @@ mod over_http;
 mod remote;
 mod scenes;
 mod servers;
+mod shaped;
 mod side;
 mod through;
 mod world;

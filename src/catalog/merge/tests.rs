@@ -137,6 +137,7 @@ impl Rules for Wishes {
             title: Some("Web \"search\""),
             description: Some("Find."),
             annotations: Some(br#"{"readOnlyHint":true}"#),
+            arguments: &[],
         })
     }
 }

@@ -201,7 +201,8 @@ pub(in crate::frontend) fn capabilities(
     if known.prompts || open {
         capabilities.push_str(r#","prompts":{"listChanged":true}"#);
     }
-    if known.resources || open {
+    // What is too large is kept as a resource.
+    if known.resources || open || registry.results().is_some() {
         let subscribe = if known.subscribe || open { r#""subscribe":true,"# } else { "" };
         capabilities.push_str(&format!(r#","resources":{{{subscribe}"listChanged":true}}"#));
     }

@@ -30,8 +30,11 @@ impl Session {
             let answer = Answer::result(status::tool_result(registry, arguments.unwrap_or_default()));
             return self.at_once(id, incoming, method, &answer);
         }
-        let Some(id) = self.kept(registry, id, incoming, method) else { return };
         let revision = self.revision().unwrap_or_else(Revision::newest_legacy);
+        if let Some(answer) = route::kept_result(registry, incoming, method, revision, self.principal()) {
+            return self.at_once(id, incoming, method, &answer);
+        }
+        let Some(id) = self.kept(registry, id, incoming, method) else { return };
         let way = match method {
             Method::Task(_) => self.hall.task_way(registry, incoming, revision.tasks, self.principal()),
             _ => route::way(registry, incoming, method, revision),
@@ -64,7 +67,7 @@ impl Session {
             server: Some(way.lane.backend().name().clone()),
             rewrites: way.rewrites,
             task: incoming.places.task || matches!(method, Method::Task(_)),
-            limit: way.lane.backend().config().limits.result.unwrap_or(usize::MAX),
+            limit: route::limit(&way.lane, method),
             uri: way.uri.filter(|_| subscribes).map(String::into_boxed_str),
             back: incoming.back.clone(),
         };

@@ -22,7 +22,7 @@ use crate::frontend::hall::Hall;
 use crate::frontend::modern::scope::Responder;
 use crate::frontend::modern::seal::{Bound, digest};
 use crate::frontend::modern::server_info;
-use crate::frontend::route::Way;
+use crate::frontend::route::{self, Way};
 use crate::names::ServerName;
 use crate::pipeline::Lane;
 use crate::protocol::{Level, Method, Revision};
@@ -123,7 +123,7 @@ impl Exchange {
             level: terms.level,
             principal: terms.principal,
             digest: digest(params.of(&line)),
-            limit: way.lane.backend().config().limits.result.unwrap_or(usize::MAX).min(MAX_MESSAGE - 4096),
+            limit: route::limit(&way.lane, method).min(MAX_MESSAGE - 4096),
             rewrites: way.rewrites,
             lane: way.lane,
             state: Mutex::new(State {

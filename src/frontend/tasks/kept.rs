@@ -189,8 +189,7 @@ impl Kept {
     fn outcome(&self, reply: &Reply<'_>) -> End {
         let (Body::Result(span) | Body::Error(span)) = reply.body;
         let raw = span.of(reply.line);
-        let limit = self.lane.backend().config().limits.result.unwrap_or(usize::MAX).min(MAX_MESSAGE - 4096);
-        if raw.len() > limit {
+        if raw.len() > MAX_MESSAGE - 4096 {
             return self.failed(&too_large(Some(self.server()), raw.len()));
         }
         if matches!(reply.body, Body::Error(_)) {

@@ -1,0 +1,67 @@
+//! Hands a client no larger result of a tool than it can use: of what is larger it gets the beginning, and a resource of ours from
+//! which the rest can be read in parts ([`Results`]).
+
+mod shorten;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::payload::{elsewhere, final_result, reply};
+use super::results::{Data, Piece, Results};
+use super::{BoxFuture, Next, Outcome, Request, Stage};
+use crate::failure::{Code, Failure};
+use crate::names::ServerName;
+use crate::protocol::Method;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Limit {
+    server: ServerName,
+    /// The largest result, in bytes.
+    limit: usize,
+    results: Arc<Results>,
+}
+
+impl Limit {
+    pub(super) fn new(server: ServerName, limit: usize, results: Arc<Results>) -> Self {
+        Self { server, limit, results }
+    }
+
+    async fn run(&self, request: Request, next: Next<'_>) -> Outcome {
+        let is_tool = request.call.method == Method::ToolsCall;
+        let (definition, caller) = (request.definition.clone(), Arc::clone(&request.call.caller));
+        let outcome = next.run(request).await;
+        let Some((result, revision)) = final_result(&outcome).filter(|_| is_tool) else { return outcome };
+        if result.len() <= self.limit {
+            return outcome;
+        }
+        let (size, limit) = (result.len(), self.limit);
+        tracing::info!(server = %self.server, bytes = size, limit, "a result was shortened");
+        let (result, results, principal) =
+            (Bytes::copy_from_slice(result), Arc::clone(&self.results), caller.principal());
+        let shortened = elsewhere(move || {
+            let mut keep = |data: Data, mime: &str| {
+                let piece = Piece { principal: principal.clone(), mime: mime.to_owned(), data, limit };
+                results.keep(piece, Instant::now())
+            };
+            shorten::shorten(&result, &definition, limit, revision, &mut keep)
+        });
+        match shortened.await {
+            Ok(shortened) => reply(shortened, revision),
+            Err(_) => {
+                let cause = format!("the answer has {size} bytes; `limits.result` is {limit}");
+                Outcome::Failed(Failure::new(Code::CallTooLarge, cause).of(&self.server))
+            }
+        }
+    }
+}
+
+impl Stage for Limit {
+    fn around<'a>(&'a self, request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.run(request, next))
+    }
+}

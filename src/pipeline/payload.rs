@@ -1,0 +1,174 @@
+//! Calls and results with one part exchanged. Everything else keeps its bytes.
+
+use bytes::Bytes;
+
+use super::Outcome;
+use crate::bridge::result::check_final;
+use crate::call::{Call, TokenPlace};
+use crate::protocol::{Revision, meta};
+use crate::wire::json::{self, Kind};
+use crate::wire::{Body, Span, Splice};
+
+/// The key of `_meta` under which a result says that something about it is not as it should be.
+const WARNING: &str = "switchboard/warning";
+
+/// Where the arguments of a call of a tool or prompt stand in its line.
+pub(super) fn arguments(call: &Call) -> Option<Span> {
+    let params = call.params?;
+    json::get(params.of(&call.line), "arguments").map(|span| span.shifted(params.start))
+}
+
+/// The same call with these arguments, as JSON text.
+pub(super) fn with_arguments(call: Call, arguments: &[u8]) -> Call {
+    let (place, text) = match (self::arguments(&call), &call.target, call.params) {
+        (Some(place), _, _) => (place, Bytes::copy_from_slice(arguments)),
+        // There is at least the name.
+        (None, Some((name, _)), _) => {
+            let text = [&br#","arguments":"#[..], arguments].concat();
+            (Span { start: name.end, end: name.end }, text.into())
+        }
+        (None, None, Some(params)) => {
+            let text = [&br#""arguments":"#[..], arguments, b","].concat();
+            (Span { start: params.start + 1, end: params.start + 1 }, text.into())
+        }
+        (None, None, None) => return call,
+    };
+    let after = text.len();
+    // What stands behind the place moves; what stands around it grows.
+    let moved = |at: usize| if at >= place.end { at - place.len() + after } else { at };
+    let span = |span: Span| Span { start: moved(span.start), end: moved(span.end) };
+    // An end that is the place's own beginning belongs to what stands before it.
+    let whole = |span: Span| Span { start: span.start, end: moved(span.end) };
+    let ends_before = |other: Span| if other.end <= place.start { other } else { span(other) };
+    let mut splice = Splice::new(&call.line);
+    splice.replace(place, text);
+    Call {
+        line: splice.to_bytes(),
+        params: call.params.map(whole),
+        target: call.target.map(|(name, text)| (ends_before(name), text)),
+        meta: call.meta.map(ends_before),
+        token: match call.token {
+            TokenPlace::None => TokenPlace::None,
+            TokenPlace::Client(token) => TokenPlace::Client(ends_before(token)),
+            TokenPlace::Own { at, before, after } => TokenPlace::Own { at: moved(at), before, after },
+        },
+        ..call
+    }
+}
+
+/// The result of an outcome, if it is the last word on a call: no request for input, and no task.
+pub(super) fn final_result(outcome: &Outcome) -> Option<(&[u8], &'static Revision)> {
+    let Outcome::Reply { line, body: Body::Result(span), revision } = outcome else { return None };
+    let result = span.of(line);
+    let says = |path: &[&str]| json::get_path(result, path).is_some();
+    let is_task = says(&["task"]) && !says(&["content"]) || says(&["_meta", meta::RELATED_TASK]);
+    let is_final = json::kind(result) == Kind::Object && !is_task;
+    (is_final && (!revision.is_modern() || check_final(result).is_ok())).then_some((result, *revision))
+}
+
+/// An outcome with this result.
+pub(super) fn reply(result: Bytes, revision: &'static Revision) -> Outcome {
+    let whole = Span { start: 0, end: result.len() };
+    Outcome::Reply { line: result, body: Body::Result(whole), revision }
+}
+
+/// A result that says so in its `_meta`.
+pub(super) fn with_warning(result: &[u8], warning: &str) -> Bytes {
+    let mut member = json::quote(WARNING);
+    member.push(b':');
+    json::push_string(&mut member, warning);
+    let mut splice = Splice::new(result);
+    let meta = json::get(result, "_meta").filter(|span| json::kind(span.of(result)) == Kind::Object);
+    let (at, object) = match meta {
+        Some(meta) => (meta.start + 1, meta.of(result)),
+        None => {
+            member = [&br#""_meta":{"#[..], &member, b"}"].concat();
+            (1, result)
+        }
+    };
+    if json::members(object).next().is_some() {
+        member.push(b',');
+    }
+    splice.replace(Span { start: at, end: at }, member);
+    splice.to_bytes()
+}
+
+/// Does something on another thread.
+pub(super) async fn elsewhere<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| "it could not be looked at".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::testing;
+
+    fn call(line: &'static str, token: impl Fn(&[u8]) -> TokenPlace) -> Call {
+        let text = line.as_bytes();
+        let params = json::get(text, "params");
+        let place = |path: &[&str]| json::get_path(text, path);
+        Call {
+            line: Bytes::from_static(text),
+            params,
+            target: place(&["params", "name"]).map(|span| (span, Bytes::from_static(b"\"own\""))),
+            meta: place(&["params", "_meta"]),
+            token: token(text),
+            ..testing::call(&testing::Client::new(None), "own")
+        }
+    }
+
+    fn text(call: &Call, span: Option<Span>) -> String {
+        String::from_utf8_lossy(span.map_or(&b""[..], |span| span.of(&call.line))).into_owned()
+    }
+
+    #[test]
+    fn places_follow_the_arguments() {
+        let token = |line: &[u8]| {
+            json::get_path(line, &["params", "_meta", "progressToken"])
+                .map_or(TokenPlace::None, TokenPlace::Client)
+        };
+        for line in [
+            r#"{"params":{"name":"n","arguments":{"a":1},"_meta":{"progressToken":7}},"id":1}"#,
+            r#"{"params":{"_meta":{"progressToken":7},"arguments":{},"name":"n"}}"#,
+            r#"{"params":{"_meta":{"progressToken":7},"name":"n"}}"#,
+            r#"{"params":{"name":"n","_meta":{"progressToken":7}}}"#,
+        ] {
+            let changed = with_arguments(call(line, token), br#"{"b":[2,3]}"#);
+            assert!(json::check(&changed.line).is_ok(), "{:?}", changed.line);
+            assert_eq!(text(&changed, arguments(&changed)), r#"{"b":[2,3]}"#);
+            assert_eq!(text(&changed, changed.target.clone().map(|(span, _)| span)), "\"n\"");
+            assert_eq!(text(&changed, changed.meta), r#"{"progressToken":7}"#);
+            let TokenPlace::Client(span) = changed.token else { panic!("{line}") };
+            assert_eq!(text(&changed, Some(span)), "7");
+            assert!(json::check(text(&changed, changed.params).as_bytes()).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_place_for_our_token_stays_at_the_end() {
+        let end = |line: &[u8]| {
+            let params = json::get(line, "params").unwrap();
+            TokenPlace::Own { at: params.end - 1, before: r#","_meta":{"progressToken":"#, after: "}" }
+        };
+        for line in [r#"{"params":{"name":"n"}}"#, r#"{"params":{"name":"n","arguments":{}}}"#] {
+            let changed = with_arguments(call(line, end), br#"{"b":2}"#);
+            let TokenPlace::Own { at, .. } = changed.token else { panic!("{line}") };
+            assert_eq!(at, changed.params.unwrap().end - 1);
+            assert_eq!(text(&changed, changed.params), r#"{"name":"n","arguments":{"b":2}}"#);
+        }
+    }
+
+    #[test]
+    fn a_warning_finds_its_place() {
+        for (result, expected) in [
+            ("{}", r#"{"_meta":{"switchboard/warning":"x"}}"#),
+            (r#"{"a":1}"#, r#"{"_meta":{"switchboard/warning":"x"},"a":1}"#),
+            (r#"{"a":1,"_meta":{}}"#, r#"{"a":1,"_meta":{"switchboard/warning":"x"}}"#),
+            (r#"{"_meta":{"b":2}}"#, r#"{"_meta":{"switchboard/warning":"x","b":2}}"#),
+        ] {
+            assert_eq!(with_warning(result.as_bytes(), "x"), expected);
+        }
+    }
+}

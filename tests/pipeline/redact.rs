@@ -1,0 +1,91 @@
+//! Secrets that neither servers nor models get, and the log of calls.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::{answered, is_call};
+use crate::board::{DEADLINE, Setup};
+use crate::peer::{House, MODERN};
+
+const TOOLS: &str = r#"
+tools:
+  echo: { answer: "{{input}}", structured: { seen: "{{input}}" } }
+  leak: { answer: "AKIAIOSFODNN7EXAMPLE and internal-42" }
+  sorry: { error: { code: -32602, message: "no AKIAIOSFODNN7EXAMPLE" } }
+resources:
+  "note://one": { text: "key AKIAIOSFODNN7EXAMPLE" }
+"#;
+
+fn arguments(house: &House) -> Vec<Value> {
+    let calls = house.received("a").into_iter().filter(|message| is_call(message, "echo"));
+    calls.map(|message| message["params"]["arguments"].clone()).collect()
+}
+
+fn house(interceptors: &str) -> House {
+    House::http(Setup::new().script("a", TOOLS).config(&format!("interceptors: {interceptors}")))
+}
+
+#[test]
+fn secrets_are_hidden_both_ways() {
+    for revision in ["2025-11-25", MODERN] {
+        let house = house(r#"[ { redact: { patterns: [ 'internal-\d+' ] } } ]"#);
+        let peer = house.peer(revision);
+        peer.list_with("tools/list", "a__echo");
+        let token = format!("ghp_{}", "a1B2".repeat(9));
+        let answer = peer.tool("a__echo", json!({ "input": format!("use {token}"), "n": 1 }));
+        answered(&answer, "use [redacted]");
+        assert_eq!(arguments(&house), [json!({ "input": "use [redacted]", "n": 1 })]);
+        answered(&peer.tool("a__leak", json!({})), "[redacted] and [redacted]");
+        assert!(!peer.tool("a__sorry", json!({})).raw.contains("AKIA"));
+        let read = peer.call("resources/read", json!({ "uri": "note://one" }));
+        assert_eq!(read.result()["contents"][0]["text"], "key [redacted]", "{}", read.raw);
+        drop(peer);
+        house.close();
+    }
+}
+
+#[test]
+fn one_way_and_some_tools() {
+    let house = house(r#"[ { on: after, match: a__leak, redact: { secrets: aws, with: "***" } } ]"#);
+    let peer = house.peer(MODERN);
+    peer.list_with("tools/list", "a__echo");
+    answered(&peer.tool("a__leak", json!({})), "*** and internal-42");
+    answered(&peer.tool("a__echo", json!({ "input": "AKIAIOSFODNN7EXAMPLE" })), "AKIAIOSFODNN7EXAMPLE");
+    drop(peer);
+    house.close();
+}
+
+#[test]
+fn every_call_is_logged_once_and_without_secrets() {
+    let setup = Setup::new()
+        .script("a", TOOLS)
+        .keys("rate_limit: { calls: 3, per: 1h }")
+        .env("SWITCHBOARD_LOG", "info");
+    let house = House::stdio(setup.config("interceptors: [ { log: { arguments: true } } ]"));
+    let peer = house.peer("2025-11-25");
+    peer.list_with("tools/list", "a__echo");
+    answered(
+        &peer.tool("a__echo", json!({ "input": "AKIAIOSFODNN7EXAMPLE seen" })),
+        "AKIAIOSFODNN7EXAMPLE seen",
+    );
+    for tool in ["a__sorry", "a__leak", "a__leak"] {
+        peer.tool(tool, json!({}));
+    }
+    let until = Instant::now() + DEADLINE;
+    let lines = || -> Vec<String> {
+        let text = house.stderr();
+        text.lines().filter(|line| line.contains("received_bytes")).map(str::to_owned).collect()
+    };
+    while lines().len() < 4 {
+        assert!(Instant::now() < until, "{}", house.stderr());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let lines = lines();
+    assert!(lines[0].contains("[redacted] seen") && !lines[0].contains("AKIA"), "{lines:#?}");
+    for (line, outcome) in lines.iter().zip(["ok", "error", "ok", "SB-LIMIT-001"]) {
+        assert!(line.contains(outcome) && line.contains("a__"), "{outcome}: {line}");
+    }
+    drop(peer);
+    house.close();
+}
