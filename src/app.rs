@@ -18,6 +18,7 @@ use crate::config::Loaded;
 use crate::frontend::http::Face;
 use crate::frontend::stdio::{Stdio, read_client};
 use crate::frontend::{Front, Hall, Outlet, Session};
+use crate::interceptor::{Interceptor, Rules};
 use crate::registry::{Parts, Registry, Ways};
 use crate::status;
 use crate::supervisor::{Ending, Supervisor, SupervisorOptions};
@@ -69,6 +70,7 @@ pub struct Builder {
     state: Option<PathBuf>,
     clients: Clients,
     ways: Ways,
+    interceptors: Vec<(Rules, Arc<dyn Interceptor>)>,
 }
 
 impl Builder {
@@ -94,6 +96,13 @@ impl Builder {
         self
     }
 
+    /// Lets somebody look at calls who is not in the config. Of equal priority, these come before those of the config, in the order
+    /// of these calls.
+    pub fn interceptor(mut self, rules: Rules, interceptor: Arc<dyn Interceptor>) -> Self {
+        self.interceptors.push((rules, interceptor));
+        self
+    }
+
     /// Builds everything; starts no server. Must be called inside a runtime.
     pub fn build(self) -> Switchboard {
         Switchboard::new(self)
@@ -103,11 +112,11 @@ impl Builder {
 impl Switchboard {
     /// Begins with a config.
     pub fn builder(loaded: Loaded) -> Builder {
-        Builder { loaded, state: None, clients: Clients::Sole, ways: Ways::default() }
+        Builder { loaded, state: None, clients: Clients::Sole, ways: Ways::default(), interceptors: Vec::new() }
     }
 
     fn new(builder: Builder) -> Self {
-        let Builder { loaded, state, clients, ways } = builder;
+        let Builder { loaded, state, clients, ways, interceptors } = builder;
         let secrets = loaded.config.secrets().iter().map(|secret| secret.expose().to_owned()).collect();
         let supervisor = Supervisor::new(SupervisorOptions {
             logs: state.as_ref().map(|state| state.join("logs")),
@@ -132,6 +141,7 @@ impl Switchboard {
             own_tools: vec![Bytes::from(status::tool_definition())],
             state,
             ways,
+            interceptors,
         };
         let audience = Arc::clone(&hall) as Arc<dyn Audience>;
         let registry = Registry::open(parts, &audience);

@@ -14,6 +14,7 @@ mod check;
 mod environment;
 mod hash;
 mod http;
+mod interceptors;
 mod interpolate;
 mod keys;
 mod mission;
@@ -34,6 +35,9 @@ mod values;
 pub use auth::{AuthConfig, ClientCredentialsConfig, ClientProof, ConfiguredClient, OauthConfig, SigningKey};
 pub use environment::{ConfigReason, Environment, Locations, locate};
 pub use http::{HttpFace, parse_listen};
+pub use interceptors::{
+    Fail, InterceptorConfig, InterceptorKind, InterceptorMode, InterceptorRules, InterceptorWay, Phase,
+};
 pub use model::{
     Config, Entry, Expose, Glob, Launch, Limits, ProtocolChoice, Questions, RemoteKind, RemoteLaunch,
     ServerConfig, Share, Start, StdioLaunch, Timeouts, ToolOverride, ToolRules,

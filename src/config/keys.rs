@@ -13,7 +13,8 @@ const LEVEL: Shape = Shape::Word(&[Word::new("low"), Word::new("medium"), Word::
 
 // Shapes of elements, which have to live as long as the tables.
 static A_PROFILE: Shape = Shape::Table(&PROFILE);
-static AN_INTERCEPTOR: Shape = Shape::Table(&INTERCEPTOR);
+pub(super) static AN_INTERCEPTOR: Shape = Shape::Table(&INTERCEPTOR);
+static A_PHASE: Shape = Shape::Word(&[Word::new("before"), Word::new("after"), Word::new("error")]);
 static AN_OVERRIDE: Shape = Shape::Table(&OVERRIDE);
 
 /// The largest message to a client, in bytes: big clients hang up a little above it.
@@ -33,8 +34,7 @@ const ROOT_KEYS: &[Key] = &[
     Key::new("expose", Shape::Table(&EXPOSE), "How the merged catalogue is shown."),
     Key::new("http", Shape::Table(&HTTP), "How clients are served over HTTP."),
     Key::new("profiles", Shape::Map(&A_PROFILE), "Named selections of servers.").planned(),
-    Key::new("interceptors", Shape::List(&AN_INTERCEPTOR), "Hooks before and after calls and on errors.")
-        .planned(),
+    Key::new("interceptors", Shape::List(&AN_INTERCEPTOR), "Hooks before and after calls and on errors."),
     Key::new("policy", Shape::Table(&POLICY), "Who may call what.").planned(),
     Key::new("security", Shape::Table(&SECURITY), "The security level.").planned(),
     Key::new("discovery", Shape::Table(&DISCOVERY), "Where to look for further servers.").planned(),
@@ -517,29 +517,50 @@ static PROFILE: Table = Table {
 
 static INTERCEPTOR: Table = Table {
     groups: &[&[
+        Key::new("name", Shape::Text, "Its name in logs and refusals; without it, that of its program, host or server."),
+        Key::new("on", Shape::OneOrMore(&A_PHASE), "When it is asked; `before` if nothing is said."),
+        Key::new("match", PATTERNS, "Patterns of exposed names, or of the URIs of resources; all if nothing is said."),
         Key::new(
-            "on",
-            Shape::Word(&[Word::new("before"), Word::new("after"), Word::new("error")]),
-            "When it runs.",
+            "events",
+            PATTERNS,
+            "Patterns of the methods that it is asked about: `tools/call`, `prompts/get`, `resources/read`; all if nothing is said.",
         ),
-        Key::new("match", PATTERNS, "Patterns of exposed names."),
         Key::new(
             "command",
             Shape::OneOrMore(&Shape::Template),
-            "A program that reads and writes JSON lines.",
+            "A program that reads and writes JSON lines. A list is the program and its first arguments.",
         ),
+        Key::new("args", Shape::List(&Shape::Template), "The program's arguments, passed as they are."),
+        Key::new("env", Shape::Map(&Shape::Secret), "Environment variables for the program."),
+        Key::new("inherit_env", Shape::List(&Shape::Variable), "Our own environment variables that the program gets too."),
+        Key::new("cwd", Shape::Template, "The program's working directory; relative to the config file."),
+        Key::new("once", Shape::Bool, "Whether the program is started for every call anew."),
         Key::new("url", Shape::Template, "An address that answers over HTTP."),
-        Key::new("server", Shape::Text, "A server that speaks the interceptor methods."),
-        Key::new("timeout", DURATION, "How long it may take."),
+        Key::new("headers", Shape::Map(&Shape::Secret), "HTTP headers for `url`."),
+        Key::new("tls", Shape::Table(&TLS), "How the certificate of `url` is checked."),
+        Key::new("server", Shape::Text, "A server of this config that speaks the interceptor methods (SEP-2624)."),
+        Key::new("config", Shape::Map(&Shape::Anything), "What is handed to it with every call."),
+        Key::new("timeout", DURATION, "How long it may take; 5s if nothing is said."),
         Key::new(
             "fail",
             Shape::Word(&[Word::new("open"), Word::new("closed")]),
-            "What happens if it fails: let pass or refuse.",
+            "What happens if it fails: let pass or refuse. `closed` if nothing is said.",
         ),
-        Key::new("redact", Shape::Anything, "The built-in that hides texts."),
-        Key::new("log", Shape::Anything, "The built-in that logs calls."),
-        Key::new("deny", Shape::Anything, "The built-in that refuses calls."),
-        Key::new("transform", Shape::Anything, "The built-in that changes arguments or results."),
+        Key::new("priority", Shape::Integer, "Those with the lowest come first, of equals the first in the list; 0 if nothing is said."),
+        Key::new(
+            "type",
+            Shape::Word(&[Word::new("mutation"), Word::new("validation")]),
+            "`validation` only judges, and is asked at the same time as others; `mutation`, which may change things, if nothing is said.",
+        ),
+        Key::new(
+            "mode",
+            Shape::Word(&[Word::new("active"), Word::new("audit")]),
+            "`audit` only logs what it says; `active` if nothing is said.",
+        ),
+        Key::new("redact", Shape::Anything, "The built-in that hides texts.").planned(),
+        Key::new("log", Shape::Anything, "The built-in that logs calls.").planned(),
+        Key::new("deny", Shape::Text, "The built-in that refuses calls, with this reason."),
+        Key::new("transform", Shape::Anything, "The built-in that changes arguments or results.").planned(),
     ]],
 };
 

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::auth::AuthConfig;
 use super::hash::hex;
 use super::http::HttpFace;
+use super::interceptors::InterceptorConfig;
 use super::problem::{Place, Problem};
 use super::secret::Secret;
 use super::stages::Stages;
@@ -26,6 +27,8 @@ pub struct Config {
     /// False if the config (or `PROXY_ENABLED`) says to serve no server at all. All entries are
     /// [`Entry::Disabled`] then.
     pub enabled: bool,
+    /// Who looks at calls on their way, in the order of the file.
+    pub interceptors: Vec<InterceptorConfig>,
     pub(super) secrets: Vec<Secret>,
 }
 
@@ -461,6 +464,7 @@ impl Default for Config {
             expose: Expose::default(),
             http: Ok(HttpFace::default()),
             enabled: true,
+            interceptors: Vec::new(),
             secrets: Vec::new(),
         }
     }

@@ -36,6 +36,7 @@ pub(super) fn resolve(
 ) -> (Config, Node) {
     let servers = root.take(SERVERS);
     let http = take_all(&mut root, "http");
+    let interceptors = take_all(&mut root, "interceptors");
     let mut root = check_table(root, &keys::ROOT, "", reporter);
     // By itself, so that its errors can be told from others.
     let mark = reporter.mark();
@@ -56,6 +57,8 @@ pub(super) fn resolve(
     resolver.note_root_secrets(&effective);
     let enabled = resolver.enabled(&effective, servers.as_ref());
     let http = resolver.http_face(&effective);
+    let names: Vec<ServerName> = servers.iter().flat_map(|servers| servers.value.members()).map(|member| member.key.as_str().into()).collect();
+    let interceptors = resolver.interceptors(interceptors, &names, &mut effective);
     let mut resolved = Vec::new();
     let mut shown = Vec::new();
     for (member, repeated) in by_name(servers) {
@@ -74,6 +77,7 @@ pub(super) fn resolve(
         expose: expose(&effective),
         http: http_error.map_or(http, |problem| Err(Box::new(problem))),
         enabled,
+        interceptors,
         secrets: resolver.redactions.into_secrets(),
     };
     (config, effective)
@@ -456,7 +460,7 @@ impl Resolver<'_> {
         self.reporter.error(Code::ConfigMissing, origin, message).hint(hint);
     }
 
-    fn stdio(&mut self, command: &Node, node: &Node) -> Option<StdioLaunch> {
+    pub(super) fn stdio(&mut self, command: &Node, node: &Node) -> Option<StdioLaunch> {
         // All of them are expanded before the first failure counts, so that all are reported.
         let mut argv: Vec<Option<String>> =
             command.elements().iter().map(|part| self.expand(part, "command")).collect();
@@ -497,7 +501,7 @@ impl Resolver<'_> {
         })
     }
 
-    fn http(&mut self, url: &Node, node: &Node) -> Option<Launch> {
+    pub(super) fn http(&mut self, url: &Node, node: &Node) -> Option<Launch> {
         let address = self.expand(url, "url");
         let mut headers = self.pairs(node.get("headers"), "headers");
         let mut add = |header: &str, value: Option<String>| match (&mut headers, value) {

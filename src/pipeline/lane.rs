@@ -11,6 +11,7 @@ use super::cache::{Cache, CacheTallies};
 use super::concurrency::Concurrency;
 use super::group::Group;
 use super::health;
+use super::hooks::Hooks;
 use super::journey::Journeys;
 use super::rate_limit::RateLimit;
 use super::retry::Retry;
@@ -19,6 +20,7 @@ use crate::backend::Backend;
 use crate::call::{Call, CallerId, Ticket};
 use crate::effect::{Claims, Effect};
 use crate::failure::Failure;
+use crate::interceptor::Interceptors;
 use crate::names::ExposedName;
 
 /// A server and the stages in front of it. Cheap to clone.
@@ -52,6 +54,7 @@ pub struct Trouble {
 #[derive(Clone, Default)]
 struct Shared {
     rate_limit: Option<Arc<RateLimit>>,
+    hooks: Option<Arc<Hooks>>,
     retry: Option<Arc<Retry>>,
     concurrency: Option<Arc<Concurrency>>,
 }
@@ -74,13 +77,17 @@ struct Track {
 
 impl Lane {
     /// A lane to a server, with the stages and the instances that its config asks for. `backend` is the first instance.
-    pub fn new(backend: Arc<Backend>, journeys: &Arc<Journeys>) -> Self {
+    pub fn new(
+        backend: Arc<Backend>,
+        journeys: &Arc<Journeys>,
+        interceptors: Option<&Arc<Interceptors>>,
+    ) -> Self {
         let others = backend.config().others.iter().map(|launch| backend.beside(launch.clone()));
         let backends: Vec<Arc<Backend>> = std::iter::once(Arc::clone(&backend)).chain(others).collect();
         let rules = backend.config().stages.cache.clone().zip(backend.changes());
         let cache =
             rules.map(|(rules, changes)| Cache::new(backend.name().clone(), rules, Arc::clone(changes)));
-        let track = Track::new(backends, Shared::new(&backend), cache, journeys);
+        let track = Track::new(backends, Shared::new(&backend, interceptors), cache, journeys);
         Self { backend, track }
     }
 
@@ -183,11 +190,13 @@ impl Lane {
 }
 
 impl Shared {
-    fn new(backend: &Backend) -> Self {
+    fn new(backend: &Backend, interceptors: Option<&Arc<Interceptors>>) -> Self {
         let (name, config) = (backend.name(), &backend.config().stages);
         let retry = config.retry.filter(|rules| rules.max_attempts > 1);
         Self {
             rate_limit: config.rate_limit.map(|rules| Arc::new(RateLimit::new(name.clone(), rules))),
+            hooks: interceptors
+                .map(|interceptors| Arc::new(Hooks::new(name.clone(), Arc::clone(interceptors), None))),
             retry: retry.map(|rules| Arc::new(Retry::new(name.clone(), rules))),
             concurrency: config.concurrency.map(|rules| Arc::new(Concurrency::new(name.clone(), rules))),
         }
@@ -211,10 +220,15 @@ impl Track {
         let (breaker, health_check, balance) =
             (config.stages.breaker, config.stages.health_check, config.stages.balance);
         let cache = cache.map(Arc::new);
-        // What is refused costs nothing further in; what is kept needs no attempt; an attempt leaves its place to others
+        // What is refused costs nothing further in; what is kept is shown to interceptors each time it is given; what is kept needs no attempt; an attempt leaves its place to others
         // while it pauses.
-        let stages =
-            [stage(&shared.rate_limit), stage(&cache), stage(&shared.retry), stage(&shared.concurrency)];
+        let stages = [
+            stage(&shared.rate_limit),
+            stage(&shared.hooks),
+            stage(&cache),
+            stage(&shared.retry),
+            stage(&shared.concurrency),
+        ];
         let stages: Arc<[_]> = stages.into_iter().flatten().collect();
         let is_bare = stages.is_empty() && breaker.is_none() && backends.len() == 1;
         (!is_bare || health_check.is_some()).then(|| {

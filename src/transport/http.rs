@@ -9,6 +9,7 @@
 
 mod body;
 mod client;
+mod endpoint;
 mod errors;
 mod event_stream;
 mod headers;
@@ -28,6 +29,8 @@ use bytes::Bytes;
 use http::Method;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::DropGuard;
+
+pub use self::endpoint::Endpoint;
 
 use self::client::{Client, Request};
 use self::headers::Session;
