@@ -205,7 +205,10 @@ impl Resolver<'_> {
         match way {
             "command" => {
                 let once = node.get("once").and_then(Node::as_bool).unwrap_or(false);
-                Some(InterceptorWay::Command { launch: self.stdio(value, node)?, once, config })
+                let mut launch = self.stdio(value, node)?;
+                // What `python3 guard.py` means must not depend on where a client starts us.
+                launch.cwd.get_or_insert(self.absolute(""));
+                Some(InterceptorWay::Command { launch, once, config })
             }
             "url" => {
                 // For a server, `type` says how it speaks.

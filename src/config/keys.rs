@@ -533,7 +533,7 @@ static INTERCEPTOR: Table = Table {
         Key::new("args", Shape::List(&Shape::Template), "The program's arguments, passed as they are."),
         Key::new("env", Shape::Map(&Shape::Secret), "Environment variables for the program."),
         Key::new("inherit_env", Shape::List(&Shape::Variable), "Our own environment variables that the program gets too."),
-        Key::new("cwd", Shape::Template, "The program's working directory; relative to the config file."),
+        Key::new("cwd", Shape::Template, "The program's working directory; that of the config file if nothing is said."),
         Key::new("once", Shape::Bool, "Whether the program is started for every call anew."),
         Key::new("url", Shape::Template, "An address that answers over HTTP."),
         Key::new("headers", Shape::Map(&Shape::Secret), "HTTP headers for `url`."),

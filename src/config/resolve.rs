@@ -628,7 +628,7 @@ impl Resolver<'_> {
     }
 
     /// A path as seen from the config file's folder.
-    fn absolute(&self, path: &str) -> PathBuf {
+    pub(super) fn absolute(&self, path: &str) -> PathBuf {
         let path = self.context.environment.expand_home(path);
         // Taken apart and put together again, `./` inside of it is gone.
         self.context.folder.join(path).components().collect()

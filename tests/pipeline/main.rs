@@ -14,6 +14,7 @@ mod peer;
 mod balance;
 mod breaker;
 mod cache;
+mod hooks;
 mod limits;
 mod passing;
 mod retry;
