@@ -112,7 +112,13 @@ impl Builder {
 impl Switchboard {
     /// Begins with a config.
     pub fn builder(loaded: Loaded) -> Builder {
-        Builder { loaded, state: None, clients: Clients::Sole, ways: Ways::default(), interceptors: Vec::new() }
+        Builder {
+            loaded,
+            state: None,
+            clients: Clients::Sole,
+            ways: Ways::default(),
+            interceptors: Vec::new(),
+        }
     }
 
     fn new(builder: Builder) -> Self {

@@ -31,7 +31,9 @@ use crate::names::{ExposedName, OriginalName, ServerName};
 use crate::protocol::Method;
 use crate::wire::json;
 
-pub use crate::config::{Fail, InterceptorKind as Kind, InterceptorMode as Mode, InterceptorRules as Rules, Phase};
+pub use crate::config::{
+    Fail, InterceptorKind as Kind, InterceptorMode as Mode, InterceptorRules as Rules, Phase,
+};
 pub use crate::transport::BoxFuture;
 
 pub use chain::{Interceptors, Surroundings};
@@ -68,7 +70,11 @@ pub trait Interceptor: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// There is no verdict: the error stays as it is.
-    fn error<'a>(&'a self, _call: &'a CallView, _error: &'a CallError) -> BoxFuture<'a, Result<Verdict, Error>> {
+    fn error<'a>(
+        &'a self,
+        _call: &'a CallView,
+        _error: &'a CallError,
+    ) -> BoxFuture<'a, Result<Verdict, Error>> {
         pass()
     }
 
@@ -172,4 +178,3 @@ impl fmt::Display for CallError {
         }
     }
 }
-

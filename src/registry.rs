@@ -119,7 +119,8 @@ impl Registry {
         let by_name =
             backends.iter().enumerate().map(|(index, backend)| (backend.name().clone(), index)).collect();
         let journeys = Arc::new(Journeys::default());
-        let (changes, shutdown, tasks) = (watch::Sender::new(0), watch::Sender::new(None), TaskTracker::new());
+        let (changes, shutdown, tasks) =
+            (watch::Sender::new(0), watch::Sender::new(None), TaskTracker::new());
         let surroundings = Surroundings {
             supervisor: supervisor.clone(),
             tasks: tasks.clone(),

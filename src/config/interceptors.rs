@@ -293,7 +293,8 @@ fn name(node: &Node) -> String {
     let program = || {
         let command = texts(node.get("command"));
         // `python3 guard.py` is better known as `guard.py`.
-        let word = command.iter().chain(&texts(node.get("args"))).map(|word| file_name(word)).collect::<Vec<_>>();
+        let word =
+            command.iter().chain(&texts(node.get("args"))).map(|word| file_name(word)).collect::<Vec<_>>();
         word.iter().find(|word| word.contains('.') && !word.starts_with('-')).or(word.first()).cloned()
     };
     let host = || {

@@ -517,9 +517,17 @@ static PROFILE: Table = Table {
 
 static INTERCEPTOR: Table = Table {
     groups: &[&[
-        Key::new("name", Shape::Text, "Its name in logs and refusals; without it, that of its program, host or server."),
+        Key::new(
+            "name",
+            Shape::Text,
+            "Its name in logs and refusals; without it, that of its program, host or server.",
+        ),
         Key::new("on", Shape::OneOrMore(&A_PHASE), "When it is asked; `before` if nothing is said."),
-        Key::new("match", PATTERNS, "Patterns of exposed names, or of the URIs of resources; all if nothing is said."),
+        Key::new(
+            "match",
+            PATTERNS,
+            "Patterns of exposed names, or of the URIs of resources; all if nothing is said.",
+        ),
         Key::new(
             "events",
             PATTERNS,
@@ -532,13 +540,25 @@ static INTERCEPTOR: Table = Table {
         ),
         Key::new("args", Shape::List(&Shape::Template), "The program's arguments, passed as they are."),
         Key::new("env", Shape::Map(&Shape::Secret), "Environment variables for the program."),
-        Key::new("inherit_env", Shape::List(&Shape::Variable), "Our own environment variables that the program gets too."),
-        Key::new("cwd", Shape::Template, "The program's working directory; that of the config file if nothing is said."),
+        Key::new(
+            "inherit_env",
+            Shape::List(&Shape::Variable),
+            "Our own environment variables that the program gets too.",
+        ),
+        Key::new(
+            "cwd",
+            Shape::Template,
+            "The program's working directory; that of the config file if nothing is said.",
+        ),
         Key::new("once", Shape::Bool, "Whether the program is started for every call anew."),
         Key::new("url", Shape::Template, "An address that answers over HTTP."),
         Key::new("headers", Shape::Map(&Shape::Secret), "HTTP headers for `url`."),
         Key::new("tls", Shape::Table(&TLS), "How the certificate of `url` is checked."),
-        Key::new("server", Shape::Text, "A server of this config that speaks the interceptor methods (SEP-2624)."),
+        Key::new(
+            "server",
+            Shape::Text,
+            "A server of this config that speaks the interceptor methods (SEP-2624).",
+        ),
         Key::new("config", Shape::Map(&Shape::Anything), "What is handed to it with every call."),
         Key::new("timeout", DURATION, "How long it may take; 5s if nothing is said."),
         Key::new(
@@ -546,7 +566,11 @@ static INTERCEPTOR: Table = Table {
             Shape::Word(&[Word::new("open"), Word::new("closed")]),
             "What happens if it fails: let pass or refuse. `closed` if nothing is said.",
         ),
-        Key::new("priority", Shape::Integer, "Those with the lowest come first, of equals the first in the list; 0 if nothing is said."),
+        Key::new(
+            "priority",
+            Shape::Integer,
+            "Those with the lowest come first, of equals the first in the list; 0 if nothing is said.",
+        ),
         Key::new(
             "type",
             Shape::Word(&[Word::new("mutation"), Word::new("validation")]),

@@ -57,7 +57,11 @@ pub(super) fn resolve(
     resolver.note_root_secrets(&effective);
     let enabled = resolver.enabled(&effective, servers.as_ref());
     let http = resolver.http_face(&effective);
-    let names: Vec<ServerName> = servers.iter().flat_map(|servers| servers.value.members()).map(|member| member.key.as_str().into()).collect();
+    let names: Vec<ServerName> = servers
+        .iter()
+        .flat_map(|servers| servers.value.members())
+        .map(|member| member.key.as_str().into())
+        .collect();
     let interceptors = resolver.interceptors(interceptors, &names, &mut effective);
     let mut resolved = Vec::new();
     let mut shown = Vec::new();

@@ -136,9 +136,8 @@ impl Interceptors {
         }
         let (audits, active): (Vec<Hook>, Vec<Hook>) =
             hooks.into_iter().partition(|hook| hook.mode() == Mode::Audit);
-        let (judges, changers): (Vec<Hook>, Vec<Hook>) = active
-            .into_iter()
-            .partition(|hook| hook.rules.kind == Kind::Validation && phase != Phase::Error);
+        let (judges, changers): (Vec<Hook>, Vec<Hook>) =
+            active.into_iter().partition(|hook| hook.rules.kind == Kind::Validation && phase != Phase::Error);
         let mut chain = Chain { call: call.clone(), moment, deadline, recheck, is_changed: false };
         if phase == Phase::After {
             self.audit(audits, &chain);
@@ -186,7 +185,10 @@ impl Interceptors {
         while audits.try_join_next().is_some() {}
         for hook in hooks {
             if audits.len() >= MAX_AUDITS {
-                tracing::warn!(interceptor = hook.rules.name, "an auditing interceptor is too slow and was left out");
+                tracing::warn!(
+                    interceptor = hook.rules.name,
+                    "an auditing interceptor is too slow and was left out"
+                );
                 continue;
             }
             let (call, moment) = (chain.call.clone(), chain.moment.clone());

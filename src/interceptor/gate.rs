@@ -164,7 +164,8 @@ impl Hook {
                 check_shape(new, (!is_arguments).then_some(call.method)).map_err(Lack::Failed)?;
                 let new_phase = if is_arguments { Phase::Before } else { Phase::After };
                 if let Some(recheck) = recheck {
-                    let fault = |why: String| Lack::Failed(format!("what it has changed is not valid: {why}"));
+                    let fault =
+                        |why: String| Lack::Failed(format!("what it has changed is not valid: {why}"));
                     recheck(call, new_phase, new).map_err(fault)?;
                 }
             }
@@ -196,12 +197,8 @@ impl Hook {
     }
 
     fn denied(&self, reason: &str, call: &CallView, phase: Phase) -> Failure {
-        let cause = format!(
-            "the interceptor `{}` refused `{}`: {}",
-            self.rules.name,
-            call.exposed,
-            shorten(reason)
-        );
+        let cause =
+            format!("the interceptor `{}` refused `{}`: {}", self.rules.name, call.exposed, shorten(reason));
         let remedy = "change the call as the reason asks; the same call will be refused again";
         settled(Failure::new(Code::HookDenied, cause).of(&call.server), phase, remedy)
     }

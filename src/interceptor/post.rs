@@ -54,7 +54,11 @@ impl Interceptor for Post {
         Box::pin(self.ask(call, Moment::After(result.clone())))
     }
 
-    fn error<'a>(&'a self, call: &'a CallView, error: &'a CallError) -> BoxFuture<'a, Result<Verdict, Error>> {
+    fn error<'a>(
+        &'a self,
+        call: &'a CallView,
+        error: &'a CallError,
+    ) -> BoxFuture<'a, Result<Verdict, Error>> {
         Box::pin(self.ask(call, Moment::Error(error.clone())))
     }
 }

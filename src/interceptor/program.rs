@@ -13,7 +13,9 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use super::{BoxFuture, CallError, CallView, Error, Interceptor, Moment, Rules, Surroundings, Verdict, words};
+use super::{
+    BoxFuture, CallError, CallView, Error, Interceptor, Moment, Rules, Surroundings, Verdict, words,
+};
 use crate::config::StdioLaunch;
 use crate::names::ServerName;
 use crate::supervisor::{
@@ -139,7 +141,11 @@ impl Interceptor for Program {
         Box::pin(self.ask(call, Moment::After(result.clone())))
     }
 
-    fn error<'a>(&'a self, call: &'a CallView, error: &'a CallError) -> BoxFuture<'a, Result<Verdict, Error>> {
+    fn error<'a>(
+        &'a self,
+        call: &'a CallView,
+        error: &'a CallError,
+    ) -> BoxFuture<'a, Result<Verdict, Error>> {
         Box::pin(self.ask(call, Moment::Error(error.clone())))
     }
 

@@ -95,7 +95,8 @@ impl Remote {
             Some((of, listed)) if of == run => listed,
             _ => {
                 let listed: Arc<[Listed]> = self.list(backend).await?.into();
-                *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = Some((run, Arc::clone(&listed)));
+                *self.listed.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some((run, Arc::clone(&listed)));
                 listed
             }
         };

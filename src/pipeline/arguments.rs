@@ -83,7 +83,8 @@ mod tests {
         let mut call = of(line);
         replace(&mut call, &Bytes::from_static(br#"{"longer":[1.50]}"#));
         assert_eq!(call.line, expected);
-        let text = |span: Option<Span>| span.map(|span| String::from_utf8_lossy(span.of(&call.line)).into_owned());
+        let text =
+            |span: Option<Span>| span.map(|span| String::from_utf8_lossy(span.of(&call.line)).into_owned());
         assert!(text(call.params).is_some_and(|params| expected.ends_with(&format!("{params}}}"))));
         assert_eq!(text(call.target.as_ref().map(|(span, _)| *span)).as_deref(), Some(r#""a__b""#));
         if line.contains("_meta") {

@@ -169,7 +169,8 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&str, &str) -> String) {
             continue;
         };
         let length = head.to_lowercase();
-        let length = length.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
+        let length =
+            length.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
         if body.len() >= length.unwrap_or(0) {
             let _ = stream.write_all(answer(head, body).as_bytes());
             return;

@@ -40,7 +40,8 @@ impl Endpoint {
         body::read(response, limit, &client.patience, &client.place).await.map_err(|unread| match unread {
             Unread::Broken(failure) => failure,
             Unread::TooLarge(length) => {
-                let cause = format!("{} answered with {length} bytes or more, and {limit} are allowed", client.place);
+                let cause =
+                    format!("{} answered with {length} bytes or more, and {limit} are allowed", client.place);
                 Failure::new(Code::CallTooLarge, cause)
             }
         })

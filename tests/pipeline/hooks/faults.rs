@@ -37,7 +37,6 @@ fn each_rule(keys: &str, script: &str, code: &str, words: &[&str]) {
 #[test]
 fn one_that_hangs() {
     let script = "import time\ntime.sleep(1000)\n";
-    each_rule("timeout: 200ms", script, "SB-HOOK-003", &["gave no verdict within"]);
     let reads = "import sys\nfor line in sys.stdin: pass\n";
     each_rule("timeout: 200ms", reads, "SB-HOOK-003", &["gave no verdict within"]);
     each_rule("timeout: 200ms, once: true", script, "SB-HOOK-003", &["gave no verdict within 200ms"]);
@@ -71,28 +70,41 @@ fn one_with_ten_megabytes() {
 
 #[test]
 fn one_that_talks_nonsense() {
-    for (verdict, words) in [
+    let nonsense = [
         ("{}", "has none of"),
         ("{'vaild': True}", "has none of"),
         ("{'valid': 'yes'}", "neither true nor false"),
         ("{'valid': False, 'severity': 'deadly'}", "`severity`"),
         ("{'modified': True}", "has no `payload`"),
         ("{'modified': True, 'payload': [1]}", "not an object"),
-        ("{'modified': True, 'payload': {'name': 'a__gone', 'arguments': {}}}", "which decides where the call goes"),
+        (
+            "{'modified': True, 'payload': {'name': 'a__gone', 'arguments': {}}}",
+            "which decides where the call goes",
+        ),
         ("{'modified': True, 'payload': {'arguments': [1]}}", "not a JSON object"),
         ("{'answer': {'text': 'x'}}", "no list `content`"),
         ("{'answer': 7}", "not a JSON object"),
         ("{'delayMs': -5}", "no whole number"),
         ("{'delayMs': 99999999999}", "longer than it may take"),
         ("{'error': 'my own fault'}", "it says: my own fault"),
-    ] {
-        let script = format!(
-            "import json, sys\nfor line in sys.stdin: print(json.dumps({{**{verdict}, 'id': json.loads(line)['id']}}), flush=True)\n"
-        );
-        let entry = "  - { command: ./bad.py, match: a__echo, timeout: 20s }";
-        with_one(entry, &[("bad.py", &script)], |house, peer| {
-            tells(&echo(peer, "x"), "SB-HOOK-002", &[words]);
-            assert_eq!(received(house, "echo"), 0);
+    ];
+    let verdicts: Vec<&str> = nonsense.iter().map(|(verdict, _)| *verdict).collect();
+    let script = format!(
+        "import json, sys\nverdicts = [{}]\nfor line in sys.stdin:\n    q = json.loads(line)\n    \
+         print(json.dumps(dict(verdicts[q['payload']['arguments']['n']], id=q['id'])), flush=True)\n",
+        verdicts.join(", ")
+    );
+    for fail in ["closed", "open"] {
+        let entry = format!("  - {{ command: ./bad.py, match: a__echo, timeout: 20s, fail: {fail} }}");
+        with_one(&entry, &[("bad.py", &script)], |house, peer| {
+            for (n, (_, words)) in nonsense.iter().enumerate() {
+                let answer = peer.tool("a__echo", json!({ "input": "x", "n": n }));
+                match fail {
+                    "open" => answered(&answer, "x"),
+                    _ => tells(&answer, "SB-HOOK-002", &[words]),
+                }
+            }
+            assert_eq!(received(house, "echo"), if fail == "open" { nonsense.len() } else { 0 });
         });
     }
     let once = "print('this is not JSON')\n";
@@ -188,7 +200,9 @@ for line in sys.stdin:
 "#;
     with("  - { command: ./last.py, timeout: 20s }", &[("last.py", script)], |_, peer| {
         let ids: Vec<String> = (0..20)
-            .map(|n| peer.ask("tools/call", json!({ "name": "a__echo", "arguments": { "input": n.to_string() } })))
+            .map(|n| {
+                peer.ask("tools/call", json!({ "name": "a__echo", "arguments": { "input": n.to_string() } }))
+            })
             .collect();
         for (n, id) in ids.iter().enumerate() {
             answered(&peer.answer(id), &format!("no {n}"));

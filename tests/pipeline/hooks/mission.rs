@@ -8,13 +8,17 @@ use crate::{answered, received};
 #[test]
 fn the_before_hook_gets_the_tool_the_server_and_the_arguments() {
     let script = "from hook import *\nserve(lambda q: None)\n";
-    with("  - { on: before, command: ./before_tool_call.py }", &[("before_tool_call.py", script)], |house, peer| {
-        answered(&echo(peer, "hello"), "hello");
-        let asked = asked(house, "before_tool_call.py");
-        assert_eq!(asked[0]["context"]["switchboard"]["name"], "echo");
-        assert_eq!(asked[0]["context"]["switchboard"]["server"], "a");
-        assert_eq!(asked[0]["payload"]["arguments"], json!({ "input": "hello" }));
-    });
+    with(
+        "  - { on: before, command: ./before_tool_call.py }",
+        &[("before_tool_call.py", script)],
+        |house, peer| {
+            answered(&echo(peer, "hello"), "hello");
+            let asked = asked(house, "before_tool_call.py");
+            assert_eq!(asked[0]["context"]["switchboard"]["name"], "echo");
+            assert_eq!(asked[0]["context"]["switchboard"]["server"], "a");
+            assert_eq!(asked[0]["payload"]["arguments"], json!({ "input": "hello" }));
+        },
+    );
 }
 
 #[test]
@@ -29,10 +33,14 @@ def answer(question):
 
 serve(answer)
 "#;
-    with("  - { on: after, command: ./after_tool_call.py }", &[("after_tool_call.py", script)], |house, peer| {
-        answered(&echo(peer, "hello"), "checked: hello");
-        assert_eq!(asked(house, "after_tool_call.py")[0]["context"]["switchboard"]["name"], "echo");
-    });
+    with(
+        "  - { on: after, command: ./after_tool_call.py }",
+        &[("after_tool_call.py", script)],
+        |house, peer| {
+            answered(&echo(peer, "hello"), "checked: hello");
+            assert_eq!(asked(house, "after_tool_call.py")[0]["context"]["switchboard"]["name"], "echo");
+        },
+    );
 }
 
 #[test]
@@ -67,15 +75,20 @@ def after(question):
 
 serve(lambda q: before(q) if q["phase"] == "request" else after(q))
 "#;
-    with("  - { on: [before, after], command: ./custom.py, match: a__echo }", &[("custom.py", script)], |house, peer| {
-        answered(&echo(peer, "one"), "one");
-        tells(&echo(peer, ""), "SB-HOOK-001", &["input must not be empty"]);
-        answered(&echo(peer, "two"), "two");
-        tells(&echo(peer, "three"), "SB-HOOK-001", &["rate limit"]);
-        assert_eq!(received(house, "echo"), 2);
-        // What it says on stderr is kept as that of servers is.
-        let logs = house.setup.home().join("state/logs/servers");
-        let texts = std::fs::read_dir(&logs).unwrap().flatten().map(|file| std::fs::read_to_string(file.path()));
-        assert!(texts.flatten().any(|text| text.contains("calling echo")), "{logs:?}");
-    });
+    with(
+        "  - { on: [before, after], command: ./custom.py, match: a__echo }",
+        &[("custom.py", script)],
+        |house, peer| {
+            answered(&echo(peer, "one"), "one");
+            tells(&echo(peer, ""), "SB-HOOK-001", &["input must not be empty"]);
+            answered(&echo(peer, "two"), "two");
+            tells(&echo(peer, "three"), "SB-HOOK-001", &["rate limit"]);
+            assert_eq!(received(house, "echo"), 2);
+            // What it says on stderr is kept as that of servers is.
+            let logs = house.setup.home().join("state/logs/servers");
+            let texts =
+                std::fs::read_dir(&logs).unwrap().flatten().map(|file| std::fs::read_to_string(file.path()));
+            assert!(texts.flatten().any(|text| text.contains("calling echo")), "{logs:?}");
+        },
+    );
 }

@@ -22,7 +22,7 @@ serve(answer)
 
 #[test]
 fn in_the_order_of_the_list_and_of_their_priority() {
-    let entries = "\
+    let entries = "
   - { name: c, priority: 10, command: ./adds.py, on: [before, after], match: a__echo }
   - { name: a, command: ./adds.py, on: [before, after], match: a__echo }
   - { name: b, command: ./adds.py, on: [before, after], match: a__echo }
@@ -35,7 +35,7 @@ fn in_the_order_of_the_list_and_of_their_priority() {
 #[test]
 fn only_what_matches_is_shown() {
     let script = "from hook import *\nserve(lambda q: None)\n";
-    let entries = "\
+    let entries = "
   - { name: echo, command: ./sees.py, match: ['*echo', 'nothing'] }
   - { name: prompts, command: ./sees.py, events: 'prompts/*' }
   - { name: notes, command: ./sees.py, match: 'note:*' }
@@ -56,7 +56,7 @@ fn judges_come_after_those_that_change_a_call_and_cannot_change_it() {
 from hook import *
 serve(lambda q: None if q["payload"]["arguments"]["input"] == "x adds" else deny("too early"))
 "#;
-    let entries = "\
+    let entries = "
   - { name: judge, type: validation, command: ./judge.py, match: a__echo }
   - { name: adds, command: ./adds.py, match: a__echo }";
     with(entries, &[("adds.py", ADDS), ("judge.py", judge)], |_, peer| {
@@ -81,7 +81,7 @@ def answer(question):
 
 serve(answer)
 "#;
-    let entries = "\
+    let entries = "
   - { name: one, type: validation, command: ./meets.py, timeout: 20s }
   - { name: two, type: validation, command: ./meets.py, timeout: 20s }";
     with_one(entries, &[("meets.py", meets)], |_, peer| answered(&echo(peer, "x"), "x"));
@@ -91,7 +91,7 @@ serve(answer)
 fn audits_never_block() {
     let denies = "from hook import *\nserve(lambda q: deny('never'))\n";
     let hangs = "from hook import *\nserve(lambda q: time.sleep(1000))\n";
-    let entries = "\
+    let entries = "
   - { name: denies, mode: audit, command: ./denies.py, on: [before, after] }
   - { name: adds, mode: audit, command: ./adds.py }
   - { name: hangs, mode: audit, command: ./hangs.py, timeout: 20s }
@@ -107,8 +107,9 @@ fn audits_never_block() {
 
 #[test]
 fn what_a_hook_answers_is_shown_to_those_that_look_at_results() {
-    let answers = "from hook import *\nserve(lambda q: {'answer': {'content': [{'type': 'text', 'text': 'mine'}]}})\n";
-    let entries = "\
+    let answers =
+        "from hook import *\nserve(lambda q: {'answer': {'content': [{'type': 'text', 'text': 'mine'}]}})\n";
+    let entries = "
   - { name: answers, command: ./answers.py, match: a__echo }
   - { name: adds, on: after, command: ./adds.py }";
     with(entries, &[("answers.py", answers), ("adds.py", ADDS)], |house, peer| {
@@ -134,11 +135,15 @@ fn what_is_kept_is_looked_at_each_time() {
 
 #[test]
 fn arguments_that_stand_twice_are_not_passed_by_a_guard() {
-    with_one("  - { match: nothing_else, deny: no }\n  - { match: a__echo, events: tools/call, on: after, deny: no }", &[], |house, peer| {
-        let call = r#"{"jsonrpc":"2.0","id":"twice","method":"tools/call","params":{"name":"a__echo","arguments":{"input":"good"},"arguments":{"input":"bad"}}}"#;
-        let id = "\"twice\"".to_owned();
-        peer.send(Some(&id), call, Vec::new());
-        tells(&peer.answer(&id), "SB-HOOK-002", &["twice"]);
-        assert_eq!(received(house, "echo"), 0);
-    });
+    with_one(
+        "  - { match: nothing_else, deny: no }\n  - { match: a__echo, events: tools/call, on: after, deny: no }",
+        &[],
+        |house, peer| {
+            let call = r#"{"jsonrpc":"2.0","id":"twice","method":"tools/call","params":{"name":"a__echo","arguments":{"input":"good"},"arguments":{"input":"bad"}}}"#;
+            let id = "\"twice\"".to_owned();
+            peer.send(Some(&id), call, Vec::new());
+            tells(&peer.answer(&id), "SB-HOOK-002", &["twice"]);
+            assert_eq!(received(house, "echo"), 0);
+        },
+    );
 }

@@ -37,13 +37,17 @@ for line in sys.stdin:
 }
 
 fn with(script: &str, keys: &str, case: impl Fn(&House, &Peer)) {
-    for (http, revision) in [(false, "2025-11-25"), (true, MODERN)] {
-        let setup = Setup::new().script("a", super::SERVER);
-        let path = setup.home().join("guards.py").display().to_string();
-        let setup = setup.entry("guards", &format!("{{ command: python3, args: [{path:?}] }}"));
-        let entry = format!("  - {{ server: guards, match: 'a__*', timeout: 20s{keys} }}");
-        super::run(setup, &entry, &[("guards.py", script)], http, revision, &case);
+    for face in [(false, "2025-11-25"), (true, MODERN)] {
+        with_one(face, script, keys, &case);
     }
+}
+
+fn with_one((http, revision): (bool, &'static str), script: &str, keys: &str, case: &dyn Fn(&House, &Peer)) {
+    let setup = Setup::new().script("a", super::SERVER);
+    let path = setup.home().join("guards.py").display().to_string();
+    let setup = setup.entry("guards", &format!("{{ command: python3, args: [{path:?}] }}"));
+    let entry = format!("  - {{ server: guards, match: 'a__*', timeout: 20s{keys} }}");
+    super::run(setup, &entry, &[("guards.py", script)], http, revision, case);
 }
 
 const ADDS: &str = r#"
@@ -105,7 +109,8 @@ fn fail_open_is_what_the_config_says_or_else_the_server() {
             r#"[{{"name": "judge", "type": "validation", "failOpen": {open}, "hooks": [{{"events": ["*"], "phase": "request"}}]}}]"#
         )
     };
-    let invoke = "def invoke(params): return {'error': {'code': -32603, 'message': 'Interceptor execution failed'}}\n";
+    let invoke =
+        "def invoke(params): return {'error': {'code': -32603, 'message': 'Interceptor execution failed'}}\n";
     for (open, keys, passes) in [
         ("False", "", false),
         ("True", "", true),
@@ -113,7 +118,7 @@ fn fail_open_is_what_the_config_says_or_else_the_server() {
         ("False", ", fail: open", true),
         ("False", ", mode: audit", true),
     ] {
-        with(&server(&interceptors(open), invoke), keys, |_, peer| match passes {
+        with_one((true, MODERN), &server(&interceptors(open), invoke), keys, &|_, peer| match passes {
             true => answered(&echo(peer, "x"), "x"),
             false => tells(&echo(peer, "x"), "SB-HOOK-002", &["`judge`", "Interceptor execution failed"]),
         });
@@ -127,7 +132,7 @@ fn a_server_that_is_not_there_or_has_no_interceptors() {
         let script = if script.is_empty() { &mock } else { script };
         let script = script.replace("len(interceptors)", "0");
         for (keys, passes) in [("", false), (", fail: open", true)] {
-            with(&script, keys, |house, peer| {
+            with_one((false, "2025-11-25"), &script, keys, &|house, peer| {
                 match passes {
                     true => answered(&echo(peer, "x"), "x"),
                     false => tells(&echo(peer, "x"), "SB-HOOK-002", &["`guards`", "cannot be listed", words]),

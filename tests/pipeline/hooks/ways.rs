@@ -36,7 +36,8 @@ fn a_program_says_every_verdict_before_a_call() {
         assert!(begun.elapsed().as_millis() >= 300);
         tells(&call("deny"), "SB-HOOK-001", &["`says.py`", "not on a Sunday", "It did not run"]);
         assert_eq!(received(house, "echo"), 4);
-        let changed = house.received("a").into_iter().rfind(|message| message.to_string().contains("changed"));
+        let changed =
+            house.received("a").into_iter().rfind(|message| message.to_string().contains("changed"));
         assert_eq!(changed.unwrap()["params"]["arguments"], json!({ "input": "changed" }));
     });
 }
@@ -149,7 +150,8 @@ serve(answer)
 
 #[test]
 fn a_program_for_every_call() {
-    let script = "from hook import *\nonce(lambda q: deny('never') if 'no' in json.dumps(q['payload']) else None)\n";
+    let script =
+        "from hook import *\nonce(lambda q: deny('never') if 'no' in json.dumps(q['payload']) else None)\n";
     let silent = "import sys\nsys.stdin.read()\nprint('{\"valid\": true}')\n";
     let entries = "  - { command: [python3, ./one.py], once: true }\n  - { command: ./silent.py, once: true, env: { A: b } }";
     with(entries, &[("one.py", script), ("silent.py", silent)], |house, peer| {
@@ -157,7 +159,8 @@ fn a_program_for_every_call() {
         tells(&echo(peer, "no"), "SB-HOOK-001", &["`one.py`", "never"]);
         assert_eq!(asked(house, "one.py").len(), 2);
     });
-    let fails = "import sys\nprint('{\"valid\": true}')\nprint('out of paper', file=sys.stderr)\nsys.exit(3)\n";
+    let fails =
+        "import sys\nprint('{\"valid\": true}')\nprint('out of paper', file=sys.stderr)\nsys.exit(3)\n";
     with_one("  - { command: ./fails.py, once: true }", &[("fails.py", fails)], |_, peer| {
         tells(&echo(peer, "x"), "SB-HOOK-002", &["code 3", "out of paper", "`fail: open`"]);
     });
@@ -170,7 +173,9 @@ fn an_address_is_posted_to() {
         assert!(head.starts_with("POST /hook HTTP/1.1"), "{head}");
         assert!(head.to_lowercase().contains("x-key: k1"), "{head}");
         match question["payload"]["arguments"]["input"].as_str() {
-            Some("no") => ok(r#"{"valid":false,"messages":[{"message":"says the address","severity":"error"}]}"#),
+            Some("no") => {
+                ok(r#"{"valid":false,"messages":[{"message":"says the address","severity":"error"}]}"#)
+            }
             Some("other") => ok(r#"{"modified":true,"payload":{"arguments":{"input":"new"}}}"#),
             _ => ok(r#"{"valid":true}"#),
         }
