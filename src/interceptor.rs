@@ -178,3 +178,6 @@ impl fmt::Display for CallError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
