@@ -19,7 +19,7 @@ use super::program::Program;
 use super::remote::Remote;
 use super::{BoxFuture, CallError, CallView, Error, Interceptor, Kind, Mode, Phase, Rules, Verdict};
 use crate::backend::Backend;
-use crate::config::{InterceptorConfig, InterceptorWay, Problem};
+use crate::config::{Fail, InterceptorConfig, InterceptorWay, Problem};
 use crate::failure::Failure;
 use crate::names::ExposedName;
 use crate::protocol::Method;
@@ -99,6 +99,15 @@ impl Interceptors {
     /// Whether anybody wants to hear of such a call.
     pub(crate) fn concern(&self, method: Method, exposed: &ExposedName) -> bool {
         self.sources.iter().any(|source| source.rules().concern(method, exposed))
+    }
+
+    /// Whether somebody must see the result of such a call before the client does.
+    pub(crate) fn must_see_results(&self, method: Method, exposed: &ExposedName) -> bool {
+        self.sources.iter().any(|source| {
+            let rules = source.rules();
+            let counts = rules.mode != Some(Mode::Audit) && rules.fail != Some(Fail::Open);
+            counts && rules.on.contains(&Phase::After) && rules.concern(method, exposed)
+        })
     }
 
     /// The servers that must run so that interceptors can be asked.

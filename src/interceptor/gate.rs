@@ -131,7 +131,12 @@ impl Hook {
             Moment::After(result) => self.interceptor.after(call, result),
             Moment::Error(error) => self.interceptor.error(call, error),
         };
-        let failed = |error: Error| Lack::Failed(shorten(&error.to_string()));
+        // Who has a clock of his own tells better what became of the question.
+        let is_late = |failure: &Failure| matches!(failure.code, Code::CallTimeout | Code::NetTimeout);
+        let failed = |error: Error| match error.downcast_ref().is_some_and(is_late) {
+            true => Lack::Late(self.rules.timeout),
+            false => Lack::Failed(shorten(&error.to_string())),
+        };
         match timeout(patience, asked).await {
             Ok(verdict) => verdict.map_err(failed),
             Err(_) => Err(Lack::Late(patience)),

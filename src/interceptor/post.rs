@@ -61,4 +61,9 @@ impl Interceptor for Post {
     ) -> BoxFuture<'a, Result<Verdict, Error>> {
         Box::pin(self.ask(call, Moment::Error(error.clone())))
     }
+
+    /// It has a clock of its own, which should be the first to ring.
+    fn warm_up(&self) -> Duration {
+        Duration::from_secs(1)
+    }
 }

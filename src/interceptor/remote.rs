@@ -274,4 +274,9 @@ impl Interceptor for Invoked {
     fn after<'a>(&'a self, call: &'a CallView, result: &'a Bytes) -> BoxFuture<'a, Result<Verdict, Error>> {
         Box::pin(self.invoke(call, Moment::After(result.clone())))
     }
+
+    /// It has a clock of its own, which should be the first to ring.
+    fn warm_up(&self) -> Duration {
+        Duration::from_secs(1)
+    }
 }

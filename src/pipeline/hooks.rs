@@ -1,7 +1,10 @@
 //! Shows calls, results and errors to the interceptors, and does what they say.
 //!
 //! It stands in front of the cache, so that an answer that was kept is looked at each time it is given, and a call that is not
-//! allowed gets none. What is no end of a call passes unseen: a request for input, a task that has begun.
+//! allowed gets none. What is no end of a call passes unseen: a request for input, a task that has begun. So that no result gets by
+//! as that of a task, there are none where somebody must see the result.
+
+mod waits;
 
 use std::sync::Arc;
 
@@ -9,6 +12,8 @@ use bytes::Bytes;
 
 use super::arguments::{self, Place};
 use super::{BoxFuture, Next, Outcome, Request, Stage};
+use waits::Waits;
+
 use crate::bridge::result::check_final;
 use crate::call::Call;
 use crate::failure::{Code, Failure};
@@ -30,8 +35,9 @@ impl Hooks {
         Self { server, interceptors, recheck }
     }
 
-    async fn run(&self, request: Request, next: Next<'_>) -> Outcome {
-        let mut call = match self.view(&request) {
+    async fn run(&self, mut request: Request, next: Next<'_>) -> Outcome {
+        let seen = self.view(&request).and_then(|call| self.keep_in_sight(&mut request).map(|()| call));
+        let mut call = match seen {
             Ok(call) => call,
             Err(failure) => return Outcome::Failed(failure),
         };
@@ -42,7 +48,6 @@ impl Hooks {
         let outcome = match ask(&call, Moment::Before).await {
             Ok(Ruling::Pass) => next.run(request).await,
             Ok(Ruling::Changed(arguments)) => {
-                let mut request = request;
                 arguments::replace(&mut request.call, &arguments);
                 call.arguments = arguments;
                 next.run(request).await
@@ -78,6 +83,24 @@ impl Hooks {
                 Outcome::Reply { .. } => failure,
             }),
         }
+    }
+
+    /// Sees to it that the result comes back this way, where somebody must see it.
+    fn keep_in_sight(&self, request: &mut Request) -> Result<(), Failure> {
+        let call = &mut request.call;
+        // Whoever is patient waits for the result himself, for a task of ours.
+        if call.caller.is_patient() || !self.interceptors.must_see_results(call.method, &request.exposed) {
+            return Ok(());
+        }
+        let params = call.params.map(|span| span.of(&call.line)).unwrap_or_default();
+        if json::get(params, "task").is_some() && !call.caller.introduction().revision.is_modern() {
+            let cause =
+                format!("`{}` cannot run as a task, because an interceptor must see its result", call.label);
+            let failure = Failure::new(Code::CallNotSupported, cause).of(&self.server).not_run();
+            return Err(failure.remedy("It did not run; call it without `task`"));
+        }
+        call.caller = Waits::of(Arc::clone(&call.caller));
+        Ok(())
     }
 
     fn view(&self, request: &Request) -> Result<CallView, Failure> {

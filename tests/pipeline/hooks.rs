@@ -83,17 +83,22 @@ fn run(
     revision: &'static str,
     case: &dyn Fn(&House, &Peer),
 ) {
-    write(setup.home(), "hook.py", HOOK);
-    for (name, text) in scripts {
-        write(setup.home(), name, text);
-    }
-    let house = House::over(http, setup.config(&format!("interceptors:\n{entries}")));
+    let house = furnished(setup, entries, scripts, http);
     let peer = house.peer(revision);
     peer.list_with("tools/list", "a__echo");
     let run = catch_unwind(AssertUnwindSafe(|| case(&house, &peer)));
     assert!(run.is_ok(), "with a client of {revision}, HTTP: {http}; {}", house.stderr());
     drop(peer);
     house.close();
+}
+
+/// A Switchboard with these entries of `interceptors:` and these scripts beside its config.
+fn furnished(setup: Setup, entries: &str, scripts: &[(&str, &str)], http: bool) -> House {
+    write(setup.home(), "hook.py", HOOK);
+    for (name, text) in scripts {
+        write(setup.home(), name, text);
+    }
+    House::over(http, setup.config(&format!("interceptors:\n{entries}")))
 }
 
 fn write(home: &Path, name: &str, text: &str) {

@@ -3,6 +3,8 @@
 use serde_json::json;
 
 use super::{asked, await_asked, await_log, echo, tells, with, with_one};
+use crate::board::Setup;
+use crate::peer::{MODERN, speaking};
 use crate::{answered, received};
 
 /// Adds its own name to the text on the way there, and on the way back.
@@ -121,9 +123,7 @@ fn what_a_hook_answers_is_shown_to_those_that_look_at_results() {
 #[test]
 fn what_is_kept_is_looked_at_each_time() {
     let judge = "from hook import *\nserve(lambda q: deny('enough') if len(open(here + '/j.asked').readlines()) > 2 else None)\n";
-    let setup = crate::board::Setup::new()
-        .script("a", super::SERVER)
-        .keys("cache: { ttl: 1h }, effects: { count: read }");
+    let setup = Setup::new().script("a", super::SERVER).keys("cache: { ttl: 1h }, effects: { count: read }");
     let entry = "  - { name: j, command: ./judge.py }";
     super::run(setup, entry, &[("judge.py", judge)], false, "2025-11-25", &|house, peer| {
         answered(&peer.tool("a__count", json!({})), "count 1");
@@ -146,4 +146,31 @@ fn arguments_that_stand_twice_are_not_passed_by_a_guard() {
             assert_eq!(received(house, "echo"), 0);
         },
     );
+}
+
+#[test]
+fn no_result_gets_by_as_that_of_a_task() {
+    let setup = |revision| Setup::new().script("a", &speaking(revision, "tasks"));
+    let after = "  - { on: after, command: ./adds.py, name: adds }";
+    let call = json!({ "name": "a__required", "arguments": { "nonce": "n" } });
+    // A modern server may make a task of any call of a client that knows them. Such a client waits here.
+    let tasks = json!({ "extensions": { "io.modelcontextprotocol/tasks": {} } });
+    let house = super::furnished(setup(MODERN), after, &[("adds.py", ADDS)], true);
+    let peer = house.peer_with(MODERN, tasks);
+    peer.list_with("tools/list", "a__required");
+    answered(&peer.call("tools/call", call.clone()), "n: done ADDS");
+    drop(peer);
+    house.close();
+    // A legacy client asks for one, and is told why there is none.
+    let house = super::furnished(setup("2025-11-25"), after, &[("adds.py", ADDS)], false);
+    let peer = house.peer_with("2025-11-25", json!({ "tasks": { "requests": { "tools": { "call": {} } } } }));
+    peer.list_with("tools/list", "a__required");
+    let as_task = json!({ "name": "a__optional", "arguments": { "nonce": "n" }, "task": { "ttl": 60_000 } });
+    tells(&peer.call("tools/call", as_task), "SB-CALL-008", &["cannot run as a task", "without `task`"]);
+    answered(
+        &peer.call("tools/call", json!({ "name": "a__optional", "arguments": { "nonce": "n" } })),
+        "n: done ADDS",
+    );
+    drop(peer);
+    house.close();
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{asked, await_asked, echo, listen, ok, tells, with, with_one};
+use crate::board::Setup;
 use crate::{answered, received};
 
 /// Says what the call asks it to say, so that one script shows every verdict.
@@ -45,7 +46,7 @@ fn a_program_says_every_verdict_before_a_call() {
 #[test]
 fn the_question_has_everything_that_may_be_known() {
     let server = super::SERVER.replace("echo: {", "echo: { annotations: { readOnlyHint: true },");
-    let setup = crate::board::Setup::new().script("a", &server).keys("effects: { echo: idempotent }");
+    let setup = Setup::new().script("a", &server).keys("effects: { echo: idempotent }");
     let entry = "  - { command: [./says.py], on: [before, after], name: guard, timeout: 30s, config: { strict: true } }";
     super::run(setup, entry, &[("says.py", SAYS)], false, "2025-11-25", &|house, peer| {
         let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -197,5 +198,20 @@ fn what_is_denied_by_the_config_needs_nobody() {
         let read = peer.call("resources/read", json!({ "uri": "note://one" }));
         assert!(read.error().to_string().contains("SB-HOOK-001"), "{}", read.raw);
         assert_eq!(received(house, "count"), 0);
+    });
+}
+
+#[test]
+fn the_example_keeps_calls_below_one_folder() {
+    let guard = include_str!("../../../examples/interceptors/guard.py");
+    let setup = Setup::new().script("a", "tools:\n  echo: x\n  read: { answer: \"The file {{path}}\" }\n");
+    let entry = "  - { match: a__read, command: ./guard.py, timeout: 20s }";
+    super::run(setup, entry, &[("guard.py", guard)], false, "2025-11-25", &|house, peer| {
+        let read = |path: &str| peer.tool("a__read", json!({ "path": path }));
+        answered(&read("/home/me/notes.txt"), "The file /home/me/notes.txt");
+        for path in ["/etc/passwd", "/home/me/../you/notes.txt"] {
+            tells(&read(path), "SB-HOOK-001", &["`guard.py`", "path must be below /home/me"]);
+        }
+        assert_eq!(received(house, "read"), 1);
     });
 }
