@@ -19,7 +19,8 @@ use crate::config::{AuditRules, Loaded, Secret};
 use crate::frontend::http::Face;
 use crate::frontend::stdio::{Stdio, read_client};
 use crate::frontend::{Front, Hall, Outlet, Session};
-use crate::pipeline::{Auditor, Common};
+use crate::interceptor::{Interceptor, Rules};
+use crate::pipeline::Auditor;
 use crate::registry::{Parts, Registry, Ways};
 use crate::status;
 use crate::supervisor::{Ending, Supervisor, SupervisorOptions};
@@ -81,6 +82,7 @@ pub struct Builder {
     state: Option<PathBuf>,
     clients: Clients,
     ways: Ways,
+    interceptors: Vec<(Rules, Arc<dyn Interceptor>)>,
 }
 
 impl Builder {
@@ -106,6 +108,13 @@ impl Builder {
         self
     }
 
+    /// Lets somebody look at calls who is not in the config. Of equal priority, these come before those of the config, in the order
+    /// of these calls.
+    pub fn interceptor(mut self, rules: Rules, interceptor: Arc<dyn Interceptor>) -> Self {
+        self.interceptors.push((rules, interceptor));
+        self
+    }
+
     /// Builds everything; starts no server. Must be called inside a runtime.
     pub fn build(self) -> Switchboard {
         Switchboard::new(self)
@@ -115,11 +124,17 @@ impl Builder {
 impl Switchboard {
     /// Begins with a config.
     pub fn builder(loaded: Loaded) -> Builder {
-        Builder { loaded, state: None, clients: Clients::Sole, ways: Ways::default() }
+        Builder {
+            loaded,
+            state: None,
+            clients: Clients::Sole,
+            ways: Ways::default(),
+            interceptors: Vec::new(),
+        }
     }
 
     fn new(builder: Builder) -> Self {
-        let Builder { loaded, state, clients, ways } = builder;
+        let Builder { loaded, state, clients, ways, interceptors } = builder;
         let secrets = loaded.config.secrets().iter().map(|secret| secret.expose().to_owned()).collect();
         let supervisor = Supervisor::new(SupervisorOptions {
             logs: state.as_ref().map(|state| state.join("logs")),
@@ -145,7 +160,8 @@ impl Switchboard {
             own_tools: vec![Bytes::from(status::tool_definition())],
             state,
             ways,
-            common: Common { audit },
+            audit,
+            interceptors,
         };
         let audience = Arc::clone(&hall) as Arc<dyn Audience>;
         let registry = Registry::open(parts, &audience);

@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::bridge::result::CacheHints;
@@ -539,7 +539,8 @@ impl Backend {
         patience: Duration,
     ) -> Result<(Bytes, Body), Failure> {
         let (id, answer) = self.link.request(method, params).ok_or_else(|| self.unavailable(method))?;
-        match tokio::time::timeout(patience, answer).await {
+        let mut asked = Asked { link: &self.link, id, answer };
+        match tokio::time::timeout(patience, &mut asked.answer).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(_)) => Err(self.unavailable(method)),
             Err(_) => {
@@ -585,6 +586,22 @@ impl Backend {
         self.tally(|tallies| tallies.failures += calls.len() as u64);
         for (call, ran) in calls {
             call.caller.fail(call.ticket, failure.clone().ran(ran));
+        }
+    }
+}
+
+/// A request of our own that is under way. The server is told when whoever wants the answer gives it up.
+struct Asked<'a> {
+    link: &'a Link,
+    id: u64,
+    answer: oneshot::Receiver<link::OwnReply>,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        // One that has come to its end is not in the table any more, and its number may be that of another one.
+        if matches!(self.answer.try_recv(), Err(oneshot::error::TryRecvError::Empty)) {
+            self.link.abandon(self.id);
         }
     }
 }

@@ -17,6 +17,7 @@ mod check;
 mod environment;
 mod hash;
 mod http;
+mod interceptors;
 mod interpolate;
 mod keys;
 mod mission;
@@ -41,6 +42,9 @@ pub use auth::{AuthConfig, ClientCredentialsConfig, ClientProof, ConfiguredClien
 pub use built_ins::{BuiltIns, LogRules, RedactRules, SecretKind};
 pub use environment::{ConfigReason, Environment, Locations, locate};
 pub use http::{HttpFace, parse_listen};
+pub use interceptors::{
+    Fail, InterceptorConfig, InterceptorKind, InterceptorMode, InterceptorRules, InterceptorWay, Phase,
+};
 pub use model::{
     Config, Entry, Expose, Glob, Launch, Limits, ProtocolChoice, Questions, RemoteKind, RemoteLaunch,
     ServerConfig, Share, Start, StdioLaunch, Timeouts, ToolOverride, ToolRules,

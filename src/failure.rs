@@ -166,6 +166,15 @@ codes! {
         "Too many calls in a row, or too large a part of them, got no answer (`breaker` of this server). Calls are refused at once \
          until the time that the message names; then one call is let through, and its answer lets all others follow. The call did \
          not run.";
+    HookDenied = "SB-HOOK-001", "an interceptor refused the call",
+        "One of the `interceptors` of the config looked at the call, or at its result, and said no; the message has its name and its \
+         reason. Change the call as the reason asks, or change the interceptor.";
+    HookFailed = "SB-HOOK-002", "an interceptor failed, and nothing passes without it",
+        "It could not be started or reached, ended, answered with nonsense or with too much, or its entry in the config is wrong; the \
+         message says which. Mend it, or let calls pass without it: `fail: open` in its entry.";
+    HookTimeout = "SB-HOOK-003", "an interceptor took too long, and nothing passes without it",
+        "It gave no verdict within its `timeout`. Make it quicker, raise the timeout, or let calls pass without it: `fail: open` in \
+         its entry.";
     HealthCheck = "SB-HEALTH-001", "the server does not answer health checks",
         "`health_check.max_failures` checks in a row (`ping`, or `server/discover`) got no answer within `health_check.timeout`. \
          Calls go to other instances while there are any, and to this one again as soon as a check succeeds.";

@@ -15,6 +15,7 @@ pub mod config;
 pub mod effect;
 pub mod failure;
 pub mod frontend;
+pub mod interceptor;
 pub mod mock;
 pub mod names;
 pub mod pipeline;

@@ -7,12 +7,14 @@
 //! which transport it takes; nothing in here looks at a client's ids, and only [`may_repeat`](crate::effect::may_repeat) decides
 //! whether a call may be sent again.
 
+mod arguments;
 mod audit;
 mod breaker;
 mod cache;
 mod concurrency;
 mod group;
 mod health;
+mod hooks;
 mod journey;
 mod lane;
 mod leg;

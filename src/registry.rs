@@ -20,10 +20,11 @@ use crate::auth::{self, AuthStore};
 use crate::backend::{Backend, Extent, Lifecycle, Observer, State, Verdicts, Way};
 use crate::bridge::result::CacheHints;
 use crate::call::{Audience, Introduction};
-use crate::catalog::{ArgumentWish, Catalog, Offering, Options, Overrides, Rules, Source, Store, Stored};
+use crate::catalog::{self, ArgumentWish, Catalog, Offering, Options, Overrides, Source, Store, Stored};
 use crate::config::{ArgumentRule, Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
+use crate::interceptor::{HookTallies, Interceptor, Interceptors, Rules, Surroundings};
 use crate::names::ServerName;
-use crate::pipeline::{Common, Journeys, Lane, Results};
+use crate::pipeline::{Auditor, Common, Journeys, Lane, Results};
 use crate::protocol::{Level, ListKind};
 use crate::supervisor::{Ending, Supervisor};
 use crate::transport::{self, AuthProvider, Patience, Transport};
@@ -97,8 +98,10 @@ pub struct Parts {
     pub state: Option<PathBuf>,
     /// What somebody else provides to reach servers by.
     pub ways: Ways,
-    /// What stands before all servers.
-    pub common: Common,
+    /// Who is told of every call.
+    pub audit: Option<Arc<Auditor>>,
+    /// Who looks at calls, besides those that the config names.
+    pub interceptors: Vec<(Rules, Arc<dyn Interceptor>)>,
 }
 
 /// Ways to servers, and credentials for them, that do not come from the config. By the names of servers.
@@ -115,12 +118,23 @@ impl Registry {
     ///
     /// Must be called inside a tokio runtime.
     pub fn open(parts: Parts, audience: &Arc<dyn Audience>) -> Arc<Self> {
-        let Parts { config, problems, store, supervisor, own_tools, state, ways, common } = parts;
+        let Parts { config, problems, store, supervisor, own_tools, state, ways, audit, interceptors } = parts;
         let backends: Vec<Arc<Backend>> =
             config.ready().map(|server| Backend::new(server.clone(), Arc::clone(audience))).collect();
         let by_name =
             backends.iter().enumerate().map(|(index, backend)| (backend.name().clone(), index)).collect();
         let journeys = Arc::new(Journeys::default());
+        let (changes, shutdown, tasks) =
+            (watch::Sender::new(0), watch::Sender::new(None), TaskTracker::new());
+        let surroundings = Surroundings {
+            supervisor: supervisor.clone(),
+            tasks: tasks.clone(),
+            shutdown: shutdown.subscribe(),
+            changes: changes.subscribe(),
+            backends: &backends,
+        };
+        let interceptors = Interceptors::new(interceptors, config.interceptors, &surroundings);
+        let common = Common { audit, interceptors };
         let lanes =
             backends.iter().map(|backend| Lane::new(Arc::clone(backend), &common, &journeys)).collect();
         let offerings = HashMap::new();
@@ -137,9 +151,9 @@ impl Registry {
             shown: Mutex::new(Shown { catalog, offerings }),
             own_tools,
             store,
-            changes: watch::Sender::new(0),
-            shutdown: watch::Sender::new(None),
-            tasks: TaskTracker::new(),
+            changes,
+            shutdown,
+            tasks,
             supervisor,
             logins: state.as_deref().map_or_else(AuthStore::nowhere, AuthStore::new),
             verdicts: state.as_deref().map_or_else(Verdicts::default, Verdicts::open),
@@ -163,6 +177,10 @@ impl Registry {
             self.backends.iter().filter_map(|backend| self.stored(backend.config())).collect();
         let catalog = Arc::new(merge(&self.backends, &known, &self.own_tools, self.max_name));
         *self.shown() = Shown { catalog, offerings: known.clone() };
+        // The first call should not have to wait for them.
+        for server in self.common.interceptors.iter().flat_map(|interceptors| interceptors.servers()) {
+            server.start();
+        }
         for (backend, lane) in self.backends.iter().zip(&self.lanes) {
             let known = known.get(backend.name());
             // A server that showed nothing is asked every time: nobody could ever call it awake.
@@ -307,6 +325,11 @@ impl Registry {
     /// Where the server's stderr is kept.
     pub fn log_path(&self, server: &ServerName) -> Option<std::path::PathBuf> {
         self.supervisor.log_path(server)
+    }
+
+    /// What interceptors have done since we run, in their order.
+    pub fn interceptors(&self) -> Vec<HookTallies> {
+        self.common.interceptors.as_ref().map(|interceptors| interceptors.tallies()).unwrap_or_default()
     }
 
     /// Resolves, again and again, when the catalog or a state has changed.
@@ -499,7 +522,7 @@ fn wish(rule: &ArgumentRule) -> ArgumentWish {
     }
 }
 
-impl Rules for OwnersRules<'_> {
+impl catalog::Rules for OwnersRules<'_> {
     fn allows(&self, original: &str) -> bool {
         self.rules.allows(original)
     }

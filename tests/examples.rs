@@ -36,3 +36,16 @@ fn credentials_of_ones_own() {
     assert!(printed.contains("The file notes.txt."), "{printed}");
     assert!(!printed.contains("token-of"), "{printed}");
 }
+
+#[test]
+fn an_interceptor_of_ones_own() {
+    let printed = run("custom_interceptor");
+    assert!(printed.contains(r#"calling read of files with {"path":"/home/me/notes.txt"}"#), "{printed}");
+    assert!(printed.contains("The file /home/me/notes.txt."), "{printed}");
+    assert!(printed.contains(r#""annotations":{"audience":["user"]}"#), "{printed}");
+    assert!(
+        printed.contains("`path` must be below /home/me") && !printed.contains("with {\"path\":\"/etc"),
+        "{printed}"
+    );
+    assert!(printed.contains("one call too many") && printed.contains("read got no result"), "{printed}");
+}

@@ -141,14 +141,14 @@ pub(super) fn decode(root: &Node, secrets: &[Secret], reporter: &mut Reporter) -
         let globs = |node: &Node| texts(Some(node)).into_iter().map(Glob::new).collect();
         let tools = entry.get("match").map(globs);
         if let Some(said) = entry.get("redact") {
-            let on = entry.get("on").and_then(Node::as_str);
+            let on = texts(entry.get("on"));
             let kinds = said
                 .get("secrets")
                 .map(|node| texts(Some(node)).iter().filter_map(|word| SecretKind::parse(word)).collect());
             built_ins.redact.push(RedactRules {
                 tools: tools.clone(),
-                arguments: on.is_none_or(|on| on == "before"),
-                results: on.is_none_or(|on| on != "before"),
+                arguments: on.is_empty() || on.iter().any(|on| on == "before"),
+                results: on.is_empty() || on.iter().any(|on| on != "before"),
                 kinds: kinds.unwrap_or_else(|| SecretKind::SECRETS.to_vec()),
                 patterns: patterns(said, reporter),
                 secrets: secrets.clone(),

@@ -38,6 +38,7 @@ pub(super) fn check(node: Node, shape: &Shape, path: &str, reporter: &mut Report
             unexpected(&node, shape, path, reporter);
             None
         }
+        (Kind::Number(text), Shape::Integer) if text.parse::<i32>().is_ok() => Some(node),
         (Kind::String(text), Shape::Duration { never, zero }) => {
             check_duration(text.clone(), *never, *zero, node, shape, path, reporter)
         }

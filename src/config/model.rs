@@ -10,6 +10,7 @@ use super::audit::AuditRules;
 use super::auth::AuthConfig;
 use super::hash::hex;
 use super::http::HttpFace;
+use super::interceptors::InterceptorConfig;
 use super::problem::{Place, Problem};
 use super::secret::Secret;
 use super::stages::Stages;
@@ -30,6 +31,8 @@ pub struct Config {
     /// False if the config (or `PROXY_ENABLED`) says to serve no server at all. All entries are
     /// [`Entry::Disabled`] then.
     pub enabled: bool,
+    /// Who looks at calls on their way, in the order of the file.
+    pub interceptors: Vec<InterceptorConfig>,
     pub(super) secrets: Vec<Secret>,
 }
 
@@ -468,6 +471,7 @@ impl Default for Config {
             audit: None,
             http: Ok(HttpFace::default()),
             enabled: true,
+            interceptors: Vec::new(),
             secrets: Vec::new(),
         }
     }

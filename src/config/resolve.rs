@@ -41,6 +41,7 @@ pub(super) fn resolve(
     let servers = root.take(SERVERS);
     let wants_audit = root.at("telemetry.audit").is_some();
     let http = take_all(&mut root, "http");
+    let interceptors = take_all(&mut root, "interceptors");
     let mut root = check_table(root, &keys::ROOT, "", reporter);
     // By itself, so that its errors can be told from others.
     let mark = reporter.mark();
@@ -65,6 +66,12 @@ pub(super) fn resolve(
     resolver.note_root_secrets(&effective);
     let enabled = resolver.enabled(&effective, servers.as_ref());
     let http = resolver.http_face(&effective);
+    let names: Vec<ServerName> = servers
+        .iter()
+        .flat_map(|servers| servers.value.members())
+        .map(|member| member.key.as_str().into())
+        .collect();
+    let interceptors = resolver.interceptors(interceptors, &names, &mut effective);
     let mut resolved = Vec::new();
     let mut shown = Vec::new();
     for (member, repeated) in by_name(servers) {
@@ -91,6 +98,7 @@ pub(super) fn resolve(
         audit: audit(&effective, wants_audit),
         http: http_error.map_or(http, |problem| Err(Box::new(problem))),
         enabled,
+        interceptors,
         secrets: resolver.redactions.into_secrets(),
     };
     (config, effective)
@@ -477,7 +485,7 @@ impl Resolver<'_> {
         self.reporter.error(Code::ConfigMissing, origin, message).hint(hint);
     }
 
-    fn stdio(&mut self, command: &Node, node: &Node) -> Option<StdioLaunch> {
+    pub(super) fn stdio(&mut self, command: &Node, node: &Node) -> Option<StdioLaunch> {
         // All of them are expanded before the first failure counts, so that all are reported.
         let mut argv: Vec<Option<String>> =
             command.elements().iter().map(|part| self.expand(part, "command")).collect();
@@ -518,7 +526,7 @@ impl Resolver<'_> {
         })
     }
 
-    fn http(&mut self, url: &Node, node: &Node) -> Option<Launch> {
+    pub(super) fn http(&mut self, url: &Node, node: &Node) -> Option<Launch> {
         let address = self.expand(url, "url");
         let mut headers = self.pairs(node.get("headers"), "headers");
         let mut add = |header: &str, value: Option<String>| match (&mut headers, value) {
@@ -645,7 +653,7 @@ impl Resolver<'_> {
     }
 
     /// A path as seen from the config file's folder.
-    fn absolute(&self, path: &str) -> PathBuf {
+    pub(super) fn absolute(&self, path: &str) -> PathBuf {
         let path = self.context.environment.expand_home(path);
         // Taken apart and put together again, `./` inside of it is gone.
         self.context.folder.join(path).components().collect()

@@ -67,6 +67,7 @@ fn shape(of: &Shape) -> Value {
         Shape::Template | Shape::Secret => json!({ "type": ["string", "number", "boolean"] }),
         Shape::Whole { min, max: u64::MAX } => json!({ "type": "integer", "minimum": min }),
         Shape::Whole { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        Shape::Integer => json!({ "type": "integer", "minimum": i32::MIN, "maximum": i32::MAX }),
         Shape::Duration { never, .. } => {
             let pattern = duration_pattern(*never);
             json!({ "type": "string", "pattern": pattern })

@@ -14,6 +14,8 @@ pub(super) enum Shape {
     Secret,
     /// A whole number in this range.
     Whole { min: u64, max: u64 },
+    /// A whole number of 32 bits, with or without sign.
+    Integer,
     /// A duration string; `never` says whether "never" is a value too, and `zero` whether nothing at all is.
     Duration { never: bool, zero: bool },
     /// A duration string or a number of seconds: the mission's spelling.
@@ -164,6 +166,7 @@ impl Shape {
             Self::Text | Self::Template | Self::Secret => "a string".to_owned(),
             Self::Whole { min, max: u64::MAX } => format!("a whole number from {min}"),
             Self::Whole { min, max } => format!("a whole number from {min} to {max}"),
+            Self::Integer => "a whole number".to_owned(),
             Self::Duration { never: false, .. } => {
                 "a duration such as \"500ms\", \"30s\" or \"5m\"".to_owned()
             }

@@ -12,6 +12,7 @@ use super::cache::{Cache, CacheTallies};
 use super::concurrency::Concurrency;
 use super::group::Group;
 use super::health;
+use super::hooks::Hooks;
 use super::journey::Journeys;
 use super::limit::Limit;
 use super::log::Log;
@@ -25,6 +26,7 @@ use crate::backend::Backend;
 use crate::call::{Call, CallerId, Ticket};
 use crate::effect::{Claims, Effect};
 use crate::failure::Failure;
+use crate::interceptor::Interceptors;
 use crate::names::ExposedName;
 
 /// A server and the stages in front of it. Cheap to clone.
@@ -59,6 +61,8 @@ pub struct Trouble {
 pub struct Common {
     /// Who is told of every call.
     pub audit: Option<Arc<Auditor>>,
+    /// Who looks at calls and may change them.
+    pub interceptors: Option<Arc<Interceptors>>,
 }
 
 /// The stages that all instances of a server share.
@@ -70,6 +74,7 @@ struct Shared {
     rate_limit: Option<Arc<RateLimit>>,
     limit: Option<Arc<Limit>>,
     validate: Option<Arc<Validate>>,
+    hooks: Option<Arc<Hooks>>,
     retry: Option<Arc<Retry>>,
     concurrency: Option<Arc<Concurrency>>,
     transform: Option<Arc<Transform>>,
@@ -216,6 +221,7 @@ impl Shared {
             redact: config.built_ins.redact.iter().filter_map(Redact::new).map(Arc::new).collect(),
             limit: limit.map(Arc::new),
             validate: config.validate.map(|rules| Arc::new(Validate::new(name.clone(), rules))),
+            hooks: common.interceptors.clone().map(|all| Arc::new(Hooks::new(name.clone(), all, None))),
             retry: retry.map(|rules| Arc::new(Retry::new(name.clone(), rules))),
             concurrency: config.concurrency.map(|rules| Arc::new(Concurrency::new(name.clone(), rules))),
             transform: Transform::new(&backend.config().tools).map(Arc::new),
@@ -241,7 +247,8 @@ impl Track {
             (config.stages.breaker, config.stages.health_check, config.stages.balance);
         let cache = cache.map(Arc::new);
         // Every end is noted and logged, refusals too. What is refused costs nothing further in; what is handed out, and what is
-        // looked at further in, has no secrets; what is kept needs no attempt; an attempt leaves its place to others while it
+        // looked at further in, has no secrets; what is kept is shown to interceptors each time it is
+        // given, and needs no attempt; an attempt leaves its place to others while it
         // pauses.
         let log = shared.log.iter().map(|log| Some(Arc::clone(log) as Arc<dyn Stage>));
         let redact = shared.redact.iter().map(|redact| Some(Arc::clone(redact) as Arc<dyn Stage>));
@@ -251,6 +258,7 @@ impl Track {
             .chain(redact)
             .chain([
                 stage(&shared.validate),
+                stage(&shared.hooks),
                 stage(&cache),
                 stage(&shared.retry),
                 stage(&shared.concurrency),

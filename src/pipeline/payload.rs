@@ -50,7 +50,7 @@ pub(super) fn with_arguments(call: Call, arguments: &[u8]) -> Call {
         token: match call.token {
             TokenPlace::None => TokenPlace::None,
             TokenPlace::Client(token) => TokenPlace::Client(ends_before(token)),
-            TokenPlace::Own { at, before, after } => TokenPlace::Own { at: moved(at), before, after },
+            TokenPlace::Own { at, with } => TokenPlace::Own { at: moved(at), with },
         },
         ..call
     }
@@ -150,7 +150,7 @@ mod tests {
     fn a_place_for_our_token_stays_at_the_end() {
         let end = |line: &[u8]| {
             let params = json::get(line, "params").unwrap();
-            TokenPlace::Own { at: params.end - 1, before: r#","_meta":{"progressToken":"#, after: "}" }
+            TokenPlace::Own { at: params.end - 1, with: Surroundings::Meta }
         };
         for line in [r#"{"params":{"name":"n"}}"#, r#"{"params":{"name":"n","arguments":{}}}"#] {
             let changed = with_arguments(call(line, end), br#"{"b":2}"#);

@@ -9,6 +9,7 @@
 
 mod body;
 mod client;
+mod endpoint;
 mod errors;
 mod event_stream;
 mod headers;
@@ -30,6 +31,8 @@ use http::Method;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
+
+pub use self::endpoint::Endpoint;
 
 use self::client::{Client, Request};
 use self::headers::Session;

@@ -1,0 +1,55 @@
+//! An address that is no MCP server: a body is posted, and a body comes back.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
+
+use super::body::{self, Unread};
+use super::client::{Client, Request};
+use crate::config::RemoteLaunch;
+use crate::failure::{Code, Failure};
+use crate::transport::{NoAuth, Patience};
+
+/// See the module. Redirects and credentials stay within its origin, as those of servers do.
+pub struct Endpoint(Client);
+
+impl Endpoint {
+    /// Prepares to reach the address; connects to nothing.
+    ///
+    /// # Errors
+    /// The address, a header or the file of authorities cannot be used.
+    pub fn new(launch: &RemoteLaunch) -> Result<Self, Failure> {
+        Client::new(launch, Arc::new(NoAuth), Patience::default()).map(Self)
+    }
+
+    /// Posts JSON and gives the answer, once, of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// There is no answer within `patience`, it is an HTTP error, or it is too long.
+    pub async fn post(&self, json: Bytes, limit: usize, patience: Duration) -> Result<Bytes, Failure> {
+        let Self(client) = self;
+        let is_json = HeaderValue::from_static("application/json");
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, is_json.clone()), (ACCEPT, is_json)]);
+        let request =
+            Request { method: Method::POST, url: &client.url, headers, body: Some(json), head: patience };
+        let response = client.send(request).await.map_err(|refusal| refusal.failure)?;
+        body::read(response, limit, &client.patience, &client.place).await.map_err(|unread| match unread {
+            Unread::Broken(failure) => failure,
+            Unread::TooLarge(length) => {
+                let cause =
+                    format!("{} answered with {length} bytes or more, and {limit} are allowed", client.place);
+                Failure::new(Code::CallTooLarge, cause)
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Endpoint").field(&self.0.place).finish()
+    }
+}
