@@ -18,6 +18,7 @@ use crate::config::Loaded;
 use crate::frontend::http::Face;
 use crate::frontend::stdio::{Stdio, read_client};
 use crate::frontend::{Front, Hall, Outlet, Session};
+use crate::policy::Policies;
 use crate::registry::{Parts, Registry, Ways};
 use crate::status;
 use crate::supervisor::{Ending, Supervisor, SupervisorOptions};
@@ -123,10 +124,15 @@ impl Switchboard {
         for problem in &loaded.problems {
             tracing::warn!("config: {}", problem.one_line());
         }
+        let policies = Policies::open(&loaded.config);
+        for problem in policies.iter().flat_map(|policies| policies.problems()) {
+            tracing::warn!("policy: {}", problem.one_line());
+        }
         let hall = Hall::new(clients == Clients::Sole);
         let parts = Parts {
             config: loaded.config,
             problems: loaded.problems,
+            policies,
             store,
             supervisor,
             own_tools: vec![Bytes::from(status::tool_definition())],

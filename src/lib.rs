@@ -17,6 +17,7 @@ pub mod frontend;
 pub mod mock;
 pub mod names;
 pub mod pipeline;
+pub mod policy;
 pub mod protocol;
 pub mod registry;
 pub mod status;

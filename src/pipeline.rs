@@ -15,6 +15,7 @@ mod health;
 mod journey;
 mod lane;
 mod leg;
+mod policy;
 mod rate_limit;
 mod retry;
 #[cfg(test)]

@@ -24,12 +24,15 @@ use crate::catalog::{Catalog, Offering, Options, Overrides, Rules, Source, Store
 use crate::config::{Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
 use crate::names::ServerName;
 use crate::pipeline::{Journeys, Lane};
+use crate::policy::Policies;
 use crate::protocol::{Level, ListKind};
 use crate::supervisor::{Ending, Supervisor};
 use crate::transport::{self, AuthProvider, Patience, Transport};
 
 pub use instance::Instance;
 
+/// How often the file of policies is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 /// How many servers may start at once.
 const PARALLEL_STARTS: usize = 4;
 
@@ -37,6 +40,7 @@ const PARALLEL_STARTS: usize = 4;
 pub struct Registry {
     entries: Vec<Entry>,
     problems: Vec<Problem>,
+    policies: Option<Arc<Policies>>,
     max_name: usize,
     /// In config order; the catalog's server indexes are places in it.
     backends: Vec<Arc<Backend>>,
@@ -83,6 +87,8 @@ pub struct Parts {
     pub config: Config,
     /// What is wrong with the config.
     pub problems: Vec<Problem>,
+    /// Who may call what; `None` if everybody may call everything.
+    pub policies: Option<Arc<Policies>>,
     /// Where catalogs are kept; `None` keeps nothing.
     pub store: Option<Store>,
     /// Who starts processes.
@@ -109,19 +115,20 @@ impl Registry {
     ///
     /// Must be called inside a tokio runtime.
     pub fn open(parts: Parts, audience: &Arc<dyn Audience>) -> Arc<Self> {
-        let Parts { config, problems, store, supervisor, own_tools, state, ways } = parts;
+        let Parts { config, problems, policies, store, supervisor, own_tools, state, ways } = parts;
         let backends: Vec<Arc<Backend>> =
             config.ready().map(|server| Backend::new(server.clone(), Arc::clone(audience))).collect();
         let by_name =
             backends.iter().enumerate().map(|(index, backend)| (backend.name().clone(), index)).collect();
         let journeys = Arc::new(Journeys::default());
-        let lanes = backends.iter().map(|backend| Lane::new(Arc::clone(backend), &journeys)).collect();
+        let lanes = backends.iter().map(|backend| Lane::new(Arc::clone(backend), policies.as_ref(), &journeys)).collect();
         let offerings = HashMap::new();
         let catalog = Arc::new(merge(&backends, &offerings, &own_tools, config.expose.max_name));
         Arc::new(Self {
             max_name: config.expose.max_name,
             entries: config.servers,
             problems,
+            policies,
             backends,
             lanes,
             journeys,
@@ -155,6 +162,7 @@ impl Registry {
             self.backends.iter().filter_map(|backend| self.stored(backend.config())).collect();
         let catalog = Arc::new(merge(&self.backends, &known, &self.own_tools, self.max_name));
         *self.shown() = Shown { catalog, offerings: known.clone() };
+        self.follow_policies();
         for (backend, lane) in self.backends.iter().zip(&self.lanes) {
             let known = known.get(backend.name());
             // A server that showed nothing is asked every time: nobody could ever call it awake.
@@ -187,6 +195,24 @@ impl Registry {
                 });
             }
         }
+    }
+
+    /// Looks after the file of policies until the end. What clients are shown may change with it.
+    fn follow_policies(self: &Arc<Self>) {
+        let Some(policies) = self.policies.clone() else { return };
+        let (registry, mut shutdown) = (Arc::downgrade(self), self.shutdown.subscribe());
+        self.tasks.spawn(async move {
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(LOOK) => {}
+                    _ = shutdown.wait_for(Option::is_some) => return,
+                }
+                let Some(registry) = registry.upgrade() else { return };
+                if policies.refresh() {
+                    registry.changed();
+                }
+            }
+        });
     }
 
     /// How a server is reached.
@@ -257,6 +283,11 @@ impl Registry {
     /// What is wrong with the config.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+
+    /// Who may call what; `None` if everybody may call everything.
+    pub fn policies(&self) -> Option<&Arc<Policies>> {
+        self.policies.as_ref()
     }
 
     /// Every server that can be started, in config order.
@@ -501,9 +532,4 @@ impl Observer for Watcher {
             registry.changed();
         }
     }
-}
-
-/// The digests of everything that clients can list: what `list_changed` is about.
-pub fn digests(catalog: &Catalog) -> [u64; 4] {
-    ListKind::ALL.map(|kind| catalog.digest(kind))
 }

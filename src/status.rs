@@ -247,6 +247,10 @@ pub fn overview(registry: &Registry) -> String {
             text.push_str(&format!("\nconfig: {}", problem.failure()));
         }
     }
+    if let Some(policies) = registry.policies() {
+        text.push('\n');
+        text.push_str(&policies.line());
+    }
     if reports.is_empty() {
         text.push_str(
             "\nNo servers are configured. `switchboard config path` shows where the config belongs.",

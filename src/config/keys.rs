@@ -35,7 +35,7 @@ const ROOT_KEYS: &[Key] = &[
     Key::new("profiles", Shape::Map(&A_PROFILE), "Named selections of servers.").planned(),
     Key::new("interceptors", Shape::List(&AN_INTERCEPTOR), "Hooks before and after calls and on errors.")
         .planned(),
-    Key::new("policy", Shape::Table(&POLICY), "Who may call what.").planned(),
+    Key::new("policy", Shape::Table(&POLICY), "Who may call what."),
     Key::new("security", Shape::Table(&SECURITY), "The security level.").planned(),
     Key::new("discovery", Shape::Table(&DISCOVERY), "Where to look for further servers.").planned(),
     Key::new("admin", Shape::Table(&ADMIN), "The administration interface.").planned(),
@@ -543,7 +543,7 @@ static INTERCEPTOR: Table = Table {
     ]],
 };
 
-static POLICY: Table = Table { groups: &[&[Key::new("file", Shape::Text, "A file of Cedar policies.")]] };
+static POLICY: Table = Table { groups: &[&[Key::new("file", Shape::Text, "A file of Cedar policies, relative to the config.")]] };
 
 static SECURITY: Table = Table {
     groups: &[&[

@@ -12,7 +12,7 @@ use super::hash::name_hash;
 use super::interpolate::{Context, Trouble, expand};
 use super::keys;
 use super::model::{
-    Config, Entry, Expose, Glob, Launch, Limits, ProtocolChoice, Questions, RemoteKind, RemoteLaunch,
+    Config, Entry, Expose, Glob, Launch, Limits, PolicyFile, ProtocolChoice, Questions, RemoteKind, RemoteLaunch,
     ServerConfig, Share, Start, StdioLaunch, Timeouts, ToolOverride, ToolRules,
 };
 use super::problem::{Problem, Reporter, Severity};
@@ -36,6 +36,7 @@ pub(super) fn resolve(
 ) -> (Config, Node) {
     let servers = root.take(SERVERS);
     let http = take_all(&mut root, "http");
+    let policy = take_all(&mut root, "policy");
     let mut root = check_table(root, &keys::ROOT, "", reporter);
     // By itself, so that its errors can be told from others.
     let mark = reporter.mark();
@@ -43,6 +44,12 @@ pub(super) fn resolve(
     let http_error = reporter.errors_since(mark).next().cloned();
     if let Some(http) = http.take("http") {
         root.set("http", http.value);
+    }
+    let mark = reporter.mark();
+    let mut policy = check_table(policy, &keys::ROOT, "", reporter);
+    let policy_error = reporter.errors_since(mark).next().cloned();
+    if let Some(policy) = policy.take("policy") {
+        root.set("policy", policy.value);
     }
     let mut effective = overlay(root, &built_in(&keys::ROOT));
     let defaults = effective.take("defaults").map(|member| member.value);
@@ -56,6 +63,7 @@ pub(super) fn resolve(
     resolver.note_root_secrets(&effective);
     let enabled = resolver.enabled(&effective, servers.as_ref());
     let http = resolver.http_face(&effective);
+    let policy = resolver.policy(&effective);
     let mut resolved = Vec::new();
     let mut shown = Vec::new();
     for (member, repeated) in by_name(servers) {
@@ -73,6 +81,7 @@ pub(super) fn resolve(
         servers: resolved.into_iter().map(|server| server.into_entry()).collect(),
         expose: expose(&effective),
         http: http_error.map_or(http, |problem| Err(Box::new(problem))),
+        policy: policy_error.map_or(policy, |problem| Err(Box::new(problem))),
         enabled,
         secrets: resolver.redactions.into_secrets(),
     };
@@ -214,6 +223,19 @@ impl Resolver<'_> {
         {
             self.redactions.note("token", &expanded.text);
         }
+    }
+
+    /// The block `policy:`. A block with any error is not the same as none: then nobody may call anything.
+    fn policy(&mut self, effective: &Node) -> Result<Option<PolicyFile>, Box<Problem>> {
+        let Some(block) = effective.get("policy") else { return Ok(None) };
+        let file = block.get("file").and_then(|file| Some((file, file.as_str()?)));
+        let Some((file, path)) = file.filter(|(_, path)| !path.is_empty()) else {
+            let message = "`policy` needs `file`, a file of Cedar policies";
+            let problem = self.reporter.error(Code::ConfigMissing, &block.origin, message);
+            problem.hint("write `policy: { file: policy.cedar }`, or remove `policy`");
+            return Err(Box::new(problem.clone()));
+        };
+        Ok(Some(PolicyFile { path: self.absolute(path), place: self.reporter.place(&file.origin) }))
     }
 
     fn server(

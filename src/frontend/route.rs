@@ -142,15 +142,16 @@ fn completion(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss>
     };
     let prompt = part("name").and_then(|(span, name)| {
         let target = catalog.prompt(&name)?;
-        Some((target.index, span, target.original.clone(), Some(target.original_quoted.clone())))
+        let item = registry.lane_at(target.index)?.item(&target.exposed, &target.definition);
+        Some((target.index, span, target.original.clone(), Some(target.original_quoted.clone()), item))
     });
     let found = prompt.or_else(|| {
         let (span, uri) = part("uri")?;
         let route = catalog.route_uri(&uri)?;
         let edit = (route.original != uri).then(|| Bytes::from(json::quote(&route.original)));
-        Some((route.index, span, OriginalName::from(&*route.original), edit))
+        Some((route.index, span, OriginalName::from(&*route.original), edit, None))
     });
-    let Some((index, span, label, edit)) = found else {
+    let Some((index, span, label, edit, item)) = found else {
         let text = "`ref` names no prompt or resource template that is known";
         return Err(Miss::Unknown(Answer::error(codes::INVALID_PARAMS, text)));
     };
@@ -158,7 +159,7 @@ fn completion(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss>
         return Err(invalid("the server of `ref` is gone"));
     };
     Ok(Way {
-        item: None,
+        item,
         lane: lane.clone(),
         label,
         target: edit.map(|text| (span, text)),

@@ -12,6 +12,7 @@ use super::concurrency::Concurrency;
 use super::group::Group;
 use super::health;
 use super::journey::Journeys;
+use super::policy::{self, Guard};
 use super::rate_limit::RateLimit;
 use super::retry::Retry;
 use super::{Request, Stage};
@@ -20,6 +21,7 @@ use crate::call::{Call, CallerId, Ticket};
 use crate::effect::{Claims, Effect};
 use crate::failure::Failure;
 use crate::names::ExposedName;
+use crate::policy::{Action, Policies, Thing};
 
 /// A server and the stages in front of it. Cheap to clone.
 #[derive(Clone)]
@@ -51,6 +53,7 @@ pub struct Trouble {
 /// The stages that all instances of a server share.
 #[derive(Clone, Default)]
 struct Shared {
+    policy: Option<Arc<Guard>>,
     rate_limit: Option<Arc<RateLimit>>,
     retry: Option<Arc<Retry>>,
     concurrency: Option<Arc<Concurrency>>,
@@ -73,14 +76,15 @@ struct Track {
 }
 
 impl Lane {
-    /// A lane to a server, with the stages and the instances that its config asks for. `backend` is the first instance.
-    pub fn new(backend: Arc<Backend>, journeys: &Arc<Journeys>) -> Self {
+    /// A lane to a server, with the stages and the instances that its config asks for, behind these policies. `backend` is the
+    /// first instance.
+    pub fn new(backend: Arc<Backend>, policies: Option<&Arc<Policies>>, journeys: &Arc<Journeys>) -> Self {
         let others = backend.config().others.iter().map(|launch| backend.beside(launch.clone()));
         let backends: Vec<Arc<Backend>> = std::iter::once(Arc::clone(&backend)).chain(others).collect();
         let rules = backend.config().stages.cache.clone().zip(backend.changes());
         let cache =
             rules.map(|(rules, changes)| Cache::new(backend.name().clone(), rules, Arc::clone(changes)));
-        let track = Track::new(backends, Shared::new(&backend), cache, journeys);
+        let track = Track::new(backends, Shared::new(&backend, policies), cache, journeys);
         Self { backend, track }
     }
 
@@ -143,6 +147,18 @@ impl Lane {
         self.has_stages().then(|| Item { exposed: exposed.clone(), definition: definition.clone() })
     }
 
+    /// Something of the server as policies see it: a tool or prompt by the name and the definition that clients see, or a
+    /// resource by the server's own URI.
+    pub fn thing<'a>(
+        &'a self,
+        action: Action,
+        name: &'a str,
+        original: &'a str,
+        definition: &'a [u8],
+    ) -> Thing<'a> {
+        policy::thing(self.backend.config(), action, name, original, definition)
+    }
+
     /// Takes a call to the server. The answer, or the failure, reaches the call's client.
     pub fn call(&self, call: Call, item: Option<Item>) {
         match &self.track {
@@ -183,10 +199,11 @@ impl Lane {
 }
 
 impl Shared {
-    fn new(backend: &Backend) -> Self {
+    fn new(backend: &Backend, policies: Option<&Arc<Policies>>) -> Self {
         let (name, config) = (backend.name(), &backend.config().stages);
         let retry = config.retry.filter(|rules| rules.max_attempts > 1);
         Self {
+            policy: policies.map(|policies| Arc::new(Guard::new(policies, backend))),
             rate_limit: config.rate_limit.map(|rules| Arc::new(RateLimit::new(name.clone(), rules))),
             retry: retry.map(|rules| Arc::new(Retry::new(name.clone(), rules))),
             concurrency: config.concurrency.map(|rules| Arc::new(Concurrency::new(name.clone(), rules))),
@@ -211,10 +228,15 @@ impl Track {
         let (breaker, health_check, balance) =
             (config.stages.breaker, config.stages.health_check, config.stages.balance);
         let cache = cache.map(Arc::new);
-        // What is refused costs nothing further in; what is kept needs no attempt; an attempt leaves its place to others
+        // Who may not learn of a call's answer must not get one that was kept, nor learn of limits. What is refused costs nothing further in; what is kept needs no attempt; an attempt leaves its place to others
         // while it pauses.
-        let stages =
-            [stage(&shared.rate_limit), stage(&cache), stage(&shared.retry), stage(&shared.concurrency)];
+        let stages = [
+            stage(&shared.policy),
+            stage(&shared.rate_limit),
+            stage(&cache),
+            stage(&shared.retry),
+            stage(&shared.concurrency),
+        ];
         let stages: Arc<[_]> = stages.into_iter().flatten().collect();
         let is_bare = stages.is_empty() && breaker.is_none() && backends.len() == 1;
         (!is_bare || health_check.is_some()).then(|| {

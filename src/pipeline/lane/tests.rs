@@ -9,7 +9,7 @@ use crate::pipeline::{BoxFuture, Next, Outcome};
 fn lane(stages: Stages) -> (Lane, Arc<Journeys>) {
     let config = ServerConfig { stages, ..ServerConfig::stdio("s", "true", &[]) };
     let journeys = Arc::new(Journeys::default());
-    (Lane::new(Backend::new(config, Arc::new(Nobody)), &journeys), journeys)
+    (Lane::new(Backend::new(config, Arc::new(Nobody)), None, &journeys), journeys)
 }
 
 fn with_stages() -> Stages {
