@@ -35,8 +35,8 @@ pub use auth::{AuthConfig, ClientCredentialsConfig, ClientProof, ConfiguredClien
 pub use environment::{ConfigReason, Environment, Locations, locate};
 pub use http::{HttpFace, parse_listen};
 pub use model::{
-    Config, Entry, Expose, Glob, Launch, Limits, PolicyFile, ProtocolChoice, Questions, RemoteKind, RemoteLaunch,
-    ServerConfig, Share, Start, StdioLaunch, Timeouts, ToolOverride, ToolRules,
+    Config, Entry, Expose, Glob, Launch, Limits, PolicyFile, ProtocolChoice, Questions, RemoteKind,
+    RemoteLaunch, ServerConfig, Share, Start, StdioLaunch, Timeouts, ToolOverride, ToolRules,
 };
 pub use private_key::{Algorithm, PrivateKey};
 pub use problem::{Place, Problem, Severity};

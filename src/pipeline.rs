@@ -41,7 +41,7 @@ use crate::wire::Body;
 
 pub use cache::CacheTallies;
 pub use journey::Journeys;
-pub use lane::{Item, Lane, Trouble};
+pub use lane::{Item, Lane, ORDER, Trouble};
 
 /// A future behind a pointer, as traits need it that are used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

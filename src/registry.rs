@@ -121,7 +121,10 @@ impl Registry {
         let by_name =
             backends.iter().enumerate().map(|(index, backend)| (backend.name().clone(), index)).collect();
         let journeys = Arc::new(Journeys::default());
-        let lanes = backends.iter().map(|backend| Lane::new(Arc::clone(backend), policies.as_ref(), &journeys)).collect();
+        let lanes = backends
+            .iter()
+            .map(|backend| Lane::new(Arc::clone(backend), policies.as_ref(), &journeys))
+            .collect();
         let offerings = HashMap::new();
         let catalog = Arc::new(merge(&backends, &offerings, &own_tools, config.expose.max_name));
         Arc::new(Self {

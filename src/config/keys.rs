@@ -543,7 +543,9 @@ static INTERCEPTOR: Table = Table {
     ]],
 };
 
-static POLICY: Table = Table { groups: &[&[Key::new("file", Shape::Text, "A file of Cedar policies, relative to the config.")]] };
+static POLICY: Table = Table {
+    groups: &[&[Key::new("file", Shape::Text, "A file of Cedar policies, relative to the config.")]],
+};
 
 static SECURITY: Table = Table {
     groups: &[&[

@@ -12,8 +12,8 @@ use super::hash::name_hash;
 use super::interpolate::{Context, Trouble, expand};
 use super::keys;
 use super::model::{
-    Config, Entry, Expose, Glob, Launch, Limits, PolicyFile, ProtocolChoice, Questions, RemoteKind, RemoteLaunch,
-    ServerConfig, Share, Start, StdioLaunch, Timeouts, ToolOverride, ToolRules,
+    Config, Entry, Expose, Glob, Launch, Limits, PolicyFile, ProtocolChoice, Questions, RemoteKind,
+    RemoteLaunch, ServerConfig, Share, Start, StdioLaunch, Timeouts, ToolOverride, ToolRules,
 };
 use super::problem::{Problem, Reporter, Severity};
 use super::secret::{Redactions, Secret};

@@ -27,8 +27,8 @@ use crate::protocol::{Era, Method, Revision, Tasks, codes};
 use crate::status;
 use crate::wire::{Id, Span, json};
 
-pub(in crate::frontend) use exchange::{Terms as Asked, own_result};
 use exchange::{Exchange, Sent, Terms};
+pub(in crate::frontend) use exchange::{Terms as Asked, own_result};
 use scope::{Responder, Scope};
 use seal::{Bound, State, digest};
 

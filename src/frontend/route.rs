@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::call::TokenPlace;
 use crate::frontend::answer::{Answer, excerpt};
 use crate::frontend::incoming::Incoming;
-use crate::names::OriginalName;
+use crate::names::{ExposedName, OriginalName};
 use crate::pipeline::{Item, Lane};
 use crate::protocol::{Method, Revision, codes};
 use crate::registry::Registry;
@@ -68,12 +68,18 @@ pub(super) fn name<'a>(incoming: &Incoming<'a>) -> Result<(Span, std::borrow::Co
     name.ok_or_else(|| invalid("`name` must be a string"))
 }
 
+/// What may have been meant. Where policies decide who is shown what, nobody is told of what there is.
+fn near(registry: &Registry, names: impl FnOnce() -> Vec<ExposedName>) -> Vec<String> {
+    let names = if registry.policies().is_some() { Vec::new() } else { names() };
+    names.iter().map(ToString::to_string).collect()
+}
+
 fn tool(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
     let (span, name) = name(incoming)?;
     let catalog = registry.catalog();
     let found = catalog.tool(&name).and_then(|target| Some((target, registry.lane_at(target.index)?)));
     let Some((target, lane)) = found else {
-        let near: Vec<String> = catalog.nearest_tools(&name, 3).iter().map(ToString::to_string).collect();
+        let near = near(registry, || catalog.nearest_tools(&name, 3));
         return Err(Miss::Unknown(Answer::unknown("tool", &name, &near)));
     };
     Ok(Way {
@@ -92,7 +98,7 @@ fn prompt(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
     let catalog = registry.catalog();
     let found = catalog.prompt(&name).and_then(|target| Some((target, registry.lane_at(target.index)?)));
     let Some((target, lane)) = found else {
-        let near: Vec<String> = catalog.nearest_prompts(&name, 3).iter().map(ToString::to_string).collect();
+        let near = near(registry, || catalog.nearest_prompts(&name, 3));
         return Err(Miss::Unknown(Answer::unknown("prompt", &name, &near)));
     };
     Ok(Way {

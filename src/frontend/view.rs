@@ -105,13 +105,14 @@ fn hidden(
             ListKind::Tools => Action::CallTool,
             ListKind::Prompts => Action::GetPrompt,
             ListKind::Resources => return !shows_uri(registry, policies, catalog, client, item, "uri"),
-            ListKind::Templates => return !shows_uri(registry, policies, catalog, client, item, "uriTemplate"),
+            ListKind::Templates => {
+                return !shows_uri(registry, policies, catalog, client, item, "uriTemplate");
+            }
         };
         // Our own tools stand behind all others, and belong to everybody.
         let Some(target) = target else { return false };
         let Some(lane) = registry.lane_at(target.index) else { return true };
-        let thing =
-            lane.thing(action, target.exposed.as_str(), target.original.as_str(), &target.definition);
+        let thing = lane.thing(action, target.exposed.as_str(), target.original.as_str(), &target.definition);
         !policies.shows(client, &thing)
     })
 }
@@ -124,7 +125,9 @@ fn shows_uri(
     item: &[u8],
     member: &str,
 ) -> bool {
-    let Some(uri) = json::get(item, member).and_then(|span| json::string(span.of(item))) else { return false };
+    let Some(uri) = json::get(item, member).and_then(|span| json::string(span.of(item))) else {
+        return false;
+    };
     let Some(route) = catalog.route_uri(&uri) else { return false };
     let Some(lane) = registry.lane_at(route.index) else { return false };
     let mut thing = lane.thing(Action::ReadResource, &route.original, &route.original, &[]);

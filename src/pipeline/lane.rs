@@ -23,6 +23,10 @@ use crate::failure::Failure;
 use crate::names::ExposedName;
 use crate::policy::{Action, Policies, Thing};
 
+/// The keys of the config that put something in the way of calls, in the order in which calls come there.
+pub const ORDER: [&str; 8] =
+    ["policy", "rate_limit", "cache", "retry", "concurrency", "balance", "breaker", "health_check"];
+
 /// A server and the stages in front of it. Cheap to clone.
 #[derive(Clone)]
 pub struct Lane {

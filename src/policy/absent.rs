@@ -26,7 +26,13 @@ impl Set {
         match *self {}
     }
 
-    pub(super) fn decide(&self, _: &Client, _: &Thing<'_>, _: &[u8], _: SystemTime) -> Result<Decision, Failure> {
+    pub(super) fn decide(
+        &self,
+        _: &Client,
+        _: &Thing<'_>,
+        _: &[u8],
+        _: SystemTime,
+    ) -> Result<Decision, Failure> {
         match *self {}
     }
 

@@ -96,9 +96,10 @@ impl Policies {
         if state.seen == stamp && !stamp.as_ref().is_some_and(|stamp| stamp.is_fresh) {
             return false;
         }
-        let is_new = !stamp.as_ref().zip(state.seen.as_ref()).is_some_and(|(now, before)| {
-            (now.modified, now.length) == (before.modified, before.length)
-        });
+        let is_new = !stamp
+            .as_ref()
+            .zip(state.seen.as_ref())
+            .is_some_and(|(now, before)| (now.modified, now.length) == (before.modified, before.length));
         state.seen = stamp;
         let (set, problems) = read(path);
         let says = |problems: &[Problem]| problems.iter().map(Problem::one_line).collect::<Vec<_>>();
@@ -144,7 +145,10 @@ impl Policies {
         match &state.book.set {
             Ok(set) if error => {
                 let failure = first_error(&state.problems);
-                format!("policies: {} in force, but not those of the file as it is now: {failure}", set.count())
+                format!(
+                    "policies: {} in force, but not those of the file as it is now: {failure}",
+                    set.count()
+                )
             }
             Ok(set) => format!("policies: {} in force ({file})", set.count()),
             Err(failure) => format!("policies: nobody may call anything: {failure}"),

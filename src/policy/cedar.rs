@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Decision as Answer, PolicyId, PolicySet, Request,
+    AuthorizationError, Authorizer, Context, Decision as Answer, Policy, PolicyId, PolicySet, Request,
     RestrictedExpression,
 };
 
@@ -56,7 +56,6 @@ struct Known {
     parties: Parties,
     /// The decision, where it needs nothing else.
     decision: OnceLock<Decision>,
-    foreseen: OnceLock<Decision>,
 }
 
 impl Set {
@@ -90,7 +89,7 @@ impl Set {
             return Ok(Arc::clone(known));
         }
         let parties = self.names.parties(client, thing).map_err(|error| undecided(thing, &error))?;
-        let known = Arc::new(Known { parties, decision: OnceLock::new(), foreseen: OnceLock::new() });
+        let known = Arc::new(Known { parties, decision: OnceLock::new() });
         let mut all = lock();
         if all.len() >= MANY {
             all.clear();
@@ -123,9 +122,10 @@ impl Set {
             Answer::Allow => Ruling::Permitted,
             Answer::Deny => Ruling::Refused,
         };
-        let errors = response.diagnostics().errors().filter_map(|AuthorizationError::PolicyEvaluationError(error)| {
-            Some((Arc::clone(self.rules.get(error.policy_id())?), error.inner().to_string()))
-        });
+        let errors =
+            response.diagnostics().errors().filter_map(|AuthorizationError::PolicyEvaluationError(error)| {
+                Some((Arc::clone(self.rules.get(error.policy_id())?), error.inner().to_string()))
+            });
         let decision = Decision::new(ruling, self.rules(response.diagnostics().reason()), errors.collect());
         if !self.uses_context {
             let _ = known.decision.set(decision.clone());
@@ -133,42 +133,48 @@ impl Set {
         Ok(decision)
     }
 
-    /// Decides as much as can be decided before the arguments and the time are known.
+    /// Decides as much as can be decided before the arguments and the time are known. Nothing of it is remembered: whoever makes
+    /// lists keeps them.
     pub(super) fn foresee(&self, client: &Client, thing: &Thing<'_>) -> Decision {
-        let refused = || Decision::new(Ruling::Refused, Vec::new(), Vec::new());
-        let Ok(known) = self.known(client, thing) else { return refused() };
-        let foreseen = known.foreseen.get_or_init(|| {
-            let unknown = |name: &str| (name.to_owned(), RestrictedExpression::new_unknown(name));
-            let mut members = vec![unknown("time"), effect(thing)];
-            if thing.action != Action::ReadResource {
-                members.push(unknown("arguments"));
-            }
-            let Ok(context) = Context::from_pairs(members) else { return refused() };
-            let Parties { principal, action, resource, entities } = &known.parties;
-            let request = Request::builder()
-                .principal(principal.clone())
-                .action(action.clone())
-                .resource(resource.clone())
-                .context(context)
-                .build();
-            let response = self.authorizer.is_authorized_partial(&request, &self.policies, entities);
-            let (ruling, by) = match response.decision() {
-                Some(Answer::Allow) => (Ruling::Permitted, response.must_be_determining().map(|one| one.id().clone()).collect()),
-                Some(Answer::Deny) => (Ruling::Refused, response.must_be_determining().map(|one| one.id().clone()).collect()),
-                None => (Ruling::Depends, response.may_be_determining().map(|one| one.id().clone()).collect::<Vec<_>>()),
-            };
-            let errors = response.definitely_errored().filter_map(|id| self.rules.get(id));
-            let errors = errors.map(|rule| (Arc::clone(rule), "it looks at something that is not there".to_owned()));
-            Decision::new(ruling, self.rules(&by), errors.collect())
-        });
-        foreseen.clone()
+        self.foreseen(client, thing)
+            .unwrap_or_else(|_| Decision::new(Ruling::Refused, Vec::new(), Vec::new()))
+    }
+
+    fn foreseen(&self, client: &Client, thing: &Thing<'_>) -> Result<Decision, String> {
+        let unknown = |name: &str| (name.to_owned(), RestrictedExpression::new_unknown(name));
+        let mut members = vec![unknown("time"), effect(thing)];
+        if thing.action != Action::ReadResource {
+            members.push(unknown("arguments"));
+        }
+        let context = Context::from_pairs(members).map_err(|error| error.to_string())?;
+        let Parties { principal, action, resource, entities } = self.names.parties(client, thing)?;
+        let request = Request::builder()
+            .principal(principal)
+            .action(action)
+            .resource(resource)
+            .context(context)
+            .build();
+        let response = self.authorizer.is_authorized_partial(&request, &self.policies, &entities);
+        let ruling = match response.decision() {
+            Some(Answer::Allow) => Ruling::Permitted,
+            Some(Answer::Deny) => Ruling::Refused,
+            None => Ruling::Depends,
+        };
+        let by: Vec<Policy> = match ruling {
+            Ruling::Depends => response.may_be_determining().collect(),
+            Ruling::Permitted | Ruling::Refused => response.must_be_determining().collect(),
+        };
+        let errors = response.definitely_errored().filter_map(|id| self.rules.get(id));
+        let errors = errors.map(|rule| (Arc::clone(rule), "what it looks at is not there".to_owned()));
+        Ok(Decision::new(ruling, self.rules(by.iter().map(Policy::id)), errors.collect()))
     }
 
     fn context(&self, thing: &Thing<'_>, raw: &[u8], now: SystemTime) -> Result<Context, String> {
         if !self.uses_context {
             return Ok(Context::empty());
         }
-        let time = RestrictedExpression::new_record(entities::time(now)).map_err(|error| error.to_string())?;
+        let time =
+            RestrictedExpression::new_record(entities::time(now)).map_err(|error| error.to_string())?;
         let mut members = vec![("time".to_owned(), time), effect(thing)];
         if thing.action != Action::ReadResource {
             members.push(("arguments".to_owned(), arguments::record(raw)?));
@@ -178,7 +184,8 @@ impl Set {
 
     /// The rules of these policies, in the order of the file.
     fn rules<'a>(&self, ids: impl IntoIterator<Item = &'a PolicyId>) -> Vec<Arc<Rule>> {
-        let mut rules: Vec<Arc<Rule>> = ids.into_iter().filter_map(|id| self.rules.get(id).cloned()).collect();
+        let mut rules: Vec<Arc<Rule>> =
+            ids.into_iter().filter_map(|id| self.rules.get(id).cloned()).collect();
         rules.sort_by_key(|rule| (rule.place.line, rule.place.column));
         rules
     }

@@ -16,6 +16,8 @@ mod breaker;
 mod cache;
 mod limits;
 mod passing;
+#[cfg(feature = "policy")]
+mod policy;
 mod retry;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

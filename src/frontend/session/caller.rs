@@ -7,7 +7,9 @@ use bytes::Bytes;
 use super::Session;
 use super::closing::fits;
 use crate::bridge;
-use crate::call::{Ask, AskKey, Caller, CallerId, ClientInfo, Introduction, NotAsked, Notice, Progress, Reply, Ticket};
+use crate::call::{
+    Ask, AskKey, Caller, CallerId, ClientInfo, Introduction, NotAsked, Notice, Progress, Reply, Ticket,
+};
 use crate::failure::Failure;
 use crate::frontend::answer::Answer;
 use crate::names::ServerName;

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 use crate::bridge::tasks::Status;
 use crate::bridge::{self, question};
 use crate::call::{
-    Ask, AskKey, AskKind, Asker, Caller, CallerId, ClientInfo, Introduction, NotAsked, Notice, Progress, Reply, Ticket,
+    Ask, AskKey, AskKind, Asker, Caller, CallerId, ClientInfo, Introduction, NotAsked, Notice, Progress,
+    Reply, Ticket,
 };
 use crate::failure::{Code, Failure};
 use crate::frontend::MAX_MESSAGE;

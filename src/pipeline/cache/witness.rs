@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use super::flight::Flight;
-use crate::call::{Ask, AskKey, Caller, CallerId, ClientInfo, Introduction, NotAsked, Notice, Progress, Reply, Ticket};
+use crate::call::{
+    Ask, AskKey, Caller, CallerId, ClientInfo, Introduction, NotAsked, Notice, Progress, Reply, Ticket,
+};
 use crate::failure::Failure;
 use crate::names::ServerName;
 use crate::protocol::Level;

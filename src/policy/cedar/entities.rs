@@ -78,7 +78,8 @@ impl Names {
             Entity::new(resource.clone(), of_thing(thing)?, parents),
             Entity::new(server, of_server(thing), categories),
         ];
-        let entities = entities.into_iter().collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+        let entities =
+            entities.into_iter().collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
         Ok(Parties {
             principal,
             action: uid(&self.action, thing.action.word()),
@@ -100,10 +101,7 @@ fn of_client(client: &Client) -> Attributes {
 }
 
 fn of_server(thing: &Thing<'_>) -> Attributes {
-    HashMap::from([
-        ("name".to_owned(), text(thing.server)),
-        ("categories".to_owned(), set(thing.categories)),
-    ])
+    HashMap::from([("name".to_owned(), text(thing.server)), ("categories".to_owned(), set(thing.categories))])
 }
 
 fn of_thing(thing: &Thing<'_>) -> Result<Attributes, String> {

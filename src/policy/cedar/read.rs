@@ -67,7 +67,11 @@ impl File<'_> {
         }
         if !rules.values().any(|rule| !rule.forbids) {
             let help = Some("what no policy permits is refused: write a `permit`".to_owned());
-            self.report(Severity::Warning, "no policy permits anything".to_owned(), Found { span: 0..0, help });
+            self.report(
+                Severity::Warning,
+                "no policy permits anything".to_owned(),
+                Found { span: 0..0, help },
+            );
         }
         let uses_context = policies.policies().any(looks_at_context);
         match Names::new() {
@@ -119,7 +123,8 @@ impl File<'_> {
                 let message = format!("two policies have the id `{id}`");
                 self.report(Severity::Error, message, Found::at(span.clone()));
             }
-            let placed = Problem::new(Severity::Warning, Code::PolicyBroken, "").in_file(self.path, self.text, span);
+            let placed =
+                Problem::new(Severity::Warning, Code::PolicyBroken, "").in_file(self.path, self.text, span);
             let Some(place) = placed.place else { continue };
             let forbids = policy.effect() == Effect::Forbid;
             let rule = Rule { id, forbids, reason: text("reason"), place };
@@ -147,7 +152,7 @@ impl File<'_> {
         let place = |id: &PolicyId| places.get(id).cloned().unwrap_or(0..0);
         let words = |id: &PolicyId, text: String| {
             let name = rules.get(id).map_or_else(|| id.to_string(), |rule| rule.id.clone());
-            let text = text.strip_prefix(&format!("for policy `{id}`, ")).unwrap_or(&text).to_owned();
+            let text = text.replace(&format!("for policy `{id}`, "), "");
             format!("policy `{name}`: {text}")
         };
         for error in strict.validation_errors().chain(open.validation_errors()) {
@@ -165,6 +170,10 @@ impl File<'_> {
         }
         for warning in strict.validation_warnings() {
             let id = warning.policy_id();
+            // What does not apply because it is wrong is only wrong.
+            if strict.validation_errors().any(|error| error.policy_id() == id) {
+                continue;
+            }
             let is_by_arguments = policies.policy(id).is_none_or(looks_at_arguments);
             if !(is_by_arguments && matches!(warning, ValidationWarning::ImpossiblePolicy(_))) {
                 let found = Found::of(warning, place(id));
@@ -175,7 +184,8 @@ impl File<'_> {
 
     /// Reports what stands at a place of which nothing has been said yet: Cedar tells the same thing for every action.
     fn once(&mut self, severity: Severity, message: String, found: Found) {
-        let place = Problem::new(severity, Code::PolicyBroken, "").in_file(self.path, self.text, found.span.clone());
+        let place =
+            Problem::new(severity, Code::PolicyBroken, "").in_file(self.path, self.text, found.span.clone());
         if !self.problems.iter().any(|known| known.severity == severity && known.place == place.place) {
             self.report(severity, message, found);
         }

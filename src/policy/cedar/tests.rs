@@ -46,10 +46,6 @@ fn decide(set: &Set, client: &Client, thing: &Thing<'_>, arguments: &str) -> Dec
     set.decide(client, thing, arguments.as_bytes(), monday_at_nine()).unwrap()
 }
 
-fn permits(text: &str, thing: &Thing<'_>, arguments: &str) -> bool {
-    decide(&set(text), &client("ann"), thing, arguments).ruling == Ruling::Permitted
-}
-
 #[test]
 fn what_is_wrong_with_policies_is_told_with_the_place() {
     let texts = [
@@ -81,15 +77,130 @@ fn what_is_wrong_with_policies_is_told_with_the_place() {
             format!("{text}\n    {state}\n    {}", problems.join("\n    "))
         })
         .collect();
-    insta::assert_snapshot!(found.join("\n"), @"");
+    insta::assert_snapshot!(found.join("\n"), @r#"
+permit(principal action, resource);
+    refused
+    error: /p/policy.cedar:1:18: not valid Cedar: unexpected token `action` (SB-POLICY-002)
+permit(principal, action == Action::"cal_tool", resource);
+    refused
+    error: /p/policy.cedar:1:29: policy `policy0`: unrecognized action `Action::"cal_tool"`; did you mean `Action::"call_tool"`? (SB-POLICY-002)
+permit(principal == User::"x", action, resource);
+    refused
+    error: /p/policy.cedar:1:21: policy `policy0`: unrecognized entity type `User`; did you mean `Server`? (SB-POLICY-002)
+permit(principal is Usr, action, resource);
+    refused
+    error: /p/policy.cedar:1:21: policy `policy0`: unrecognized entity type `Usr`; did you mean `Tool`? (SB-POLICY-002)
+permit(principal, action, resource) when { principal.nmae == "x" };
+    refused
+    error: /p/policy.cedar:1:44: policy `policy0`: attribute `nmae` on entity type `Client` not found; did you mean `name`? (SB-POLICY-002)
+permit(principal, action, resource) when { principal.token == "x" };
+    refused
+    error: /p/policy.cedar:1:44: policy `policy0`: unable to guarantee safety of access to optional attribute `token` on entity type `Client`; try testing for the attribute's presence with `e has token && ..` (SB-POLICY-002)
+permit(principal, action, resource) when { principal.name == 5 };
+    refused
+    error: /p/policy.cedar:1:44: policy `policy0`: the types Long and String are not compatible; for policy `policy0`, both operands to a `==` expression must have compatible types. Types must be exactly equal to be compatible (SB-POLICY-002)
+permit(principal, action, resource)
+  when { context.tme.hour < 3 };
+    refused
+    error: /p/policy.cedar:2:10: policy `policy0`: attribute `tme` in context for Action::"call_tool" not found; did you mean `time`? (SB-POLICY-002)
+permit(principal, action, resource) when { context.time.hour < "3" };
+    refused
+    error: /p/policy.cedar:1:64: policy `policy0`: unexpected type: expected Long but saw String (SB-POLICY-002)
+permit(principal, action == Action::"call_tool", resource)
+when { resource.annotations.readOnlyHint };
+    refused
+    error: /p/policy.cedar:2:8: policy `policy0`: unable to guarantee safety of access to optional attribute `annotations.readOnlyHint` on entity type `Tool`; try testing for the attribute's presence with `e.annotations has readOnlyHint && ..` (SB-POLICY-002)
+permit(principal, action == Action::"call_tool", resource) when { context.arguments.path like "/x*" };
+    refused
+    error: /p/policy.cedar:1:67: policy `policy0`: a call may have no argument `path`; test for it first: `context.arguments has path && ..` (SB-POLICY-002)
+permit(principal, action == Action::"call_tool", resource)
+when { context.arguments has n && context.arguments.n < 5 && principal.nmae == "x" };
+    refused
+    error: /p/policy.cedar:2:62: policy `policy0`: attribute `nmae` on entity type `Client` not found; did you mean `name`? (SB-POLICY-002)
+@id("a")
+permit(principal, action, resource);
+// and
+@id("a")
+forbid(principal, action, resource);
+    refused
+    error: /p/policy.cedar:4:1: two policies have the id `a` (SB-POLICY-002)
+permit(principal, action, resource) when { context has arguments && context.arguments has n };
+    taken
+    
+permit(principal, action == Action::"call_tool", resource is Prompt);
+    taken
+    warning: /p/policy.cedar:1:1: policy `policy0`: unable to find an applicable action given the policy scope constraints (SB-POLICY-002)
+permit(principal in Server::"x", action, resource);
+    taken
+    warning: /p/policy.cedar:1:1: policy `policy0`: unable to find an applicable action given the policy scope constraints (SB-POLICY-002)
+forbid(principal, action, resource);
+    taken
+    warning: /p/policy.cedar:1:1: no policy permits anything; what no policy permits is refused: write a `permit` (SB-POLICY-002)
+permit(principal == ?principal, action, resource);
+    taken
+    warning: /p/policy.cedar:1:1: `policy0` has a slot that nobody fills, so it never applies; name the principal or the resource itself (SB-POLICY-002)
+    warning: /p/policy.cedar:1:1: no policy permits anything; what no policy permits is refused: write a `permit` (SB-POLICY-002)
+
+    taken
+    warning: /p/policy.cedar:1:1: no policy permits anything; what no policy permits is refused: write a `permit` (SB-POLICY-002)
+"#);
+}
+
+#[test]
+fn the_example_is_good_and_does_what_it_says() {
+    let text = include_str!("../../../examples/policy.cedar");
+    let (set, problems) = read(text);
+    assert_eq!(problems, Vec::<String>::new());
+    let set = set.unwrap();
+    let ruling = |client: &Client, thing: &Thing<'_>, text: &str| decide(&set, client, thing, text).ruling;
+    let ann = client("ann");
+    assert_eq!(ruling(&ann, &tool("files__read"), r#"{"path":"/work/project/a"}"#), Ruling::Permitted);
+    for path in ["/etc/passwd", "/work/project/../../etc/passwd"] {
+        assert_eq!(ruling(&ann, &tool("files__read"), &format!(r#"{{"path":"{path}"}}"#)), Ruling::Refused);
+    }
+    let categories = ["work".to_owned()];
+    let writes = Thing {
+        effect: Effect::Unknown,
+        server: "tickets",
+        categories: &categories,
+        ..tool("tickets__create")
+    };
+    assert_eq!(ruling(&ann, &writes, ""), Ruling::Refused);
+    assert_eq!(ruling(&client("claude-code"), &writes, ""), Ruling::Permitted);
+    let laptop = Client { token: Some("laptop".into()), ..client("x") };
+    assert_eq!(ruling(&laptop, &writes, ""), Ruling::Permitted);
+    let night = monday_at_nine() + Duration::from_secs(12 * 3600);
+    assert_eq!(set.decide(&laptop, &writes, b"", night).unwrap().ruling, Ruling::Refused);
+    let wipes = Thing { definition: br#"{"annotations":{"destructiveHint":true}}"#, ..writes };
+    assert_eq!(ruling(&client("claude-code"), &wipes, ""), Ruling::Refused);
+}
+
+#[test]
+fn the_policies_of_the_readme_are_good() {
+    let readme = include_str!("../../../README.md");
+    let parts: Vec<&str> =
+        readme.split("```cedar\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(!parts.is_empty());
+    for text in parts {
+        assert_eq!(read(text).1, Vec::<String>::new(), "{text}");
+    }
 }
 
 #[test]
 fn policies_have_names_and_places() {
-    let set = set("permit(principal, action, resource);\n\n// no\n@id(\"no\") @reason(\"not now\")\nforbid(principal, action, resource)\n  when { resource.name == \"x\" };\npermit(principal, action, resource);\n");
+    let set = set(
+        "permit(principal, action, resource);\n\n// no\n@id(\"no\") @reason(\"not now\")\nforbid(principal, action, resource)\n  when { resource.name == \"x\" };\npermit(principal, action, resource);\n",
+    );
     let rules = set.rules(set.rules.keys());
     let shown: Vec<String> = rules.iter().map(|rule| format!("{rule} {}", rule.forbids)).collect();
-    assert_eq!(shown, ["`policy0` (policy.cedar:1) false", "`no` (policy.cedar:4) true", "`policy2` (policy.cedar:7) false"]);
+    assert_eq!(
+        shown,
+        [
+            "`policy0` (policy.cedar:1) false",
+            "`no` (policy.cedar:4) true",
+            "`policy2` (policy.cedar:7) false"
+        ]
+    );
     assert_eq!(rules[1].reason.as_deref(), Some("not now"));
 }
 
@@ -112,21 +223,27 @@ fn every_part_of_a_question_can_decide() {
     let categories = ["disk".to_owned()];
     let thing = Thing { categories: &categories, ..tool("files__read") };
     for text in yes {
-        assert!(permits(text, &thing, r#"{"n":7}"#), "{text}");
+        let set = set(text);
+        assert_eq!(decide(&set, &client("ann"), &thing, r#"{"n":7}"#).ruling, Ruling::Permitted, "{text}");
         let other = Thing {
-            name: "web__get", original: "get", server: "web", definition: b"{\"annotations\":{\"openWorldHint\":true}}",
-            effect: Effect::Unknown, ..tool("x")
+            name: "web__get",
+            original: "get",
+            server: "web",
+            definition: b"{\"annotations\":{\"openWorldHint\":true}}",
+            effect: Effect::Unknown,
+            ..tool("x")
         };
         let later = monday_at_nine() + Duration::from_secs(3600);
         let bob = Client { token: Some("bob".into()), ..client("ann") };
-        let decision = set(text).decide(&bob, &other, b"", later).unwrap();
+        let decision = set.decide(&bob, &other, b"", later).unwrap();
         assert_eq!(decision.ruling, Ruling::Refused, "{text}");
     }
 }
 
 #[test]
 fn a_token_is_a_name_that_nobody_else_has() {
-    let text = "permit(principal, action, resource) when { principal has token && principal.token == \"laptop\" };";
+    let text =
+        "permit(principal, action, resource) when { principal has token && principal.token == \"laptop\" };";
     let set = set(text);
     let ruling = |client: &Client| decide(&set, client, &tool("x"), "").ruling;
     assert_eq!(ruling(&client("laptop")), Ruling::Refused);
@@ -158,7 +275,11 @@ fn a_forbid_that_cannot_be_evaluated_refuses() {
     );
     let decision = decide(&set, &client("ann"), &tool("x"), r#"{"n":9223372036854775807}"#);
     assert_eq!(decision.ruling, Ruling::Refused);
-    assert!(decision.why().contains("`policy1` (policy.cedar:2) could not be evaluated"), "{}", decision.why());
+    assert!(
+        decision.why().contains("`policy1` (policy.cedar:2) could not be evaluated"),
+        "{}",
+        decision.why()
+    );
     assert_eq!(decide(&set, &client("ann"), &tool("x"), r#"{"n":"a"}"#).ruling, Ruling::Refused);
     assert_eq!(decide(&set, &client("ann"), &tool("x"), r#"{"n":1}"#).ruling, Ruling::Permitted);
 }
@@ -189,7 +310,9 @@ fn of_a_template_only_the_server_is_known() {
     let template = |uri| Thing { is_template: true, ..resource(uri) };
     let of_server = set("permit(principal, action, resource in Server::\"files\");");
     assert_eq!(of_server.foresee(&client("ann"), &template("file:///{path}")).ruling, Ruling::Permitted);
-    let some = set("permit(principal, action == Action::\"read_resource\", resource) when { resource.name like \"file:///work/*\" };");
+    let some = set(
+        "permit(principal, action == Action::\"read_resource\", resource) when { resource.name like \"file:///work/*\" };",
+    );
     assert_eq!(some.foresee(&client("ann"), &template("file:///{path}")).ruling, Ruling::Depends);
     assert_eq!(some.foresee(&client("ann"), &resource("file:///etc")).ruling, Ruling::Refused);
     let none = set("permit(principal, action == Action::\"call_tool\", resource);");
@@ -201,14 +324,17 @@ fn arguments_that_cannot_be_judged_are_refused_only_where_somebody_judges_them()
     let twice = br#"{"path":"/a","path":"/b"}"#;
     let plain = set("permit(principal, action, resource);");
     assert!(plain.decide(&client("ann"), &tool("x"), twice, monday_at_nine()).is_ok());
-    let looks = set("permit(principal, action == Action::\"call_tool\", resource) when { context.arguments has path };");
+    let looks = set(
+        "permit(principal, action == Action::\"call_tool\", resource) when { context.arguments has path };",
+    );
     let failure = looks.decide(&client("ann"), &tool("x"), twice, monday_at_nine()).unwrap_err();
     assert!(failure.to_string().contains("hold `path` twice"), "{failure}");
 }
 
 #[test]
 fn a_decision_is_remembered_only_for_the_same_question() {
-    let set = set("permit(principal == Client::\"ann\", action, resource) when { resource.effect == \"read\" };");
+    let set =
+        set("permit(principal == Client::\"ann\", action, resource) when { resource.effect == \"read\" };");
     for _ in 0..2 {
         assert_eq!(decide(&set, &client("ann"), &tool("x"), "").ruling, Ruling::Permitted);
         assert_eq!(decide(&set, &client("bob"), &tool("x"), "").ruling, Ruling::Refused);

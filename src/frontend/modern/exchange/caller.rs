@@ -8,7 +8,9 @@ use bytes::Bytes;
 use super::question::Question;
 use super::{Client, Exchange, Phase};
 use crate::bridge::{self, question};
-use crate::call::{Ask, AskKey, Caller, CallerId, ClientInfo, Introduction, NotAsked, Notice, Progress, Reply, Ticket};
+use crate::call::{
+    Ask, AskKey, Caller, CallerId, ClientInfo, Introduction, NotAsked, Notice, Progress, Reply, Ticket,
+};
 use crate::failure::Failure;
 use crate::frontend::MAX_MESSAGE;
 use crate::frontend::answer::Answer;
