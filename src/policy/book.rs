@@ -96,14 +96,10 @@ impl Policies {
         if state.seen == stamp && !stamp.as_ref().is_some_and(|stamp| stamp.is_fresh) {
             return false;
         }
-        let is_new = !stamp
-            .as_ref()
-            .zip(state.seen.as_ref())
-            .is_some_and(|(now, before)| (now.modified, now.length) == (before.modified, before.length));
         state.seen = stamp;
         let (set, problems) = read(path);
         let says = |problems: &[Problem]| problems.iter().map(Problem::one_line).collect::<Vec<_>>();
-        let is_news = is_new || says(&problems) != says(&state.problems);
+        let is_news = says(&problems) != says(&state.problems);
         state.problems = problems;
         match set {
             Some(set) => {

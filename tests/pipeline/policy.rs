@@ -123,6 +123,14 @@ fn what_is_refused_is_hidden_and_what_depends_on_arguments_is_decided_by_them() 
         let two = peer.call("resources/read", json!({ "uri": "note://two" }));
         assert_eq!(two.error()["data"]["code"], "SB-POLICY-001", "{}", two.raw);
         assert!(peer.call("resources/read", json!({ "uri": "note://one" })).raw.contains("\"one\""));
+        let argument = json!({ "name": "who", "value": "" });
+        let complete = json!({ "ref": { "type": "ref/prompt", "name": "a__plot" }, "argument": argument });
+        let complete = peer.call("completion/complete", complete);
+        assert_eq!(complete.error()["data"]["code"], "SB-POLICY-001", "{}", complete.raw);
+        if !peer.is_modern() {
+            let follow = peer.call("resources/subscribe", json!({ "uri": "note://two" }));
+            assert_eq!(follow.error()["data"]["code"], "SB-POLICY-001", "{}", follow.raw);
+        }
         assert_eq!((received(house, "wipe"), received(house, "read")), (0, 1));
         assert!(
             house.received("a").iter().all(|message| !message.to_string().contains("plot")
