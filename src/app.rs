@@ -21,6 +21,7 @@ use crate::frontend::stdio::{Stdio, read_client};
 use crate::frontend::{Front, Hall, Outlet, Session};
 use crate::interceptor::{Interceptor, Rules};
 use crate::pipeline::Auditor;
+use crate::policy::Policies;
 use crate::registry::{Parts, Registry, Ways};
 use crate::status;
 use crate::supervisor::{Ending, Supervisor, SupervisorOptions};
@@ -150,11 +151,16 @@ impl Switchboard {
         for problem in &loaded.problems {
             tracing::warn!("config: {}", problem.one_line());
         }
+        let policies = Policies::open(&loaded.config);
+        for problem in policies.iter().flat_map(|policies| policies.problems()) {
+            tracing::warn!("policy: {}", problem.one_line());
+        }
         let hall = Hall::new(clients == Clients::Sole);
         let audit = loaded.config.audit.as_ref().and_then(|rules| auditor(rules, loaded.config.secrets(), state.as_deref()));
         let parts = Parts {
             config: loaded.config,
             problems: loaded.problems,
+            policies,
             store,
             supervisor,
             own_tools: vec![Bytes::from(status::tool_definition())],

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::failure::Failure;
 use crate::names::{OriginalName, ServerName};
 use crate::protocol::{Level, Method, Revision, Tasks};
-use crate::wire::{Body, Id, Span};
+use crate::wire::{Body, Id, Span, json};
 
 /// A frontend's name for one of its open requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -237,6 +237,33 @@ impl Introduction {
     }
 }
 
+/// What a client says of itself, and by which door it has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ClientInfo {
+    /// The name that it gives itself (`clientInfo.name`); empty if it gives none.
+    pub name: String,
+    /// The version that it tells.
+    pub version: Option<String>,
+    /// Whether it has come over HTTP, and not on pipes.
+    pub over_http: bool,
+}
+
+/// The longest part of what a client says of itself that is remembered, in bytes.
+const LONGEST_NAME: usize = 256;
+
+impl ClientInfo {
+    /// Reads a client's own words: an `Implementation` object, of which the rest is not looked at.
+    pub fn read(implementation: &[u8], over_http: bool) -> Self {
+        let text = |name| {
+            let mut text = json::string(json::get(implementation, name)?.of(implementation))?.into_owned();
+            let end = (0..=LONGEST_NAME.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+            text.truncate(end.unwrap_or(0));
+            Some(text)
+        };
+        Self { name: text("name").unwrap_or_default(), version: text("version"), over_http }
+    }
+}
+
 /// Tells callers apart; no two have the same while we run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallerId(u64);
@@ -259,6 +286,11 @@ pub trait Caller: Send + Sync + std::fmt::Debug {
 
     /// Who he is by his token; `None` for all who show none.
     fn principal(&self) -> Option<Arc<str>> {
+        None
+    }
+
+    /// What he says of himself; `None` if he is no client.
+    fn client(&self) -> Option<Arc<ClientInfo>> {
         None
     }
 

@@ -24,7 +24,7 @@ pub use arguments::ArgumentWish;
 pub use hygiene::{MAX_DEFINITION, Note, Verdict, judge};
 pub use merge::{NoRules, Options, Overrides, Rules, Source};
 pub use offering::{Capabilities, Offering};
-pub use page::{BadCursor, MAX_PAGE};
+pub use page::{BadCursor, List, MAX_PAGE};
 
 pub use snapshot::{Catalog, Counts};
 pub use store::{Store, Stored};

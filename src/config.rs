@@ -46,8 +46,8 @@ pub use interceptors::{
     Fail, InterceptorConfig, InterceptorKind, InterceptorMode, InterceptorRules, InterceptorWay, Phase,
 };
 pub use model::{
-    Config, Entry, Expose, Glob, Launch, Limits, ProtocolChoice, Questions, RemoteKind, RemoteLaunch,
-    ServerConfig, Share, Start, StdioLaunch, Timeouts, ToolOverride, ToolRules,
+    Config, Entry, Expose, Glob, Launch, Limits, PolicyFile, ProtocolChoice, Questions, RemoteKind,
+    RemoteLaunch, ServerConfig, Share, Start, StdioLaunch, Timeouts, ToolOverride, ToolRules,
 };
 pub use private_key::{Algorithm, PrivateKey};
 pub use problem::{Place, Problem, Severity};

@@ -162,6 +162,14 @@ codes! {
     ResultInvalid = "SB-VALID-002", "the result does not fit the tool's schema",
         "`validate.output: strict` of this server refuses results that break the promise of `outputSchema`. This is a fault of the \
          server. The tool has run and may have taken effect.";
+    PolicyDenied = "SB-POLICY-001", "a policy refuses the call",
+        "The policies of this Switchboard (`policy.file`) do not let this client do this, or not with these arguments; the message \
+         names the policy. The call did not run, and will not run if it is repeated. `switchboard explain TOOL --client NAME` \
+         shows which policy decides.";
+    PolicyBroken = "SB-POLICY-002", "the policies cannot be used",
+        "The file that `policy.file` names is missing, is not Cedar, or says what cannot be meant; the message names file and line. \
+         Until it is mended nobody may call anything. A file that breaks while Switchboard runs changes nothing: the last good \
+         policies stay in force.";
     BreakerOpen = "SB-BREAKER-001", "the server has failed too often and is left alone",
         "Too many calls in a row, or too large a part of them, got no answer (`breaker` of this server). Calls are refused at once \
          until the time that the message names; then one call is let through, and its answer lets all others follow. The call did \

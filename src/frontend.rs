@@ -20,6 +20,7 @@ mod route;
 mod session;
 pub mod stdio;
 mod tasks;
+mod view;
 mod visit;
 
 pub use hall::Hall;

@@ -19,6 +19,7 @@ pub mod interceptor;
 pub mod mock;
 pub mod names;
 pub mod pipeline;
+pub mod policy;
 pub mod protocol;
 pub mod registry;
 pub mod status;

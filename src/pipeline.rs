@@ -21,6 +21,7 @@ mod leg;
 mod limit;
 mod log;
 mod payload;
+mod policy;
 mod rate_limit;
 mod redact;
 mod results;
@@ -51,7 +52,7 @@ use crate::wire::Body;
 pub use audit::Auditor;
 pub use cache::CacheTallies;
 pub use journey::Journeys;
-pub use lane::{Common, Item, Lane, Trouble};
+pub use lane::{Common, Item, Lane, ORDER, Trouble};
 pub use results::{BadRange, Results};
 
 /// A future behind a pointer, as traits need it that are used as objects.

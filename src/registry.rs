@@ -25,6 +25,7 @@ use crate::config::{ArgumentRule, Config, Entry, Launch, Problem, ServerConfig, 
 use crate::interceptor::{HookTallies, Interceptor, Interceptors, Rules, Surroundings};
 use crate::names::ServerName;
 use crate::pipeline::{Auditor, Common, Journeys, Lane, Results};
+use crate::policy::Policies;
 use crate::protocol::{Level, ListKind};
 use crate::supervisor::{Ending, Supervisor};
 use crate::transport::{self, AuthProvider, Patience, Transport};
@@ -33,6 +34,8 @@ pub use instance::Instance;
 
 /// How long the disk may take for what the audit log has to say at the end.
 const LAST_ENTRIES: Duration = Duration::from_millis(200);
+/// How often the file of policies is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 /// How many servers may start at once.
 const PARALLEL_STARTS: usize = 4;
 
@@ -88,6 +91,8 @@ pub struct Parts {
     pub config: Config,
     /// What is wrong with the config.
     pub problems: Vec<Problem>,
+    /// Who may call what; `None` if everybody may call everything.
+    pub policies: Option<Arc<Policies>>,
     /// Where catalogs are kept; `None` keeps nothing.
     pub store: Option<Store>,
     /// Who starts processes.
@@ -118,7 +123,8 @@ impl Registry {
     ///
     /// Must be called inside a tokio runtime.
     pub fn open(parts: Parts, audience: &Arc<dyn Audience>) -> Arc<Self> {
-        let Parts { config, problems, store, supervisor, own_tools, state, ways, audit, interceptors } = parts;
+        let Parts { config, problems, policies, store, supervisor, own_tools, state, ways, audit, interceptors } =
+            parts;
         let backends: Vec<Arc<Backend>> =
             config.ready().map(|server| Backend::new(server.clone(), Arc::clone(audience))).collect();
         let by_name =
@@ -134,7 +140,7 @@ impl Registry {
             backends: &backends,
         };
         let interceptors = Interceptors::new(interceptors, config.interceptors, &surroundings);
-        let common = Common { audit, interceptors };
+        let common = Common { audit, policies, interceptors };
         let lanes =
             backends.iter().map(|backend| Lane::new(Arc::clone(backend), &common, &journeys)).collect();
         let offerings = HashMap::new();
@@ -181,6 +187,7 @@ impl Registry {
         for server in self.common.interceptors.iter().flat_map(|interceptors| interceptors.servers()) {
             server.start();
         }
+        self.follow_policies();
         for (backend, lane) in self.backends.iter().zip(&self.lanes) {
             let known = known.get(backend.name());
             // A server that showed nothing is asked every time: nobody could ever call it awake.
@@ -213,6 +220,24 @@ impl Registry {
                 });
             }
         }
+    }
+
+    /// Looks after the file of policies until the end. What clients are shown may change with it.
+    fn follow_policies(self: &Arc<Self>) {
+        let Some(policies) = self.common.policies.clone() else { return };
+        let (registry, mut shutdown) = (Arc::downgrade(self), self.shutdown.subscribe());
+        self.tasks.spawn(async move {
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(LOOK) => {}
+                    _ = shutdown.wait_for(Option::is_some) => return,
+                }
+                let Some(registry) = registry.upgrade() else { return };
+                if policies.refresh() {
+                    registry.changed();
+                }
+            }
+        });
     }
 
     /// How a server is reached.
@@ -289,6 +314,11 @@ impl Registry {
     /// What is wrong with the config.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+
+    /// Who may call what; `None` if everybody may call everything.
+    pub fn policies(&self) -> Option<&Arc<Policies>> {
+        self.common.policies.as_ref()
     }
 
     /// Every server that can be started, in config order.
@@ -568,9 +598,4 @@ impl Observer for Watcher {
             registry.changed();
         }
     }
-}
-
-/// The digests of everything that clients can list: what `list_changed` is about.
-pub fn digests(catalog: &Catalog) -> [u64; 4] {
-    ListKind::ALL.map(|kind| catalog.digest(kind))
 }

@@ -248,6 +248,10 @@ pub fn overview(registry: &Registry) -> String {
         }
     }
     text.extend(registry.audit_trouble().map(|trouble| format!("\n{trouble}")));
+    if let Some(policies) = registry.policies() {
+        text.push('\n');
+        text.push_str(&policies.line());
+    }
     if reports.is_empty() {
         text.push_str(
             "\nNo servers are configured. `switchboard config path` shows where the config belongs.",

@@ -5,6 +5,7 @@ use std::hash::Hasher;
 use bytes::Bytes;
 
 use crate::protocol::ListKind;
+use crate::wire::json;
 
 /// The most bytes of one page. Clients hang up at 10 MiB, and some never ask for a second page, so a page is as large
 /// as it can safely be.
@@ -17,14 +18,18 @@ pub struct BadCursor;
 
 /// One merged list.
 #[derive(Debug)]
-pub(super) struct List {
+pub struct List {
     kind: ListKind,
     pages: Vec<Bytes>,
     digest: u64,
 }
 
 impl List {
-    pub(super) fn page(&self, cursor: Option<&str>) -> Result<Bytes, BadCursor> {
+    /// The result of a list request, ready to send.
+    ///
+    /// # Errors
+    /// [`BadCursor`] if the cursor is not one that this very list gave out.
+    pub fn page(&self, cursor: Option<&str>) -> Result<Bytes, BadCursor> {
         let number = match cursor {
             None => 0,
             Some(cursor) => self.number(cursor).ok_or(BadCursor)?,
@@ -32,8 +37,27 @@ impl List {
         self.pages.get(number).cloned().ok_or(BadCursor)
     }
 
-    pub(super) fn digest(&self) -> u64 {
+    /// Stands for the whole content.
+    pub fn digest(&self) -> u64 {
         self.digest
+    }
+
+    /// The same list without the items that `hides` names, which is asked once for each in order; `None` if it names none.
+    pub fn without(&self, mut hides: impl FnMut(&[u8]) -> bool) -> Option<List> {
+        let mut rest = ListBuilder::new(self.kind, MAX_PAGE);
+        let mut is_less = false;
+        for page in &self.pages {
+            let Some(items) = json::get(page, self.kind.key()) else { continue };
+            let items = items.of(page);
+            for item in json::elements(items) {
+                if hides(item.of(items)) {
+                    is_less = true;
+                } else {
+                    rest.push(|out| out.extend_from_slice(item.of(items)));
+                }
+            }
+        }
+        is_less.then(|| rest.finish().0)
     }
 
     /// Only the very spelling that we gave out is taken.
@@ -123,7 +147,6 @@ fn head(kind: ListKind) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::json;
     use proptest::prelude::*;
 
     fn build(items: &[String], max_page: usize) -> (List, Vec<Bytes>) {
@@ -172,6 +195,20 @@ mod tests {
         assert_eq!(changed.page(Some(&good)), Err(BadCursor), "the list has changed");
         let (same, _) = build(&items, 400);
         assert!(same.page(Some(&good)).is_ok(), "a list that was built again is the same list");
+    }
+
+    #[test]
+    fn a_part_of_a_list_has_cursors_of_its_own() {
+        let items: Vec<String> = (0..10).map(|n| format!("\"item {n}\"")).collect();
+        let (list, _) = build(&items, 400);
+        assert!(list.without(|_| false).is_none(), "nothing is hidden");
+        let part = list.without(|item| item.ends_with(b"3\"")).unwrap();
+        let kept: Vec<String> = items.iter().filter(|item| !item.ends_with("3\"")).cloned().collect();
+        let (expected, _) = build(&kept, MAX_PAGE);
+        assert_eq!((part.page(None), part.digest()), (expected.page(None), expected.digest()));
+        assert_ne!(part.digest(), list.digest());
+        assert!(part.page(Some(&cursor(ListKind::Templates, list.digest, 1))).is_err());
+        assert_eq!(list.without(|_| true).unwrap().page(None).unwrap(), &br#"{"resourceTemplates":[]}"#[..]);
     }
 
     proptest! {

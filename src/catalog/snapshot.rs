@@ -108,7 +108,8 @@ impl Catalog {
         self.list(kind).digest()
     }
 
-    fn list(&self, kind: ListKind) -> &List {
+    /// A whole list.
+    pub fn list(&self, kind: ListKind) -> &List {
         match kind {
             ListKind::Tools => &self.lists.tools,
             ListKind::Prompts => &self.lists.prompts,

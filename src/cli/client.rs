@@ -10,6 +10,9 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHal
 use crate::protocol::{ListKind, Method, Revision, VERSION};
 use crate::wire::{Body, Message, envelope, json};
 
+/// What we call ourselves.
+pub const CLI_NAME: &str = "switchboard-cli";
+
 /// See the module.
 pub struct Client {
     input: BufReader<ReadHalf<DuplexStream>>,
@@ -39,7 +42,7 @@ impl Client {
     /// The other end has gone.
     pub async fn introduce(&mut self) -> io::Result<()> {
         let params = format!(
-            r#"{{"protocolVersion":"{}","capabilities":{{}},"clientInfo":{{"name":"switchboard-cli","version":"{VERSION}"}}}}"#,
+            r#"{{"protocolVersion":"{}","capabilities":{{}},"clientInfo":{{"name":"{CLI_NAME}","version":"{VERSION}"}}}}"#,
             Revision::newest_legacy().name
         );
         self.request(Method::Initialize, params.as_bytes(), |_, _| {}).await?;

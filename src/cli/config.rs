@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use crate::cli::inside::policy_problems;
 use crate::config::{Environment, Loaded, Locations, Problem, Settings, Severity, json_schema, load, locate};
 
 /// The config has errors.
@@ -66,7 +67,11 @@ pub fn run(command: ConfigCommand, flag: Option<PathBuf>) -> ExitCode {
 fn answer(command: &ConfigCommand, flag: Option<PathBuf>, environment: &Environment, colour: bool) -> Answer {
     let locations = locate(flag.as_deref(), environment);
     match command {
-        ConfigCommand::Validate { json } => validate(&load(&locations, environment), *json, colour),
+        ConfigCommand::Validate { json } => {
+            let mut loaded = load(&locations, environment);
+            loaded.problems.extend(policy_problems(&loaded.config));
+            validate(&loaded, *json, colour)
+        }
         ConfigCommand::Show { json, server } => {
             show(&load(&locations, environment), *json, server.as_deref())
         }

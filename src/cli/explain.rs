@@ -1,15 +1,22 @@
 //! `switchboard explain`: what a failure code means, or what a tool's name stands for.
 
+mod stages;
 mod tool;
+
+use std::sync::Arc;
 
 use serde_json::json;
 
+use crate::call::ClientInfo;
 use crate::cli::Global;
+use crate::cli::client::CLI_NAME;
 use crate::cli::exit::{self, Exit};
 use crate::cli::inside::{Inside, Setup};
 use crate::cli::suggest::{did_you_mean, near};
 use crate::cli::terminal::Paint;
+use crate::config::Config;
 use crate::failure::Code;
+use crate::policy::Client;
 use crate::status::{self, STATUS_TOOL};
 
 /// Arguments of `explain`.
@@ -18,6 +25,9 @@ pub struct ExplainArgs {
     /// A code like SB-SPAWN-001, or a tool: its name as in `switchboard tools`, or its own
     #[arg(value_name = "CODE|TOOL")]
     what: String,
+    /// For whom policies are asked: the name of a token, or what a client calls itself
+    #[arg(long, value_name = "NAME", default_value = CLI_NAME)]
+    client: String,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -45,9 +55,10 @@ pub fn run(global: &Global, args: ExplainArgs) -> Exit {
     }
     setup.mention_problems();
     let max_name = setup.loaded.config.expose.max_name;
+    let client = client(&setup.loaded.config, &args.client);
     setup.run(async move |inside| {
         inside.lists_complete(&[]).await;
-        let found = tool::find(&inside, &args.what, max_name);
+        let found = tool::find(&inside, &args.what, max_name, &client);
         if found.is_empty() {
             return unknown(&inside, &args.what);
         }
@@ -60,6 +71,14 @@ pub fn run(global: &Global, args: ExplainArgs) -> Exit {
         }
         exit::OK
     })
+}
+
+/// A client of this name, as it would come.
+fn client(config: &Config, name: &str) -> Client {
+    let has_token =
+        config.http.as_ref().is_ok_and(|http| http.tokens.iter().any(|(token, _)| token.as_str() == name));
+    let info = ClientInfo { name: name.to_owned(), version: None, over_http: has_token };
+    Client { token: has_token.then(|| name.into()), info: Arc::new(info) }
 }
 
 fn explain_code(code: Code, as_json: bool) -> Exit {

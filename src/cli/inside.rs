@@ -15,7 +15,8 @@ use crate::cli::exit::{self, Exit};
 use crate::cli::suggest::{did_you_mean, near};
 use crate::cli::terminal::Paint;
 use crate::cli::{Global, serve};
-use crate::config::{self, Entry, Environment, Loaded, Locations, Settings, Severity};
+use crate::config::{self, Config, Entry, Environment, Loaded, Locations, Problem, Settings, Severity};
+use crate::policy::Policies;
 use crate::registry::Registry;
 use crate::status::{self, Level, Report};
 use crate::telemetry::{self, LogOptions, Logs};
@@ -56,7 +57,8 @@ impl Setup {
             stderr_default: "off",
             folder: None,
         });
-        let loaded = config::load(&locations, &environment);
+        let mut loaded = config::load(&locations, &environment);
+        loaded.problems.extend(policy_problems(&loaded.config));
         Self { loaded, locations, logs }
     }
 
@@ -221,6 +223,11 @@ impl Inside {
     pub fn entry(&self, server: &str) -> Option<&Entry> {
         self.registry.entries().iter().find(|entry| entry.name().as_str() == server)
     }
+}
+
+/// What is wrong with the policies that the config names.
+pub fn policy_problems(config: &Config) -> Vec<Problem> {
+    Policies::open(config).map(|policies| policies.problems()).unwrap_or_default()
 }
 
 /// Why a server has nothing to show, as one line.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use crate::app::{Builder, Clients, Ended, Switchboard, serve_http, serve_stdio};
+use crate::cli::inside::policy_problems;
 use crate::cli::{Global, exit};
 use crate::config::{self, Environment};
 use crate::failure::Failure;
@@ -32,7 +33,10 @@ pub fn run(global: &Global, args: &ServeArgs) -> ExitCode {
         stderr_default: "warn",
         folder: Some(&locations.state.join("logs")),
     });
-    let loaded = config::load(&locations, &environment);
+    let mut loaded = config::load(&locations, &environment);
+    if args.strict {
+        loaded.problems.extend(policy_problems(&loaded.config));
+    }
     if args.strict && loaded.has_errors() {
         for problem in &loaded.problems {
             exit::print_err(&problem.render(false));

@@ -36,7 +36,7 @@ const ROOT_KEYS: &[Key] = &[
     Key::new("http", Shape::Table(&HTTP), "How clients are served over HTTP."),
     Key::new("profiles", Shape::Map(&A_PROFILE), "Named selections of servers.").planned(),
     Key::new("interceptors", Shape::List(&AN_INTERCEPTOR), "Hooks before and after calls and on errors."),
-    Key::new("policy", Shape::Table(&POLICY), "Who may call what.").planned(),
+    Key::new("policy", Shape::Table(&POLICY), "Who may call what."),
     Key::new("security", Shape::Table(&SECURITY), "The security level."),
     Key::new("discovery", Shape::Table(&DISCOVERY), "Where to look for further servers.").planned(),
     Key::new("admin", Shape::Table(&ADMIN), "The administration interface.").planned(),
@@ -635,7 +635,9 @@ static LOG: Table = Table {
     groups: &[&[Key::new("arguments", Shape::Bool, "Whether arguments are logged, without secrets.")]],
 };
 
-static POLICY: Table = Table { groups: &[&[Key::new("file", Shape::Text, "A file of Cedar policies.")]] };
+static POLICY: Table = Table {
+    groups: &[&[Key::new("file", Shape::Text, "A file of Cedar policies, relative to the config.")]],
+};
 
 static SECURITY: Table = Table {
     groups: &[&[

@@ -28,12 +28,24 @@ pub struct Config {
     pub http: Result<HttpFace, Box<Problem>>,
     /// The audit log, if there is to be one.
     pub audit: Option<AuditRules>,
+    /// Who may call what; `None` if everybody may call everything. An error if that was said but cannot be read: nothing is
+    /// guessed about who may.
+    pub policy: Result<Option<PolicyFile>, Box<Problem>>,
     /// False if the config (or `PROXY_ENABLED`) says to serve no server at all. All entries are
     /// [`Entry::Disabled`] then.
     pub enabled: bool,
     /// Who looks at calls on their way, in the order of the file.
     pub interceptors: Vec<InterceptorConfig>,
     pub(super) secrets: Vec<Secret>,
+}
+
+/// Where policies are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyFile {
+    /// The file, as an absolute path.
+    pub path: PathBuf,
+    /// Where the config names it.
+    pub place: Option<Place>,
 }
 
 /// One server of the config.
@@ -260,9 +272,10 @@ pub struct Expose {
 // === impl Config ===
 
 impl Config {
-    /// What remains of a config file that cannot be read: no servers, and no face whose tokens nobody knows.
+    /// What remains of a config file that cannot be read: no servers, no face whose tokens nobody knows, and no policies.
     pub(super) fn unreadable(problem: &Problem) -> Self {
-        Self { http: Err(Box::new(problem.clone())), ..Self::default() }
+        let unknown = || Box::new(problem.clone());
+        Self { http: Err(unknown()), policy: Err(unknown()), ..Self::default() }
     }
 
     /// Values that no log, error or status may contain, longest first.
@@ -470,6 +483,7 @@ impl Default for Config {
             expose: Expose::default(),
             audit: None,
             http: Ok(HttpFace::default()),
+            policy: Ok(None),
             enabled: true,
             interceptors: Vec::new(),
             secrets: Vec::new(),

@@ -89,7 +89,8 @@ pub(super) struct Source {
 // === impl Problem ===
 
 impl Problem {
-    pub(super) fn new(severity: Severity, code: Code, message: impl Into<String>) -> Self {
+    /// A problem without a place.
+    pub fn new(severity: Severity, code: Code, message: impl Into<String>) -> Self {
         Self {
             severity,
             code,
@@ -101,7 +102,18 @@ impl Problem {
         }
     }
 
-    pub(super) fn suggest(mut self, suggestion: impl Into<String>) -> Self {
+    /// The same problem at a place of a file that the config names: these bytes of `text`, which `path` holds.
+    #[must_use]
+    pub fn in_file(mut self, path: &std::path::Path, text: &str, span: Range<usize>) -> Self {
+        let source = Arc::new(Source::new(path.to_path_buf(), text.to_owned()));
+        self.place = Some(source.place(&span));
+        self.excerpt = Some(Excerpt { source, span, also: None });
+        self
+    }
+
+    /// The same problem with what mends it.
+    #[must_use]
+    pub fn suggest(mut self, suggestion: impl Into<String>) -> Self {
         self.suggestion = Some(suggestion.into());
         self
     }

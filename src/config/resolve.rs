@@ -15,8 +15,8 @@ use super::hash::name_hash;
 use super::interpolate::{Context, Trouble, expand};
 use super::keys;
 use super::model::{
-    Config, Entry, Expose, Glob, Launch, Limits, ProtocolChoice, Questions, RemoteKind, RemoteLaunch,
-    ServerConfig, Share, Start, StdioLaunch, Timeouts, ToolOverride, ToolRules,
+    Config, Entry, Expose, Glob, Launch, Limits, PolicyFile, ProtocolChoice, Questions, RemoteKind,
+    RemoteLaunch, ServerConfig, Share, Start, StdioLaunch, Timeouts, ToolOverride, ToolRules,
 };
 use super::presets;
 use super::problem::{Problem, Reporter, Severity};
@@ -42,6 +42,7 @@ pub(super) fn resolve(
     let wants_audit = root.at("telemetry.audit").is_some();
     let http = take_all(&mut root, "http");
     let interceptors = take_all(&mut root, "interceptors");
+    let policy = take_all(&mut root, "policy");
     let mut root = check_table(root, &keys::ROOT, "", reporter);
     // By itself, so that its errors can be told from others.
     let mark = reporter.mark();
@@ -49,6 +50,12 @@ pub(super) fn resolve(
     let http_error = reporter.errors_since(mark).next().cloned();
     if let Some(http) = http.take("http") {
         root.set("http", http.value);
+    }
+    let mark = reporter.mark();
+    let mut policy = check_table(policy, &keys::ROOT, "", reporter);
+    let policy_error = reporter.errors_since(mark).next().cloned();
+    if let Some(policy) = policy.take("policy") {
+        root.set("policy", policy.value);
     }
     let mut effective = overlay(root, &built_in(&keys::ROOT));
     let defaults = effective.take("defaults").map(|member| member.value);
@@ -72,6 +79,7 @@ pub(super) fn resolve(
         .map(|member| member.key.as_str().into())
         .collect();
     let interceptors = resolver.interceptors(interceptors, &names, &mut effective);
+    let policy = resolver.policy(&effective);
     let mut resolved = Vec::new();
     let mut shown = Vec::new();
     for (member, repeated) in by_name(servers) {
@@ -97,6 +105,7 @@ pub(super) fn resolve(
         expose: expose(&effective),
         audit: audit(&effective, wants_audit),
         http: http_error.map_or(http, |problem| Err(Box::new(problem))),
+        policy: policy_error.map_or(policy, |problem| Err(Box::new(problem))),
         enabled,
         interceptors,
         secrets: resolver.redactions.into_secrets(),
@@ -241,6 +250,19 @@ impl Resolver<'_> {
         {
             self.redactions.note("token", &expanded.text);
         }
+    }
+
+    /// The block `policy:`. A block with any error is not the same as none: then nobody may call anything.
+    fn policy(&mut self, effective: &Node) -> Result<Option<PolicyFile>, Box<Problem>> {
+        let Some(block) = effective.get("policy") else { return Ok(None) };
+        let file = block.get("file").and_then(|file| Some((file, file.as_str()?)));
+        let Some((file, path)) = file.filter(|(_, path)| !path.is_empty()) else {
+            let message = "`policy` needs `file`, a file of Cedar policies";
+            let problem = self.reporter.error(Code::ConfigMissing, &block.origin, message);
+            problem.hint("write `policy: { file: policy.cedar }`, or remove `policy`");
+            return Err(Box::new(problem.clone()));
+        };
+        Ok(Some(PolicyFile { path: self.absolute(path), place: self.reporter.place(&file.origin) }))
     }
 
     fn server(

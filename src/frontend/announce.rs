@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use crate::frontend::session::Session;
 use crate::protocol::ListKind;
-use crate::registry::{Registry, digests};
+use crate::registry::Registry;
 
 /// Changes within this time are one.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -38,7 +38,8 @@ impl Session {
                     out.copy(b"\"}");
                 });
             }
-            self.state().announced = digests(&registry.catalog());
+            let shown = self.view(&registry).digests();
+            self.state().announced = shown;
             tokio::select! {
                 () = sleep(SPACING) => {}
                 () = self.ended.cancelled() => return,
@@ -62,7 +63,7 @@ impl Session {
 
     /// The notifications that are due: lists that differ from what the client knows.
     fn stale(&self, registry: &Registry) -> Vec<&'static str> {
-        let now = digests(&registry.catalog());
+        let now = self.view(registry).digests();
         let known = self.state().announced;
         let mut methods: Vec<&'static str> = ListKind::ALL
             .iter()

@@ -20,6 +20,7 @@ use crate::frontend::modern::parked::Parked;
 use crate::frontend::modern::seal::Seal;
 use crate::frontend::session::Session;
 use crate::frontend::tasks::Ledger;
+use crate::frontend::view::Views;
 use crate::names::ServerName;
 use crate::protocol::{Level, Revision, Tasks};
 use crate::registry::Registry;
@@ -38,6 +39,8 @@ pub struct Hall {
     /// Calls of modern clients that wait for them to come back.
     pub(super) parked: Parked,
     pub(super) seal: Seal,
+    /// What clients are shown, where policies decide that.
+    pub(super) views: Views,
     /// The tasks of clients.
     pub(super) ledger: Ledger,
     pub(super) tasks: TaskTracker,
@@ -56,6 +59,7 @@ impl Hall {
             patience: OnceLock::new(),
             parked: Parked::default(),
             seal: Seal::new(),
+            views: Views::default(),
             ledger: Ledger::default(),
             tasks: TaskTracker::new(),
             ended: CancellationToken::new(),

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::bridge;
-use crate::call::Introduction;
+use crate::call::{ClientInfo, Introduction};
 use crate::frontend::answer::{Answer, excerpt};
 use crate::frontend::hall::{Hall, anybody};
 use crate::frontend::incoming::Incoming;
@@ -27,8 +27,8 @@ use crate::protocol::{Era, Method, Revision, Tasks, codes};
 use crate::status;
 use crate::wire::{Id, Span, json};
 
-pub(super) use exchange::own_result;
 use exchange::{Exchange, Sent, Terms};
+pub(in crate::frontend) use exchange::{Terms as Asked, own_result};
 use scope::{Responder, Scope};
 use seal::{Bound, State, digest};
 
@@ -60,7 +60,7 @@ impl Hall {
         }
         self.begin(anybody());
         match method {
-            Method::List(kind) => self.modern_list(incoming, kind, responder),
+            Method::List(kind) => self.modern_list(incoming, kind, terms.client(), responder),
             Method::Listen => self.listen(incoming, &terms, responder),
             _ => self.relay_modern(incoming, method, terms, responder),
         }
@@ -87,7 +87,12 @@ impl Hall {
         let tasks = bridge::capabilities::takes_tasks(declared);
         let capabilities = bridge::capabilities::for_server(declared, revision, revision, tasks);
         let introduction = Introduction { revision, capabilities };
-        Ok((Terms { introduction, level: meta.log_level, principal }, method))
+        // Only policies want to know.
+        let client = self.registry().and_then(|registry| registry.policies()).map(|_| {
+            let info = meta.client_info.map(|span| span.of(params)).unwrap_or_default();
+            Arc::new(ClientInfo::read(info, incoming.back.out.is_http()))
+        });
+        Ok((Terms { client, introduction, level: meta.log_level, principal }, method))
     }
 
     fn relay_modern(
@@ -106,12 +111,11 @@ impl Hall {
             let result = status::tool_result(&registry, arguments.unwrap_or_default());
             return respond(responder, method, &Answer::result(result));
         }
-        let (introduction, principal) = (&terms.introduction, terms.principal.as_deref());
-        let revision = introduction.revision;
+        let (revision, principal) = (terms.introduction.revision, terms.principal.as_deref());
         if let Some(answer) = route::kept_result(&registry, incoming, method, revision, principal) {
             return respond(responder, method, &answer);
         }
-        match self.kept_modern(&registry, incoming, method, introduction, principal) {
+        match self.kept_modern(&registry, incoming, method, &terms) {
             Some(Ok(text)) => {
                 let whole = Span { start: 0, end: text.len() };
                 return responder.relay("result", &text, whole);

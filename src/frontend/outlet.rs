@@ -30,6 +30,11 @@ impl From<Arc<Mailbox>> for Outlet {
 }
 
 impl Outlet {
+    /// Whether messages leave over HTTP.
+    pub(super) fn is_http(&self) -> bool {
+        matches!(self, Outlet::Mail(_))
+    }
+
     /// Appends one message.
     #[inline]
     pub fn push(&self, write: impl FnOnce(&mut LineWriter<'_>)) {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::call::TokenPlace;
 use crate::frontend::answer::{Answer, excerpt};
 use crate::frontend::incoming::Incoming;
-use crate::names::OriginalName;
+use crate::names::{ExposedName, OriginalName};
 use crate::pipeline::{BadRange, Item, Lane, Results};
 use crate::protocol::{Method, Revision, codes};
 use crate::registry::Registry;
@@ -100,12 +100,18 @@ pub(super) fn name<'a>(incoming: &Incoming<'a>) -> Result<(Span, std::borrow::Co
     name.ok_or_else(|| invalid("`name` must be a string"))
 }
 
+/// What may have been meant. Where policies decide who is shown what, nobody is told of what there is.
+fn near(registry: &Registry, names: impl FnOnce() -> Vec<ExposedName>) -> Vec<String> {
+    let names = if registry.policies().is_some() { Vec::new() } else { names() };
+    names.iter().map(ToString::to_string).collect()
+}
+
 fn tool(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
     let (span, name) = name(incoming)?;
     let catalog = registry.catalog();
     let found = catalog.tool(&name).and_then(|target| Some((target, registry.lane_at(target.index)?)));
     let Some((target, lane)) = found else {
-        let near: Vec<String> = catalog.nearest_tools(&name, 3).iter().map(ToString::to_string).collect();
+        let near = near(registry, || catalog.nearest_tools(&name, 3));
         return Err(Miss::Unknown(Answer::unknown("tool", &name, &near)));
     };
     Ok(Way {
@@ -124,7 +130,7 @@ fn prompt(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
     let catalog = registry.catalog();
     let found = catalog.prompt(&name).and_then(|target| Some((target, registry.lane_at(target.index)?)));
     let Some((target, lane)) = found else {
-        let near: Vec<String> = catalog.nearest_prompts(&name, 3).iter().map(ToString::to_string).collect();
+        let near = near(registry, || catalog.nearest_prompts(&name, 3));
         return Err(Miss::Unknown(Answer::unknown("prompt", &name, &near)));
     };
     Ok(Way {
@@ -174,15 +180,16 @@ fn completion(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss>
     };
     let prompt = part("name").and_then(|(span, name)| {
         let target = catalog.prompt(&name)?;
-        Some((target.index, span, target.original.clone(), Some(target.original_quoted.clone())))
+        let item = registry.lane_at(target.index)?.item(&target.exposed, &target.definition);
+        Some((target.index, span, target.original.clone(), Some(target.original_quoted.clone()), item))
     });
     let found = prompt.or_else(|| {
         let (span, uri) = part("uri")?;
         let route = catalog.route_uri(&uri)?;
         let edit = (route.original != uri).then(|| Bytes::from(json::quote(&route.original)));
-        Some((route.index, span, OriginalName::from(&*route.original), edit))
+        Some((route.index, span, OriginalName::from(&*route.original), edit, None))
     });
-    let Some((index, span, label, edit)) = found else {
+    let Some((index, span, label, edit, item)) = found else {
         let text = "`ref` names no prompt or resource template that is known";
         return Err(Miss::Unknown(Answer::error(codes::INVALID_PARAMS, text)));
     };
@@ -190,7 +197,7 @@ fn completion(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss>
         return Err(invalid("the server of `ref` is gone"));
     };
     Ok(Way {
-        item: None,
+        item,
         lane: lane.clone(),
         label,
         target: edit.map(|text| (span, text)),

@@ -13,14 +13,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::backend::Backend;
-use crate::call::{Caller as _, CallerId, Introduction};
+use crate::call::{Caller as _, CallerId, ClientInfo, Introduction};
 use crate::catalog::Catalog;
 use crate::frontend::modern::scope::Scope;
 use crate::frontend::pending::{Question, Requests};
 use crate::frontend::private::Private;
+use crate::frontend::view::View;
 use crate::frontend::{Hall, Outlet};
 use crate::names::ServerName;
 use crate::pipeline::Lane;
+use crate::policy::Client;
 use crate::protocol::{Level, Revision};
 use crate::registry::Registry;
 
@@ -66,6 +68,7 @@ pub(super) struct State {
 
 /// What the client said in its `initialize`.
 pub(super) struct Greeted {
+    pub(super) client: Arc<ClientInfo>,
     pub(super) introduction: Introduction,
     /// Until when a first list waits for servers that have not shown anything yet.
     pub(super) patience: Instant,
@@ -132,6 +135,11 @@ impl Session {
     /// The revision of the client, once it has introduced itself.
     pub(super) fn revision(&self) -> Option<&'static Revision> {
         self.revision.get().copied()
+    }
+
+    /// What the client is shown now.
+    pub(super) fn view(&self, registry: &Registry) -> View {
+        self.hall.view(registry, || Client::of(self))
     }
 
     /// Notes how the client has introduced itself. Whether it was for the first time.

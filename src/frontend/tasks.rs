@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use crate::backend::Backend;
 use crate::bridge;
 use crate::bridge::capabilities::offers_tasks;
-use crate::call::{Call, Caller, CallerId, Notice, TokenPlace};
+use crate::call::{Call, Caller, CallerId, ClientInfo, Notice, TokenPlace};
 use crate::failure::{Code, Failure};
 use crate::frontend::answer::Answer;
 use crate::frontend::hall::Hall;
@@ -63,6 +63,7 @@ struct Terms<'a> {
     own: &'static Revision,
     declared: Bytes,
     principal: Option<&'a str>,
+    client: Option<Arc<ClientInfo>>,
 }
 
 /// A new task, and its call, which has not been made yet.
@@ -259,6 +260,7 @@ impl Hall {
             own: terms.own,
             declared: terms.declared,
             principal: terms.principal.map(Arc::from),
+            client: terms.client,
             lane,
             rewrites: way.rewrites,
             created,

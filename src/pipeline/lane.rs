@@ -16,6 +16,7 @@ use super::hooks::Hooks;
 use super::journey::Journeys;
 use super::limit::Limit;
 use super::log::Log;
+use super::policy::{self, Guard};
 use super::rate_limit::RateLimit;
 use super::redact::Redact;
 use super::retry::Retry;
@@ -28,6 +29,21 @@ use crate::effect::{Claims, Effect};
 use crate::failure::Failure;
 use crate::interceptor::Interceptors;
 use crate::names::ExposedName;
+use crate::policy::{Action, Policies, Thing};
+
+/// The keys of the config that put something in the way of calls, in the order in which calls come there.
+pub const ORDER: [&str; 10] = [
+    "policy",
+    "rate_limit",
+    "validate",
+    "interceptors",
+    "cache",
+    "retry",
+    "concurrency",
+    "balance",
+    "breaker",
+    "health_check",
+];
 
 /// A server and the stages in front of it. Cheap to clone.
 #[derive(Clone)]
@@ -61,6 +77,8 @@ pub struct Trouble {
 pub struct Common {
     /// Who is told of every call.
     pub audit: Option<Arc<Auditor>>,
+    /// Who may call what.
+    pub policies: Option<Arc<Policies>>,
     /// Who looks at calls and may change them.
     pub interceptors: Option<Arc<Interceptors>>,
 }
@@ -71,6 +89,7 @@ struct Shared {
     audit: Option<Arc<Audit>>,
     log: Vec<Arc<Log>>,
     redact: Vec<Arc<Redact>>,
+    policy: Option<Arc<Guard>>,
     rate_limit: Option<Arc<RateLimit>>,
     limit: Option<Arc<Limit>>,
     validate: Option<Arc<Validate>>,
@@ -168,6 +187,18 @@ impl Lane {
         self.has_stages().then(|| Item { exposed: exposed.clone(), definition: definition.clone() })
     }
 
+    /// Something of the server as policies see it: a tool or prompt by the name and the definition that clients see, or a
+    /// resource by the server's own URI.
+    pub fn thing<'a>(
+        &'a self,
+        action: Action,
+        name: &'a str,
+        original: &'a str,
+        definition: &'a [u8],
+    ) -> Thing<'a> {
+        policy::thing(self.backend.config(), action, name, original, definition)
+    }
+
     /// Takes a call to the server. The answer, or the failure, reaches the call's client.
     pub fn call(&self, call: Call, item: Option<Item>) {
         match &self.track {
@@ -216,6 +247,7 @@ impl Shared {
         let retry = config.retry.filter(|rules| rules.max_attempts > 1);
         Self {
             audit: common.audit.clone().map(|auditor| Arc::new(Audit::new(name.clone(), auditor))),
+            policy: common.policies.as_ref().map(|policies| Arc::new(Guard::new(policies, backend))),
             rate_limit: config.rate_limit.map(|rules| Arc::new(RateLimit::new(name.clone(), rules))),
             log: config.built_ins.log.iter().map(|rules| Arc::new(Log::new(name.clone(), rules))).collect(),
             redact: config.built_ins.redact.iter().filter_map(Redact::new).map(Arc::new).collect(),
@@ -246,15 +278,15 @@ impl Track {
         let (breaker, health_check, balance) =
             (config.stages.breaker, config.stages.health_check, config.stages.balance);
         let cache = cache.map(Arc::new);
-        // Every end is noted and logged, refusals too. What is refused costs nothing further in; what is handed out, and what is
-        // looked at further in, has no secrets; what is kept is shown to interceptors each time it is
-        // given, and needs no attempt; an attempt leaves its place to others while it
+        // Every end is noted and logged, refusals too. Who may not call learns of no limit and gets no answer that was kept. What
+        // is refused costs nothing further in; what is handed out, and what is looked at further in, has no secrets; what is kept
+        // is shown to interceptors each time it is given, and needs no attempt; an attempt leaves its place to others while it
         // pauses.
         let log = shared.log.iter().map(|log| Some(Arc::clone(log) as Arc<dyn Stage>));
         let redact = shared.redact.iter().map(|redact| Some(Arc::clone(redact) as Arc<dyn Stage>));
         let stages = std::iter::once(stage(&shared.audit))
             .chain(log)
-            .chain([stage(&shared.rate_limit), stage(&shared.limit)])
+            .chain([stage(&shared.policy), stage(&shared.rate_limit), stage(&shared.limit)])
             .chain(redact)
             .chain([
                 stage(&shared.validate),

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::{Outcome, Request};
 use crate::backend::Backend;
 use crate::call::{
-    Ask, AskKey, Call, Caller, CallerId, Introduction, NotAsked, Notice, Progress, Reply, Ticket,
+    Ask, AskKey, Call, Caller, CallerId, ClientInfo, Introduction, NotAsked, Notice, Progress, Reply, Ticket,
 };
 use crate::effect::Ran;
 use crate::failure::{Code, Failure};
@@ -128,6 +128,10 @@ impl Caller for Leg {
 
     fn principal(&self) -> Option<Arc<str>> {
         self.client.principal()
+    }
+
+    fn client(&self) -> Option<Arc<ClientInfo>> {
+        self.client.client()
     }
 
     fn level(&self) -> Option<Level> {

@@ -19,6 +19,8 @@ mod hooks;
 mod limit;
 mod limits;
 mod passing;
+#[cfg(feature = "policy")]
+mod policy;
 mod redact;
 mod retry;
 mod transform;

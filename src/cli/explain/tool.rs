@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
+use super::stages::{self, Judged, StageLine};
 use crate::backend::{Backend, show_duration};
 use crate::catalog::Note;
 use crate::catalog::naming::{self, Wanted};
@@ -12,6 +13,7 @@ use crate::cli::terminal::{Paint, one_line};
 use crate::config::{Setting, Settings};
 use crate::failure::{Code, Failure};
 use crate::names::OriginalName;
+use crate::policy::Client;
 use crate::status;
 use crate::wire::json as raw;
 
@@ -32,10 +34,12 @@ pub(super) struct Explanation {
     timeouts: Vec<(&'static str, String)>,
     /// What was repaired, or why it is held back.
     notes: Vec<Note>,
+    stages: Vec<StageLine>,
+    policy: Option<Judged>,
 }
 
 /// The tools that somebody may mean by this name: shown ones first, else hidden ones.
-pub(super) fn find(inside: &Inside, name: &str, max_name: usize) -> Vec<Explanation> {
+pub(super) fn find(inside: &Inside, name: &str, max_name: usize, client: &Client) -> Vec<Explanation> {
     let catalog = inside.registry.catalog();
     let exact: Vec<(&str, &str)> = match catalog.tool(name) {
         Some(target) => vec![(target.server.as_str(), target.original.as_str())],
@@ -48,14 +52,14 @@ pub(super) fn find(inside: &Inside, name: &str, max_name: usize) -> Vec<Explanat
     let mut found = Vec::new();
     for (server, original) in exact {
         if let Some(backend) = backends.iter().find(|backend| backend.name().as_str() == server) {
-            found.push(explain(inside, backend, original, max_name));
+            found.push(explain(inside, backend, original, max_name, client));
         }
     }
     if found.is_empty() {
         for backend in backends {
             let means = |original: &String| is_meant(backend, original, name, max_name);
             let hidden = originals(inside, backend).into_iter().filter(means);
-            found.extend(hidden.map(|original| explain(inside, backend, &original, max_name)));
+            found.extend(hidden.map(|original| explain(inside, backend, &original, max_name, client)));
         }
     }
     found
@@ -91,7 +95,13 @@ fn outward(backend: &Backend, original: &str, max_name: usize) -> String {
     names.first().map(ToString::to_string).unwrap_or_default()
 }
 
-fn explain(inside: &Inside, backend: &Backend, original: &str, max_name: usize) -> Explanation {
+fn explain(
+    inside: &Inside,
+    backend: &Backend,
+    original: &str,
+    max_name: usize,
+    client: &Client,
+) -> Explanation {
     let config = backend.config();
     let catalog = inside.registry.catalog();
     let server = config.name.to_string();
@@ -122,6 +132,10 @@ fn explain(inside: &Inside, backend: &Backend, original: &str, max_name: usize) 
             ("idle_stop", timeouts.idle_stop.map_or("never".to_owned(), show_duration)),
         ],
         notes: notes.cloned().collect(),
+        stages: stages::stages(inside, &server),
+        policy: target.zip(inside.registry.lane(&config.name)).and_then(|(target, lane)| {
+            stages::judge(inside, lane, client, target.exposed.as_str(), original, &target.definition)
+        }),
         server,
     }
 }
@@ -253,6 +267,12 @@ impl Explanation {
         let timeouts: Vec<String> =
             self.timeouts.iter().map(|(key, value)| format!("{key} {value}")).collect();
         line("timeouts", &timeouts.join(", "));
+        for (index, stage) in self.stages.iter().enumerate() {
+            line(if index == 0 { "stages" } else { "" }, &stage.render());
+        }
+        if let Some(policy) = &self.policy {
+            line("policy", &policy.render());
+        }
         if self.exposed.is_some() && self.notes.is_empty() {
             line("definition", "nothing had to be repaired");
         }
@@ -275,7 +295,7 @@ impl Explanation {
             self.timeouts.iter().map(|(key, value)| ((*key).to_owned(), value.as_str().into())).collect();
         json!({
             "name": self.exposed,
-            "shown": self.exposed.is_some(),
+            "shown": self.exposed.is_some() && self.policy.as_ref().is_none_or(Judged::shows),
             "server": self.server,
             "original": self.original,
             "place": self.place,
@@ -283,6 +303,8 @@ impl Explanation {
             "reasons": self.reasons,
             "rules": self.rules,
             "timeouts": timeouts,
+            "stages": self.stages.iter().map(StageLine::to_json).collect::<Vec<_>>(),
+            "policy": self.policy.as_ref().map(Judged::to_json),
             "notes": self.notes.iter().map(note).collect::<Vec<_>>(),
             "failure": failure,
         })

@@ -8,14 +8,14 @@ use tokio::time::Instant;
 
 use super::Incoming;
 use crate::bridge::definition;
-use crate::call::{Introduction, Ticket};
+use crate::call::{ClientInfo, Introduction, Ticket};
 use crate::catalog::Catalog;
 use crate::frontend::Hall;
 use crate::frontend::answer::Answer;
 use crate::frontend::session::{Greeted, Session};
 use crate::frontend::tasks::with_support;
 use crate::protocol::{IMPLEMENTATION, Level, ListKind, Method, Revision, Tasks, VERSION, codes};
-use crate::registry::{Registry, digests};
+use crate::registry::Registry;
 use crate::wire::{Id, Splice, json};
 
 /// How long a first list waits for servers that have never shown what they have.
@@ -36,15 +36,13 @@ impl Session {
         let revision = Revision::negotiated(&asked);
         let capabilities =
             incoming.member("capabilities").map(|span| span.of(incoming.line)).unwrap_or(b"{}");
-        let client = incoming
-            .member("clientInfo")
-            .and_then(|info| json::get(info.of(incoming.line), "name").map(|span| span.shifted(info.start)))
-            .and_then(|span| json::string(span.of(incoming.line)))
-            .unwrap_or_default();
-        let wait = if IGNORE_CHANGES.contains(&&*client) { LONG_PATIENCE } else { PATIENCE };
-        tracing::info!(client = %client, asked = %asked, revision = revision.name, "client introduced itself");
+        let info = incoming.member("clientInfo").map(|span| span.of(incoming.line)).unwrap_or_default();
+        let client = Arc::new(ClientInfo::read(info, self.out.is_http()));
+        let wait = if IGNORE_CHANGES.contains(&client.name.as_str()) { LONG_PATIENCE } else { PATIENCE };
+        tracing::info!(client = %client.name, asked = %asked, revision = revision.name, "client introduced itself");
         let introduction = Introduction { revision, capabilities: relayed_capabilities(capabilities) };
         let greeted = Greeted {
+            client,
             introduction: introduction.clone(),
             patience: Instant::now() + wait,
             tasks: revision.tasks == Tasks::Core && self.hall.offers_tasks(),
@@ -53,7 +51,8 @@ impl Session {
         self.hall.begin(introduction);
         let catalog = registry.catalog();
         if first {
-            self.state().announced = digests(&catalog);
+            let shown = self.view(registry).digests();
+            self.state().announced = shown;
             self.tasks.spawn(Arc::clone(self).announce(Arc::clone(registry)));
         }
         let result = initialize_result(&self.hall, revision, registry, &catalog);
@@ -143,10 +142,10 @@ impl Session {
     }
 
     fn page(&self, registry: &Registry, ticket: Ticket, kind: ListKind, cursor: Option<&str>) {
-        let catalog = registry.catalog();
-        let answer = match catalog.page(kind, cursor) {
+        let view = self.view(registry);
+        let answer = match view.page(kind, cursor) {
             Ok(page) => {
-                self.has_seen(kind, catalog.digest(kind));
+                self.has_seen(kind, view.digest(kind));
                 Answer::result(self.in_own_revision(registry, kind, page))
             }
             Err(error) => Answer::error(codes::INVALID_PARAMS, &error.to_string()),

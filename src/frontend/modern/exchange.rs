@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use bytes::Bytes;
 
 use crate::bridge;
-use crate::call::{Call, Caller, CallerId, Introduction, Ticket, TokenPlace};
+use crate::call::{Call, Caller, CallerId, ClientInfo, Introduction, Ticket, TokenPlace};
 use crate::frontend::MAX_MESSAGE;
 use crate::frontend::answer::Answer;
 use crate::frontend::hall::Hall;
@@ -25,6 +25,7 @@ use crate::frontend::modern::server_info;
 use crate::frontend::route::{self, Way};
 use crate::names::ServerName;
 use crate::pipeline::Lane;
+use crate::policy;
 use crate::protocol::{Level, Method, Revision};
 use crate::wire::Span;
 
@@ -39,6 +40,7 @@ pub(super) struct Exchange {
     hall: Arc<Hall>,
     method: Method,
     introduction: Introduction,
+    client: Option<Arc<ClientInfo>>,
     level: Option<Level>,
     principal: Option<Arc<str>>,
     /// What is asked for, to know it again.
@@ -50,10 +52,19 @@ pub(super) struct Exchange {
 }
 
 /// What a client says of itself and of how it wants to be served, in one request.
-pub(super) struct Terms {
-    pub(super) introduction: Introduction,
+pub(in crate::frontend) struct Terms {
+    pub(in crate::frontend) introduction: Introduction,
+    /// What it says of itself, where policies want to know.
+    pub(in crate::frontend) client: Option<Arc<ClientInfo>>,
     pub(super) level: Option<Level>,
-    pub(super) principal: Option<Arc<str>>,
+    pub(in crate::frontend) principal: Option<Arc<str>>,
+}
+
+impl Terms {
+    /// Who the client is, for policies.
+    pub(super) fn client(&self) -> policy::Client {
+        policy::Client { token: self.principal.clone(), info: self.client.clone().unwrap_or_default() }
+    }
 }
 
 /// The text of a request, as it goes to the server but for the names in it.
@@ -120,6 +131,7 @@ impl Exchange {
             hall: Arc::clone(hall),
             method,
             introduction: terms.introduction,
+            client: terms.client,
             level: terms.level,
             principal: terms.principal,
             digest: digest(params.of(&line)),

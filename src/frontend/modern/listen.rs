@@ -24,8 +24,9 @@ use crate::frontend::modern::exchange::Terms;
 use crate::frontend::modern::scope::{Open, Responder};
 use crate::frontend::modern::server_info;
 use crate::names::ServerName;
+use crate::policy::{Action, Client};
 use crate::protocol::{Level, ListKind, Method, meta};
-use crate::registry::{Registry, digests};
+use crate::registry::Registry;
 use crate::wire::{Body, Span, json};
 
 use filter::Filter;
@@ -65,10 +66,11 @@ impl Hall {
         if !responder.watch(Arc::new(Watch(given_up.clone()))) {
             return;
         }
-        let known = digests(&registry.catalog());
+        let client = terms.client();
+        let known = self.view(&registry, || client.clone()).digests();
         let hall = Arc::clone(self);
         self.tasks.spawn(async move {
-            hall.stream(registry, (filter, tasks), responder, given_up, known).await;
+            hall.stream(registry, (filter, tasks), responder, given_up, (client, known)).await;
         });
     }
 
@@ -78,8 +80,9 @@ impl Hall {
         (mut filter, tasks): (Filter, Vec<(Arc<Backend>, String, String)>),
         responder: Responder,
         given_up: CancellationToken,
-        known: [u64; 4],
+        (client, known): (Client, [u64; 4]),
     ) {
+        self.keep_permitted(&registry, &client, &mut filter.uris);
         let followed = follow(&registry, &mut filter.uris).await;
         let listener = Arc::new(Listener {
             id: responder.id().as_bytes().to_vec(),
@@ -96,7 +99,7 @@ impl Hall {
         self.listeners().push(Arc::downgrade(&listener));
         listener.tasks().iter().for_each(|(backend, id, _)| backend.task_followed(id.clone()));
         tokio::select! {
-            () = listener.announce(&registry, known) => {}
+            () = listener.announce(&registry, || self.view(&registry, || client.clone()).digests(), known) => {}
             () = listener.given_up.cancelled() => {}
             () = self.ended.cancelled() => listener.finish(),
         }
@@ -104,17 +107,30 @@ impl Hall {
     }
 }
 
+impl Hall {
+    /// Takes out what policies do not let the client follow.
+    fn keep_permitted(&self, registry: &Registry, client: &Client, uris: &mut Vec<String>) {
+        let Some(policies) = registry.policies() else { return };
+        let catalog = registry.catalog();
+        uris.retain(|uri| {
+            let Some(route) = catalog.route_uri(uri) else { return true };
+            let Some(lane) = registry.lane_at(route.index) else { return true };
+            policies.shows(client, &lane.thing(Action::ReadResource, &route.original, &route.original, &[]))
+        });
+    }
+}
+
 impl Listener {
     /// Tells of changed lists, for ever.
-    async fn announce(&self, registry: &Registry, mut known: [u64; 4]) {
+    async fn announce(&self, registry: &Registry, shown: impl Fn() -> [u64; 4], mut known: [u64; 4]) {
         let mut changes = registry.changes();
         changes.mark_changed();
         while changes.changed().await.is_ok() {
-            if digests(&registry.catalog()) == known {
+            if shown() == known {
                 continue;
             }
             tokio::time::sleep(PAUSE).await;
-            let now = digests(&registry.catalog());
+            let now = shown();
             let mut methods: Vec<&str> = ListKind::ALL
                 .iter()
                 .filter(|kind| now[**kind as usize] != known[**kind as usize] && self.filter.wants(**kind))

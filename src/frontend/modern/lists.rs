@@ -16,6 +16,7 @@ use crate::frontend::incoming::Incoming;
 use crate::frontend::incoming::local::{FOLLOW, cursor};
 use crate::frontend::modern::scope::{Open, Responder};
 use crate::frontend::modern::server_info;
+use crate::policy::Client;
 use crate::protocol::{ListKind, Method, Revision, codes};
 use crate::registry::Registry;
 use crate::wire::{Span, Splice, json};
@@ -32,6 +33,7 @@ impl Hall {
         self: &Arc<Self>,
         incoming: &Incoming<'_>,
         kind: ListKind,
+        client: Client,
         responder: Responder,
     ) {
         let Some(registry) = self.registry().cloned() else { return };
@@ -42,13 +44,13 @@ impl Hall {
         let first = self.waits_for_servers().map(|(_, deadline)| deadline);
         let must_follow = cursor.is_none() && !registry.is_current();
         if first.is_none() && !must_follow {
-            return page(&registry, kind, cursor.as_deref(), responder);
+            return self.page(&registry, kind, cursor.as_deref(), client, responder);
         }
         let given_up = CancellationToken::new();
         if !responder.watch(Arc::new(Waiting(given_up.clone()))) {
             return;
         }
-        let ended = self.ended.clone();
+        let (hall, ended) = (Arc::clone(self), self.ended.clone());
         self.tasks.spawn(async move {
             let ready = async {
                 if let Some(deadline) = first {
@@ -63,8 +65,30 @@ impl Hall {
                 () = ended.cancelled() => {}
                 () = given_up.cancelled() => return,
             }
-            page(&registry, kind, cursor.as_deref(), responder);
+            hall.page(&registry, kind, cursor.as_deref(), client, responder);
         });
+    }
+
+    fn page(
+        &self,
+        registry: &Registry,
+        kind: ListKind,
+        cursor: Option<&str>,
+        client: Client,
+        responder: Responder,
+    ) {
+        match self.view(registry, || client).page(kind, cursor) {
+            Ok(page) => {
+                let own = Revision::newest_legacy();
+                let hints = Some(registry.cache_hints(kind));
+                let page = without_task_support(kind, &page).unwrap_or(page);
+                let text = to_modern(Method::List(kind), &page, own, &server_info(), hints);
+                let text = text.ok().flatten().unwrap_or(page);
+                let whole = Span { start: 0, end: text.len() };
+                responder.relay("result", &text, whole);
+            }
+            Err(error) => responder.answer(&Answer::error(codes::INVALID_PARAMS, &error.to_string())),
+        }
     }
 }
 
@@ -97,20 +121,4 @@ fn without_task_support(kind: ListKind, page: &Bytes) -> Option<Bytes> {
         }
     }
     Some(splice.to_bytes())
-}
-
-fn page(registry: &Registry, kind: ListKind, cursor: Option<&str>, responder: Responder) {
-    let catalog = registry.catalog();
-    match catalog.page(kind, cursor) {
-        Ok(page) => {
-            let own = Revision::newest_legacy();
-            let hints = Some(registry.cache_hints(kind));
-            let page = without_task_support(kind, &page).unwrap_or(page);
-            let text = to_modern(Method::List(kind), &page, own, &server_info(), hints);
-            let text = text.ok().flatten().unwrap_or(page);
-            let whole = Span { start: 0, end: text.len() };
-            responder.relay("result", &text, whole);
-        }
-        Err(error) => responder.answer(&Answer::error(codes::INVALID_PARAMS, &error.to_string())),
-    }
 }

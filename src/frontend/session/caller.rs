@@ -7,7 +7,9 @@ use bytes::Bytes;
 use super::Session;
 use super::closing::fits;
 use crate::bridge;
-use crate::call::{Ask, AskKey, Caller, CallerId, Introduction, NotAsked, Notice, Progress, Reply, Ticket};
+use crate::call::{
+    Ask, AskKey, Caller, CallerId, ClientInfo, Introduction, NotAsked, Notice, Progress, Reply, Ticket,
+};
 use crate::failure::Failure;
 use crate::frontend::answer::Answer;
 use crate::names::ServerName;
@@ -30,6 +32,10 @@ impl Caller for Session {
 
     fn principal(&self) -> Option<Arc<str>> {
         self.principal.clone()
+    }
+
+    fn client(&self) -> Option<Arc<ClientInfo>> {
+        self.state().greeted.as_ref().map(|greeted| Arc::clone(&greeted.client))
     }
 
     fn level(&self) -> Option<Level> {

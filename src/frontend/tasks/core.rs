@@ -113,6 +113,7 @@ impl Session {
             own,
             declared: self.introduction().capabilities,
             principal: self.principal(),
+            client: self.client(),
         };
         let begun = self.hall.begin_task(registry, incoming, terms, |lane| self.own(registry, lane));
         let answer = match begun {

@@ -11,11 +11,11 @@ use super::question::Question;
 use crate::bridge::capabilities::takes_tasks;
 use crate::bridge::result::as_ours;
 use crate::bridge::tasks::Support;
-use crate::call::{AskKind, Introduction};
+use crate::call::AskKind;
 use crate::frontend::answer::Answer;
 use crate::frontend::hall::Hall;
 use crate::frontend::incoming::Incoming;
-use crate::frontend::modern::{rounds, server_info};
+use crate::frontend::modern::{Asked, rounds, server_info};
 use crate::frontend::route::{self, Miss};
 use crate::names::ServerName;
 use crate::protocol::{Method, TaskMethod, Tasks, codes};
@@ -78,12 +78,12 @@ impl Hall {
         registry: &Arc<Registry>,
         incoming: &Incoming<'_>,
         method: Method,
-        introduction: &Introduction,
-        principal: Option<&str>,
+        asked: &Asked,
     ) -> Option<Result<Bytes, Answer>> {
+        let (introduction, principal) = (&asked.introduction, asked.principal.as_deref());
         match method {
             Method::ToolsCall if takes_tasks(&introduction.capabilities) => {
-                self.begin_for_bearer(registry, incoming, introduction, principal)
+                self.begin_for_bearer(registry, incoming, asked)
             }
             Method::Task(of_it) => {
                 let kept = self.kept_task(incoming, Tasks::Extension, principal)?;
@@ -98,8 +98,7 @@ impl Hall {
         self: &Arc<Self>,
         registry: &Arc<Registry>,
         incoming: &Incoming<'_>,
-        introduction: &Introduction,
-        principal: Option<&str>,
+        asked: &Asked,
     ) -> Option<Result<Bytes, Answer>> {
         let (_, name) = route::name(incoming).ok()?;
         let catalog = registry.catalog();
@@ -112,9 +111,10 @@ impl Hall {
         }
         let terms = super::Terms {
             owner: Owner::Bearer,
-            own: introduction.revision,
-            declared: introduction.capabilities.clone(),
-            principal,
+            own: asked.introduction.revision,
+            declared: asked.introduction.capabilities.clone(),
+            principal: asked.principal.as_deref(),
+            client: asked.client.clone(),
         };
         Some(match self.begin_task(registry, incoming, terms, |_| ()) {
             Ok(begun) => {

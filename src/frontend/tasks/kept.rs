@@ -13,7 +13,8 @@ use tokio::sync::watch;
 use crate::bridge::tasks::Status;
 use crate::bridge::{self, question};
 use crate::call::{
-    Ask, AskKey, AskKind, Asker, Caller, CallerId, Introduction, NotAsked, Notice, Progress, Reply, Ticket,
+    Ask, AskKey, AskKind, Asker, Caller, CallerId, ClientInfo, Introduction, NotAsked, Notice, Progress,
+    Reply, Ticket,
 };
 use crate::failure::{Code, Failure};
 use crate::frontend::MAX_MESSAGE;
@@ -45,6 +46,7 @@ pub(in crate::frontend) struct Kept {
     /// What the client declared, in the words of its revision.
     pub(super) declared: Bytes,
     pub(super) principal: Option<Arc<str>>,
+    pub(super) client: Option<Arc<ClientInfo>>,
     pub(super) lane: Lane,
     pub(super) rewrites: bool,
     pub(super) created: SystemTime,
@@ -264,6 +266,10 @@ impl Caller for Kept {
     }
 
     /// Log messages belong to requests, and the request has been answered.
+    fn client(&self) -> Option<Arc<ClientInfo>> {
+        self.client.clone()
+    }
+
     fn level(&self) -> Option<Level> {
         None
     }

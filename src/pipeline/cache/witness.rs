@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use super::flight::Flight;
-use crate::call::{Ask, AskKey, Caller, CallerId, Introduction, NotAsked, Notice, Progress, Reply, Ticket};
+use crate::call::{
+    Ask, AskKey, Caller, CallerId, ClientInfo, Introduction, NotAsked, Notice, Progress, Reply, Ticket,
+};
 use crate::failure::Failure;
 use crate::names::ServerName;
 use crate::protocol::Level;
@@ -28,6 +30,10 @@ impl Caller for Witness {
 
     fn principal(&self) -> Option<Arc<str>> {
         self.client.principal()
+    }
+
+    fn client(&self) -> Option<Arc<ClientInfo>> {
+        self.client.client()
     }
 
     fn level(&self) -> Option<Level> {

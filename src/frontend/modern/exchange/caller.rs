@@ -8,7 +8,9 @@ use bytes::Bytes;
 use super::question::Question;
 use super::{Client, Exchange, Phase};
 use crate::bridge::{self, question};
-use crate::call::{Ask, AskKey, Caller, CallerId, Introduction, NotAsked, Notice, Progress, Reply, Ticket};
+use crate::call::{
+    Ask, AskKey, Caller, CallerId, ClientInfo, Introduction, NotAsked, Notice, Progress, Reply, Ticket,
+};
 use crate::failure::Failure;
 use crate::frontend::MAX_MESSAGE;
 use crate::frontend::answer::Answer;
@@ -37,6 +39,10 @@ impl Caller for Exchange {
 
     fn principal(&self) -> Option<Arc<str>> {
         self.principal.clone()
+    }
+
+    fn client(&self) -> Option<Arc<ClientInfo>> {
+        self.client.clone()
     }
 
     fn level(&self) -> Option<Level> {

@@ -1,0 +1,136 @@
+//! What one client is shown: the catalog, without what policies refuse it whatever the arguments are. Where there are no
+//! policies, or none that hides anything, that is the catalog itself.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use crate::catalog::{BadCursor, Catalog, List};
+use crate::frontend::hall::Hall;
+use crate::policy::{Action, Client, Policies};
+use crate::protocol::ListKind;
+use crate::registry::Registry;
+use crate::wire::json;
+
+/// So many clients' views are kept; then all are made anew.
+const MANY: usize = 64;
+
+/// See the module. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct View {
+    catalog: Arc<Catalog>,
+    own: Option<Arc<Own>>,
+}
+
+/// The lists that differ from the catalog's.
+type Own = [Option<List>; 4];
+
+/// The views of clients who have asked lately.
+#[derive(Default)]
+pub(super) struct Views(Mutex<Vec<Kept>>);
+
+struct Kept {
+    client: Client,
+    /// Which policies it was made by.
+    number: u64,
+    view: View,
+}
+
+impl View {
+    /// The result of a list request, ready to send.
+    ///
+    /// # Errors
+    /// [`BadCursor`] if the cursor is not one that this very list gave out.
+    pub(super) fn page(&self, kind: ListKind, cursor: Option<&str>) -> Result<Bytes, BadCursor> {
+        match self.own(kind) {
+            Some(list) => list.page(cursor),
+            None => self.catalog.page(kind, cursor),
+        }
+    }
+
+    /// Stands for the whole content of a list.
+    pub(super) fn digest(&self, kind: ListKind) -> u64 {
+        self.own(kind).map_or_else(|| self.catalog.digest(kind), List::digest)
+    }
+
+    /// The digests of everything that the client can list: what `list_changed` is about.
+    pub(super) fn digests(&self) -> [u64; 4] {
+        ListKind::ALL.map(|kind| self.digest(kind))
+    }
+
+    fn own(&self, kind: ListKind) -> Option<&List> {
+        self.own.as_ref()?.get(kind as usize)?.as_ref()
+    }
+}
+
+impl Hall {
+    /// What a client is shown now. `client` is asked for only where there are policies.
+    pub(super) fn view(&self, registry: &Registry, client: impl FnOnce() -> Client) -> View {
+        let catalog = registry.catalog();
+        let Some(policies) = registry.policies() else { return View { catalog, own: None } };
+        let (client, number) = (client(), policies.number());
+        let mut kept = self.views.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|one| one.number == number && Arc::ptr_eq(&one.view.catalog, &catalog));
+        if let Some(known) = kept.iter().find(|one| one.client == client) {
+            return known.view.clone();
+        }
+        let own = ListKind::ALL.map(|kind| hidden(registry, policies, &catalog, kind, &client));
+        let own = own.iter().any(Option::is_some).then(|| Arc::new(own));
+        let view = View { catalog, own };
+        if kept.len() >= MANY {
+            kept.clear();
+        }
+        kept.push(Kept { client, number, view: view.clone() });
+        view
+    }
+}
+
+/// A list without what the client may not use; `None` if it may use everything in it.
+fn hidden(
+    registry: &Registry,
+    policies: &Policies,
+    catalog: &Catalog,
+    kind: ListKind,
+    client: &Client,
+) -> Option<List> {
+    let mut number = 0;
+    catalog.list(kind).without(|item| {
+        let target = match kind {
+            ListKind::Tools => catalog.tools().get(number),
+            ListKind::Prompts => catalog.prompts().get(number),
+            ListKind::Resources | ListKind::Templates => None,
+        };
+        number += 1;
+        let action = match kind {
+            ListKind::Tools => Action::CallTool,
+            ListKind::Prompts => Action::GetPrompt,
+            ListKind::Resources => return !shows_uri(registry, policies, catalog, client, item, "uri"),
+            ListKind::Templates => {
+                return !shows_uri(registry, policies, catalog, client, item, "uriTemplate");
+            }
+        };
+        // Our own tools stand behind all others, and belong to everybody.
+        let Some(target) = target else { return false };
+        let Some(lane) = registry.lane_at(target.index) else { return true };
+        let thing = lane.thing(action, target.exposed.as_str(), target.original.as_str(), &target.definition);
+        !policies.shows(client, &thing)
+    })
+}
+
+fn shows_uri(
+    registry: &Registry,
+    policies: &Policies,
+    catalog: &Catalog,
+    client: &Client,
+    item: &[u8],
+    member: &str,
+) -> bool {
+    let Some(uri) = json::get(item, member).and_then(|span| json::string(span.of(item))) else {
+        return false;
+    };
+    let Some(route) = catalog.route_uri(&uri) else { return false };
+    let Some(lane) = registry.lane_at(route.index) else { return false };
+    let mut thing = lane.thing(Action::ReadResource, &route.original, &route.original, &[]);
+    thing.is_template = member == "uriTemplate";
+    policies.shows(client, &thing)
+}
