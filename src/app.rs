@@ -156,7 +156,11 @@ impl Switchboard {
             tracing::warn!("policy: {}", problem.one_line());
         }
         let hall = Hall::new(clients == Clients::Sole);
-        let audit = loaded.config.audit.as_ref().and_then(|rules| auditor(rules, loaded.config.secrets(), state.as_deref()));
+        let audit = loaded
+            .config
+            .audit
+            .as_ref()
+            .and_then(|rules| auditor(rules, loaded.config.secrets(), state.as_deref()));
         let parts = Parts {
             config: loaded.config,
             problems: loaded.problems,

@@ -123,8 +123,18 @@ impl Registry {
     ///
     /// Must be called inside a tokio runtime.
     pub fn open(parts: Parts, audience: &Arc<dyn Audience>) -> Arc<Self> {
-        let Parts { config, problems, policies, store, supervisor, own_tools, state, ways, audit, interceptors } =
-            parts;
+        let Parts {
+            config,
+            problems,
+            policies,
+            store,
+            supervisor,
+            own_tools,
+            state,
+            ways,
+            audit,
+            interceptors,
+        } = parts;
         let backends: Vec<Arc<Backend>> =
             config.ready().map(|server| Backend::new(server.clone(), Arc::clone(audience))).collect();
         let by_name =

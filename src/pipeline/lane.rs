@@ -27,9 +27,10 @@ use crate::backend::Backend;
 use crate::call::{Call, CallerId, Ticket};
 use crate::effect::{Claims, Effect};
 use crate::failure::Failure;
-use crate::interceptor::Interceptors;
+use crate::interceptor::{Interceptors, Phase, Recheck};
 use crate::names::ExposedName;
 use crate::policy::{Action, Policies, Thing};
+use crate::protocol::Method;
 
 /// The keys of the config that put something in the way of calls, in the order in which calls come there.
 pub const ORDER: [&str; 10] = [
@@ -245,6 +246,7 @@ impl Shared {
             limit.map(|limit| Limit::new(backend.name().clone(), limit, Arc::clone(journeys.results())));
         let (name, config) = (backend.name(), &backend.config().stages);
         let retry = config.retry.filter(|rules| rules.max_attempts > 1);
+        let validate = config.validate.map(|rules| Arc::new(Validate::new(name.clone(), rules)));
         Self {
             audit: common.audit.clone().map(|auditor| Arc::new(Audit::new(name.clone(), auditor))),
             policy: common.policies.as_ref().map(|policies| Arc::new(Guard::new(policies, backend))),
@@ -252,13 +254,25 @@ impl Shared {
             log: config.built_ins.log.iter().map(|rules| Arc::new(Log::new(name.clone(), rules))).collect(),
             redact: config.built_ins.redact.iter().filter_map(Redact::new).map(Arc::new).collect(),
             limit: limit.map(Arc::new),
-            validate: config.validate.map(|rules| Arc::new(Validate::new(name.clone(), rules))),
-            hooks: common.interceptors.clone().map(|all| Arc::new(Hooks::new(name.clone(), all, None))),
+            hooks: common
+                .interceptors
+                .clone()
+                .map(|all| Arc::new(Hooks::new(name.clone(), all, validate.as_ref().map(recheck)))),
+            validate,
             retry: retry.map(|rules| Arc::new(Retry::new(name.clone(), rules))),
             concurrency: config.concurrency.map(|rules| Arc::new(Concurrency::new(name.clone(), rules))),
             transform: Transform::new(&backend.config().tools).map(Arc::new),
         }
     }
+}
+
+/// What interceptors have changed is checked like what clients send. Their results pass the stage itself, which is further out.
+fn recheck(validate: &Arc<Validate>) -> Recheck {
+    let validate = Arc::clone(validate);
+    Arc::new(move |call, phase, text| match (phase, call.method) {
+        (Phase::Before, Method::ToolsCall) => validate.recheck(&call.original, &call.definition, text),
+        _ => Ok(()),
+    })
 }
 
 /// A stage, if there is one.

@@ -103,6 +103,7 @@ pub(super) async fn elsewhere<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::Surroundings;
     use crate::pipeline::testing;
 
     fn call(line: &'static str, token: impl Fn(&[u8]) -> TokenPlace) -> Call {

@@ -94,6 +94,28 @@ impl Validate {
         }
     }
 
+    /// Checks arguments that somebody has changed further in. The schema was compiled when the call came by.
+    ///
+    /// # Errors
+    /// They do not fit: why.
+    pub(super) fn recheck(
+        &self,
+        tool: &OriginalName,
+        definition: &Bytes,
+        arguments: &[u8],
+    ) -> Result<(), String> {
+        let Some(Checks { input: Some(schema), .. }) = self.known(tool, definition) else { return Ok(()) };
+        match judge(&schema, arguments, "arguments", false) {
+            Verdict::Good | Verdict::Changed(_) => Ok(()),
+            Verdict::Faults(faults) => Err(faults.join("; ")),
+            Verdict::Unchecked(why) if self.rules.input == InputCheck::Closed => Err(why),
+            Verdict::Unchecked(why) => {
+                self.note(tool, "arguments", &why);
+                Ok(())
+            }
+        }
+    }
+
     /// What can be checked of the tool that is called.
     async fn checks(&self, request: &Request) -> Checks {
         if request.call.method != Method::ToolsCall || request.definition.is_empty() {
