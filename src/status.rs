@@ -8,6 +8,7 @@ use crate::backend::{Backend, State, Tallies};
 use crate::catalog::{Catalog, Counts, Note};
 use crate::config::{Entry, Severity};
 use crate::failure::{Code, Failure};
+use crate::interceptor::HookTallies;
 use crate::pipeline::{CacheTallies, Lane, Trouble};
 use crate::registry::Registry;
 use crate::wire::json as raw;
@@ -260,6 +261,11 @@ pub fn overview(registry: &Registry) -> String {
     for report in &reports {
         text.push('\n');
         text.push_str(&line(report));
+    }
+    for HookTallies { name, asked, denied, failed } in registry.interceptors() {
+        text.push_str(&format!(
+            "\ninterceptor {name}: asked {asked} times, refused {denied}, failed {failed}"
+        ));
     }
     text
 }

@@ -165,15 +165,13 @@ impl Resolver<'_> {
             let (mark, path) = (self.reporter.mark(), format!("interceptors[{index}]"));
             let node = check(element, &keys::AN_INTERCEPTOR, &path, self.reporter);
             let (rules, way) = match &node {
-                Some(node) => (rules(node), self.way_of(node, &path, servers)),
+                Some(node) => (rules(node), self.way_of(node, &path, servers, mark)),
                 None => (InterceptorRules::named(path.as_str()), None),
             };
             let broken = self.reporter.errors_since(mark).next().cloned();
-            match broken.map(|problem| InterceptorWay::Broken(Box::new(problem))).or(way) {
-                Some(way) => interceptors.push(InterceptorConfig { rules, way }),
-                // It is one of the built-in ones.
-                None => {}
-            }
+            // One of the built-in ones has no way, and nothing is wrong with it.
+            let broken = broken.map(|problem| InterceptorWay::Broken(Box::new(problem)));
+            interceptors.extend(broken.or(way).map(|way| InterceptorConfig { rules, way }));
             shown.extend(node);
         }
         effective.set("interceptors", Node { kind: Kind::List(shown), origin });
@@ -186,13 +184,23 @@ impl Resolver<'_> {
         Some(InterceptorConfig { rules, way: InterceptorWay::Broken(Box::new(problem)) })
     }
 
-    fn way_of(&mut self, node: &Node, path: &str, servers: &[ServerName]) -> Option<InterceptorWay> {
+    fn way_of(
+        &mut self,
+        node: &Node,
+        path: &str,
+        servers: &[ServerName],
+        mark: usize,
+    ) -> Option<InterceptorWay> {
         const WAYS: [&str; 4] = ["command", "url", "server", "deny"];
         // The built-in ones are stages of their own.
         const BUILT_IN: [&str; 3] = ["redact", "log", "transform"];
         let said: Vec<&str> =
             WAYS.iter().chain(&BUILT_IN).copied().filter(|way| node.get(way).is_some()).collect();
         let [way] = said[..] else {
+            // A misspelt `command` was reported already; that it is missing is no news.
+            if said.is_empty() && self.reporter.errors_since(mark).next().is_some() {
+                return None;
+            }
             let (code, message) = match said[..] {
                 [] => (Code::ConfigMissing, format!("`{path}` does not say who is asked")),
                 _ => (Code::ConfigConflict, format!("`{path}` has {}: only one can be meant", quoted(&said))),

@@ -37,6 +37,8 @@ fn a_program_says_every_verdict_before_a_call() {
         assert!(begun.elapsed().as_millis() >= 300);
         tells(&call("deny"), "SB-HOOK-001", &["`says.py`", "not on a Sunday", "It did not run"]);
         assert_eq!(received(house, "echo"), 4);
+        let status = peer.tool("switchboard__status", json!({})).text();
+        assert!(status.contains("interceptor says.py: asked 6 times, refused 1, failed 0"), "{status}");
         let changed =
             house.received("a").into_iter().rfind(|message| message.to_string().contains("changed"));
         assert_eq!(changed.unwrap()["params"]["arguments"], json!({ "input": "changed" }));
