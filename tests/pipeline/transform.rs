@@ -15,8 +15,9 @@ tools:
     answer: "looked"
 "#;
 
-const KEYS: &str = r#"validate: { input: closed }, tools: { rename: { look: find }, override: { look: { title: Find, annotations: { readOnlyHint: true },
-  arguments: { root: { fixed: /safe }, max: { default: 10 }, q: { rename: query } } } } }"#;
+const KEYS: &str = "validate: { input: closed }, tools: { rename: { look: find }, override: { look: { title: Find, \
+    annotations: { readOnlyHint: true }, \
+    arguments: { root: { fixed: /safe }, max: { default: 10 }, q: { rename: query } } } } }";
 
 #[test]
 fn clients_see_and_give_what_is_left_to_them() {

@@ -114,9 +114,9 @@ fn structured_content_keeps_its_promise_or_is_not_there() {
 
 #[test]
 fn it_fits_whatever_the_limit() {
-    let text = "\u{1}\"\\é".repeat(20_000);
-    for limit in [1024, 1500, 3000, 10_000, 50_000] {
-        for count in [1, 3, 40] {
+    let text = "\u{1}\"\\é".repeat(8000);
+    for limit in [1024, 3000, 20_000] {
+        for count in [1, 3, 20] {
             let blocks: Vec<Value> = (0..count).map(|_| json!({ "type": "text", "text": text })).collect();
             let result = json!({ "content": blocks, "structuredContent": { "t": text }, "isError": false });
             let short = shortened(&result, &json!({ "outputSchema": { "required": ["t"] } }), limit);
