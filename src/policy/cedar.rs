@@ -114,9 +114,17 @@ impl Set {
             return Ok(decision.clone());
         }
         let context = self.context(thing, arguments, now).map_err(|error| undecided(thing, &error))?;
-        let Parties { principal, action, resource, entities } = &known.parties;
+        let decision = self.evaluate(&known.parties, context).map_err(|error| undecided(thing, &error))?;
+        if !self.uses_context {
+            let _ = known.decision.set(decision.clone());
+        }
+        Ok(decision)
+    }
+
+    fn evaluate(&self, parties: &Parties, context: Context) -> Result<Decision, String> {
+        let Parties { principal, action, resource, entities } = parties;
         let request = Request::new(principal.clone(), action.clone(), resource.clone(), context, None)
-            .map_err(|error| undecided(thing, &error.to_string()))?;
+            .map_err(|error| error.to_string())?;
         let response = self.authorizer.is_authorized(&request, &self.policies, entities);
         let ruling = match response.decision() {
             Answer::Allow => Ruling::Permitted,
@@ -126,11 +134,7 @@ impl Set {
             response.diagnostics().errors().filter_map(|AuthorizationError::PolicyEvaluationError(error)| {
                 Some((Arc::clone(self.rules.get(error.policy_id())?), error.inner().to_string()))
             });
-        let decision = Decision::new(ruling, self.rules(response.diagnostics().reason()), errors.collect());
-        if !self.uses_context {
-            let _ = known.decision.set(decision.clone());
-        }
-        Ok(decision)
+        Ok(Decision::new(ruling, self.rules(response.diagnostics().reason()), errors.collect()))
     }
 
     /// Decides as much as can be decided before the arguments and the time are known. Nothing of it is remembered: whoever makes
@@ -141,13 +145,17 @@ impl Set {
     }
 
     fn foreseen(&self, client: &Client, thing: &Thing<'_>) -> Result<Decision, String> {
+        let parties = self.names.parties(client, thing)?;
+        if !self.uses_context && !thing.is_template {
+            return self.evaluate(&parties, Context::empty());
+        }
         let unknown = |name: &str| (name.to_owned(), RestrictedExpression::new_unknown(name));
         let mut members = vec![unknown("time"), effect(thing)];
         if thing.action != Action::ReadResource {
             members.push(unknown("arguments"));
         }
         let context = Context::from_pairs(members).map_err(|error| error.to_string())?;
-        let Parties { principal, action, resource, entities } = self.names.parties(client, thing)?;
+        let Parties { principal, action, resource, entities } = parties;
         let request = Request::builder()
             .principal(principal)
             .action(action)

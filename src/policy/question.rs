@@ -119,6 +119,7 @@ pub struct Decision {
 
 impl Decision {
     /// Weighs what the policies say. What a policy that forbids could not find out is no reason to let anybody pass.
+    #[cfg(feature = "policy")]
     pub(super) fn new(ruling: Ruling, by: Vec<Arc<Rule>>, errors: Vec<(Arc<Rule>, String)>) -> Self {
         let is_unsure = errors.iter().any(|(rule, _)| rule.forbids);
         match ruling {

@@ -155,18 +155,18 @@ impl File<'_> {
             let text = text.replace(&format!("for policy `{id}`, "), "");
             format!("policy `{name}`: {text}")
         };
+        let mut told = Vec::new();
         for error in strict.validation_errors().chain(open.validation_errors()) {
             let id = error.policy_id();
-            let about = place(id);
-            let found = Found::of(error, about.clone());
-            match absent_argument(&error.to_string()) {
+            let found = Found::of(error, place(id));
+            told.push(match absent_argument(&error.to_string()) {
                 Some(argument) => {
                     let text = format!("a call may have no argument `{argument}`");
                     let help = format!("test for it first: `context.arguments has {argument} && ..`");
-                    self.once(Severity::Error, words(id, text), Found { help: Some(help), ..found });
+                    (Severity::Error, words(id, text), Found { help: Some(help), ..found })
                 }
-                None => self.once(Severity::Error, words(id, error.to_string()), found),
-            }
+                None => (Severity::Error, words(id, error.to_string()), found),
+            });
         }
         for warning in strict.validation_warnings() {
             let id = warning.policy_id();
@@ -176,9 +176,13 @@ impl File<'_> {
             }
             let is_by_arguments = policies.policy(id).is_none_or(looks_at_arguments);
             if !(is_by_arguments && matches!(warning, ValidationWarning::ImpossiblePolicy(_))) {
-                let found = Found::of(warning, place(id));
-                self.once(Severity::Warning, words(id, warning.to_string()), found);
+                told.push((Severity::Warning, words(id, warning.to_string()), Found::of(warning, place(id))));
             }
+        }
+        // Cedar tells them in no order.
+        told.sort_by(|(_, a, at), (_, b, bt)| (at.span.start, a).cmp(&(bt.span.start, b)));
+        for (severity, message, found) in told {
+            self.once(severity, message, found);
         }
     }
 

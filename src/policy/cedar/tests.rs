@@ -129,10 +129,10 @@ permit(principal, action, resource) when { context has arguments && context.argu
     
 permit(principal, action == Action::"call_tool", resource is Prompt);
     taken
-    warning: /p/policy.cedar:1:1: policy `policy0`: unable to find an applicable action given the policy scope constraints (SB-POLICY-002)
+    warning: /p/policy.cedar:1:1: policy `policy0`: policy is impossible: the policy expression evaluates to false for all valid requests (SB-POLICY-002)
 permit(principal in Server::"x", action, resource);
     taken
-    warning: /p/policy.cedar:1:1: policy `policy0`: unable to find an applicable action given the policy scope constraints (SB-POLICY-002)
+    warning: /p/policy.cedar:1:1: policy `policy0`: policy is impossible: the policy expression evaluates to false for all valid requests (SB-POLICY-002)
 forbid(principal, action, resource);
     taken
     warning: /p/policy.cedar:1:1: no policy permits anything; what no policy permits is refused: write a `permit` (SB-POLICY-002)
