@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 mod auth;
 mod check;
+mod definitions;
 mod environment;
 mod hash;
 mod http;
@@ -33,6 +34,7 @@ mod values;
 
 pub use auth::{AuthConfig, ClientCredentialsConfig, ClientProof, ConfiguredClient, OauthConfig, SigningKey};
 pub use environment::{ConfigReason, Environment, Locations, locate};
+pub use definitions::{Answer, DefinitionRules};
 pub use http::{HttpFace, parse_listen};
 pub use model::{
     Config, Entry, Expose, Glob, Launch, Limits, ProtocolChoice, Questions, RemoteKind, RemoteLaunch,

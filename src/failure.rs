@@ -156,6 +156,21 @@ codes! {
         "Too many calls in a row, or too large a part of them, got no answer (`breaker` of this server). Calls are refused at once \
          until the time that the message names; then one call is let through, and its answer lets all others follow. The call did \
          not run.";
+    TrustChanged = "SB-TRUST-001", "a definition is not what it was",
+        "The server shows a tool or prompt that is new or says something else than when it was seen first or approved last \
+         (`definitions: { changes: flag }`). It is shown. `switchboard approve` shows what changed, `switchboard approve SERVER/NAME` \
+         accepts it.";
+    TrustHeld = "SB-TRUST-002", "a definition is held back until somebody approves it",
+        "It changed, is new, or looks dishonest, and the config says to hold such definitions back (`definitions` of this server). \
+         It is not shown and not called. `switchboard approve` shows why and what changed, `switchboard approve SERVER/NAME` \
+         releases it, in a running Switchboard too.";
+    TrustSuspicious = "SB-TRUST-003", "a definition looks dishonest",
+        "It has text that nobody sees, words that give the model orders, names of other servers' tools, or claims that contradict \
+         each other. Such findings are hints, no proofs. Read the definition (`switchboard approve`, `switchboard check --json`); \
+         `switchboard approve SERVER/NAME` says that it is good.";
+    TrustLock = "SB-TRUST-004", "the definitions are not those of the lock file",
+        "`switchboard check --locked` compares what servers show with `switchboard.lock`. Look at the differences; if they are \
+         wanted, write the file anew with `switchboard check --write-lock` and commit it.";
     HealthCheck = "SB-HEALTH-001", "the server does not answer health checks",
         "`health_check.max_failures` checks in a row (`ping`, or `server/discover`) got no answer within `health_check.timeout`. \
          Calls go to other instances while there are any, and to this one again as soon as a check succeeds.";

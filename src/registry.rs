@@ -5,6 +5,7 @@
 //! it never looks at a call.
 
 mod instance;
+mod trust;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -20,13 +21,14 @@ use crate::auth::{self, AuthStore};
 use crate::backend::{Backend, Extent, Lifecycle, Observer, State, Verdicts, Way};
 use crate::bridge::result::CacheHints;
 use crate::call::{Audience, Introduction};
-use crate::catalog::{Catalog, Offering, Options, Overrides, Rules, Source, Store, Stored};
+use crate::catalog::{Catalog, Offering, Options, Overrides, Remark, Rules, Source, Store, Stored};
 use crate::config::{Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
 use crate::names::ServerName;
 use crate::pipeline::{Journeys, Lane};
 use crate::protocol::{Level, ListKind};
 use crate::supervisor::{Ending, Supervisor};
 use crate::transport::{self, AuthProvider, Patience, Transport};
+use crate::trust::Keeper;
 
 pub use instance::Instance;
 
@@ -47,6 +49,8 @@ pub struct Registry {
     shown: Mutex<Shown>,
     own_tools: Vec<Bytes>,
     store: Option<Store>,
+    /// Whether definitions are still what they were.
+    trust: Keeper,
     /// Counts changes of the catalog or of a server's state.
     changes: watch::Sender<u64>,
     shutdown: watch::Sender<Option<Ending>>,
@@ -117,7 +121,8 @@ impl Registry {
         let journeys = Arc::new(Journeys::default());
         let lanes = backends.iter().map(|backend| Lane::new(Arc::clone(backend), &journeys)).collect();
         let offerings = HashMap::new();
-        let catalog = Arc::new(merge(&backends, &offerings, &own_tools, config.expose.max_name));
+        let trust = Keeper::new(config.ready(), state.as_deref());
+        let catalog = Arc::new(merge(&backends, &offerings, &own_tools, config.expose.max_name, &trust));
         Arc::new(Self {
             max_name: config.expose.max_name,
             entries: config.servers,
@@ -129,6 +134,7 @@ impl Registry {
             shown: Mutex::new(Shown { catalog, offerings }),
             own_tools,
             store,
+            trust,
             changes: watch::Sender::new(0),
             shutdown: watch::Sender::new(None),
             tasks: TaskTracker::new(),
@@ -153,8 +159,14 @@ impl Registry {
         }
         let known: HashMap<ServerName, Known> =
             self.backends.iter().filter_map(|backend| self.stored(backend.config())).collect();
-        let catalog = Arc::new(merge(&self.backends, &known, &self.own_tools, self.max_name));
+        for (server, known) in &known {
+            self.examine(server, &known.offering, true);
+        }
+        let catalog = Arc::new(self.merge(&known));
         *self.shown() = Shown { catalog, offerings: known.clone() };
+        if !self.trust.is_idle() {
+            self.tasks.spawn(Arc::clone(self).watch_pins());
+        }
         for (backend, lane) in self.backends.iter().zip(&self.lanes) {
             let known = known.get(backend.name());
             // A server that showed nothing is asked every time: nobody could ever call it awake.
@@ -368,13 +380,14 @@ impl Registry {
 
     fn show(self: &Arc<Self>, server: &ServerName, offering: Offering, extent: Extent) {
         let offering = Arc::new(offering);
+        self.examine(server, &offering, extent == Extent::Whole);
         let (is_settled, is_complete) = (extent != Extent::Tools, extent == Extent::Whole);
         let known = Known { offering: Arc::clone(&offering), live: true, is_settled, is_complete };
         let mut shown = self.shown();
         let before = shown.offerings.insert(server.clone(), known);
         let same = before.as_ref().is_some_and(|before| *before.offering == *offering);
         if !same {
-            shown.catalog = Arc::new(merge(&self.backends, &shown.offerings, &self.own_tools, self.max_name));
+            shown.catalog = Arc::new(self.merge(&shown.offerings));
         }
         drop(shown);
         // What is kept is shown at the next start without asking, so it must not be less than the server has.
@@ -414,6 +427,10 @@ impl Registry {
     fn changed(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
+
+    fn merge(&self, offerings: &HashMap<ServerName, Known>) -> Catalog {
+        merge(&self.backends, offerings, &self.own_tools, self.max_name, &self.trust)
+    }
 }
 
 fn merge(
@@ -421,10 +438,16 @@ fn merge(
     offerings: &HashMap<ServerName, Known>,
     own_tools: &[Bytes],
     max_name: usize,
+    trust: &Keeper,
 ) -> Catalog {
     let nothing = Offering::default();
-    let rules: Vec<OwnersRules<'_>> =
-        backends.iter().map(|backend| OwnersRules::new(&backend.config().tools)).collect();
+    let neighbours = trust::neighbours(backends, offerings, trust);
+    let rules: Vec<OwnersRules<'_>> = backends
+        .iter()
+        .map(|backend| {
+            OwnersRules::new(&backend.config().tools, trust.remarks(backend.name(), &neighbours))
+        })
+        .collect();
     let sources: Vec<Source<'_>> = backends
         .iter()
         .zip(&rules)
@@ -442,17 +465,18 @@ fn merge(
 struct OwnersRules<'a> {
     rules: &'a ToolRules,
     annotations: HashMap<&'a str, Vec<u8>>,
+    remarks: HashMap<(ListKind, usize), Vec<Remark>>,
 }
 
 impl<'a> OwnersRules<'a> {
-    fn new(rules: &'a ToolRules) -> Self {
+    fn new(rules: &'a ToolRules, remarks: HashMap<(ListKind, usize), Vec<Remark>>) -> Self {
         let annotations = rules
             .overrides
             .iter()
             .filter(|(_, words)| !words.annotations.is_empty())
             .filter_map(|(tool, words)| Some((tool.as_str(), serde_json::to_vec(&words.annotations).ok()?)))
             .collect();
-        Self { rules, annotations }
+        Self { rules, annotations, remarks }
     }
 }
 
@@ -472,6 +496,10 @@ impl Rules for OwnersRules<'_> {
             description: words.description.as_deref(),
             annotations: self.annotations.get(original).map(Vec::as_slice),
         })
+    }
+
+    fn remarks(&self, kind: ListKind, index: usize) -> Vec<Remark> {
+        self.remarks.get(&(kind, index)).cloned().unwrap_or_default()
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::backend::{Backend, State, Tallies};
 use crate::catalog::{Catalog, Counts, Note};
 use crate::config::{Entry, Severity};
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 use crate::pipeline::{CacheTallies, Lane, Trouble};
 use crate::registry::Registry;
 use crate::wire::json as raw;
@@ -138,7 +138,7 @@ fn of_lane(report: &mut Report, registry: &Registry, catalog: &Catalog, lane: &L
     report.failure = instances.iter().find_map(|one| one.failure.clone());
     let all_well = instances.iter().all(|one| one.level == Level::Healthy);
     report.cache = lane.cache();
-    let holds_back = notes(catalog, backend).any(|note| note.code == Code::ToolHeld);
+    let holds_back = notes(catalog, backend).any(Note::is_held);
     if report.level == Level::Healthy && (!all_well || holds_back && matches!(report.state, "ready" | "idle"))
     {
         report.level = Level::Degraded;

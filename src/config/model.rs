@@ -6,6 +6,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::auth::AuthConfig;
+use super::definitions::DefinitionRules;
 use super::hash::hex;
 use super::http::HttpFace;
 use super::problem::{Place, Problem};
@@ -82,6 +83,8 @@ pub struct ServerConfig {
     pub questions: Questions,
     /// What stands between it and its callers.
     pub stages: Stages,
+    /// What is done about definitions of it that change or look dishonest; `None` for nothing.
+    pub definitions: Option<DefinitionRules>,
     /// How we log in to it, if it is remote.
     pub auth: AuthConfig,
     /// What its owner says about it.
@@ -305,6 +308,7 @@ impl ServerConfig {
             share: Share::default(),
             questions: Questions::default(),
             stages: Stages::default(),
+            definitions: None,
             auth: AuthConfig::default(),
             description: None,
             categories: Vec::new(),

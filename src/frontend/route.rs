@@ -3,11 +3,13 @@
 use bytes::Bytes;
 
 use crate::call::TokenPlace;
+use crate::catalog::{Catalog, Held};
+use crate::failure::{Code, Failure};
 use crate::frontend::answer::{Answer, excerpt};
 use crate::frontend::incoming::Incoming;
 use crate::names::OriginalName;
 use crate::pipeline::{Item, Lane};
-use crate::protocol::{Method, Revision, codes};
+use crate::protocol::{ListKind, Method, Revision, codes};
 use crate::registry::Registry;
 use crate::wire::{Span, json};
 
@@ -29,7 +31,7 @@ pub(super) struct Way {
 
 /// Why a request goes nowhere.
 pub(super) enum Miss {
-    /// It lacks what would route it.
+    /// It lacks what would route it, or may not go where it leads.
     Invalid(Answer),
     /// Nobody has what it is for.
     Unknown(Answer),
@@ -68,11 +70,30 @@ pub(super) fn name<'a>(incoming: &Incoming<'a>) -> Result<(Span, std::borrow::Co
     name.ok_or_else(|| invalid("`name` must be a string"))
 }
 
+/// The catalog in which a name is looked up. If it is held back there, somebody may just have approved it.
+fn catalog_for(registry: &Registry, kind: ListKind, name: &str) -> std::sync::Arc<Catalog> {
+    let catalog = registry.catalog();
+    if catalog.is_held(kind, name) && registry.look_for_approvals() { registry.catalog() } else { catalog }
+}
+
+/// The answer to a call of something that waits for its owner.
+fn refusal(method: Method, held: &Held) -> Miss {
+    let cause = format!("{} `{}` is held back: {}", held.kind.noun(), excerpt(held.original.as_str()), held.reason);
+    let failure = Failure::new(Code::TrustHeld, cause)
+        .of(&held.server)
+        .remedy("Ask your user to look at it first: `switchboard approve` shows what is new")
+        .not_run();
+    Miss::Invalid(Answer::failure(method, &failure))
+}
+
 fn tool(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
     let (span, name) = name(incoming)?;
-    let catalog = registry.catalog();
+    let catalog = catalog_for(registry, ListKind::Tools, &name);
     let found = catalog.tool(&name).and_then(|target| Some((target, registry.lane_at(target.index)?)));
     let Some((target, lane)) = found else {
+        if let Some(held) = catalog.held(ListKind::Tools, &name) {
+            return Err(refusal(Method::ToolsCall, held));
+        }
         let near: Vec<String> = catalog.nearest_tools(&name, 3).iter().map(ToString::to_string).collect();
         return Err(Miss::Unknown(Answer::unknown("tool", &name, &near)));
     };
@@ -89,9 +110,12 @@ fn tool(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
 
 fn prompt(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
     let (span, name) = name(incoming)?;
-    let catalog = registry.catalog();
+    let catalog = catalog_for(registry, ListKind::Prompts, &name);
     let found = catalog.prompt(&name).and_then(|target| Some((target, registry.lane_at(target.index)?)));
     let Some((target, lane)) = found else {
+        if let Some(held) = catalog.held(ListKind::Prompts, &name) {
+            return Err(refusal(Method::PromptsGet, held));
+        }
         let near: Vec<String> = catalog.nearest_prompts(&name, 3).iter().map(ToString::to_string).collect();
         return Err(Miss::Unknown(Answer::unknown("prompt", &name, &near)));
     };

@@ -81,7 +81,7 @@ impl Finding {
     }
 
     pub(super) fn held(&self) -> usize {
-        self.notes.iter().filter(|note| note.code == Code::ToolHeld).count()
+        self.notes.iter().filter(|note| note.is_held()).count()
     }
 
     pub(super) fn repaired(&self) -> usize {

@@ -2,7 +2,6 @@
 
 use crate::cli::check::finding::{Finding, Verdict};
 use crate::cli::terminal::{Paint, columns, counted, one_line, padded};
-use crate::failure::Code;
 
 /// How many lines of one kind are shown about a server.
 const SHOWN: usize = 5;
@@ -70,12 +69,12 @@ fn details(finding: &Finding) -> Vec<String> {
     });
     push_some(&mut lines, ill.collect());
     let by_weight =
-        |held: bool| finding.notes.iter().filter(move |note| (note.code == Code::ToolHeld) == held);
+        |held: bool| finding.notes.iter().filter(move |note| note.is_held() == held);
     let notes = by_weight(true).chain(by_weight(false));
     let notes: Vec<String> = notes
         .map(|note| {
-            let what = if note.code == Code::ToolHeld { "held back" } else { "repaired" };
-            format!("{} `{}` {what}: {}", note.kind.noun(), one_line(&note.original), one_line(&note.text))
+            let (noun, word) = (note.kind.noun(), note.word());
+            format!("{noun} `{}` {word}: {}", one_line(&note.original), one_line(&note.text))
         })
         .collect();
     push_some(&mut lines, notes);

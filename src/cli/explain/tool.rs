@@ -10,7 +10,7 @@ use crate::catalog::naming::{self, Wanted};
 use crate::cli::inside::Inside;
 use crate::cli::terminal::{Paint, one_line};
 use crate::config::{Setting, Settings};
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 use crate::names::OriginalName;
 use crate::status;
 use crate::wire::json as raw;
@@ -257,8 +257,7 @@ impl Explanation {
             line("definition", "nothing had to be repaired");
         }
         for note in &self.notes {
-            let what = if note.code == Code::ToolHeld { "held back" } else { "repaired" };
-            line("definition", &format!("{what}: {} ({})", note.text, note.code));
+            line("definition", &format!("{}: {} ({})", note.word(), note.text, note.code));
         }
         if let Some(failure) = &self.failure {
             line("failure", &Failure { server: None, ..failure.clone() }.to_string());
