@@ -33,8 +33,8 @@ mod tree;
 mod values;
 
 pub use auth::{AuthConfig, ClientCredentialsConfig, ClientProof, ConfiguredClient, OauthConfig, SigningKey};
-pub use environment::{ConfigReason, Environment, Locations, locate};
 pub use definitions::{Answer, DefinitionRules};
+pub use environment::{ConfigReason, Environment, Locations, locate};
 pub use http::{HttpFace, parse_listen};
 pub use model::{
     Config, Entry, Expose, Glob, Launch, Limits, ProtocolChoice, Questions, RemoteKind, RemoteLaunch,

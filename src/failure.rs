@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::effect::Ran;
 use crate::names::ServerName;
+use crate::wire::unseen::{Unseen, unseen};
 
 macro_rules! codes {
     ($($variant:ident = $id:literal, $title:literal, $explanation:literal;)*) => {
@@ -211,8 +212,10 @@ impl Failure {
     /// escaped: it is one line wherever it is shown.
     pub fn new(code: Code, cause: impl Into<String>) -> Self {
         let mut cause = cause.into();
-        if cause.contains(char::is_control) {
-            let escaped = |character: char| match character.is_control() {
+        let misleads =
+            |character: char| character.is_control() || unseen(character).is_some_and(Unseen::misleads);
+        if cause.contains(misleads) {
+            let escaped = |character: char| match misleads(character) {
                 true => character.escape_default().to_string(),
                 false => character.to_string(),
             };

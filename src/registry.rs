@@ -28,7 +28,7 @@ use crate::pipeline::{Journeys, Lane};
 use crate::protocol::{Level, ListKind};
 use crate::supervisor::{Ending, Supervisor};
 use crate::transport::{self, AuthProvider, Patience, Transport};
-use crate::trust::Keeper;
+use crate::trust::{Keeper, Neighbours};
 
 pub use instance::Instance;
 
@@ -441,12 +441,11 @@ fn merge(
     trust: &Keeper,
 ) -> Catalog {
     let nothing = Offering::default();
-    let neighbours = trust::neighbours(backends, offerings, trust);
+    let neighbours =
+        if trust.wants_neighbours() { trust::neighbours(backends, offerings) } else { Neighbours::default() };
     let rules: Vec<OwnersRules<'_>> = backends
         .iter()
-        .map(|backend| {
-            OwnersRules::new(&backend.config().tools, trust.remarks(backend.name(), &neighbours))
-        })
+        .map(|backend| OwnersRules::new(&backend.config().tools, trust.remarks(backend.name(), &neighbours)))
         .collect();
     let sources: Vec<Source<'_>> = backends
         .iter()

@@ -56,7 +56,7 @@ pub struct Report {
     pub failure: Option<Failure>,
     /// How many tools, prompts, resources and templates of it are shown.
     pub shown: Counts,
-    /// Definitions that were repaired or held back.
+    /// Definitions that were repaired or held back, changed, or look dishonest.
     pub notes: Vec<String>,
     /// What happened since we run.
     pub tallies: Tallies,
@@ -267,7 +267,7 @@ pub fn line(report: &Report) -> String {
         line.push_str(&format!(" · {} tools", shown.tools));
     }
     if !report.notes.is_empty() {
-        line.push_str(&format!(" · {} definitions repaired or held back", report.notes.len()));
+        line.push_str(&format!(" · {} notes on definitions", report.notes.len()));
     }
     if !report.instances.is_empty() {
         let usable = report.instances.iter().filter(|one| one.level <= Level::Degraded).count();

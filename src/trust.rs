@@ -57,7 +57,8 @@ fn without_version(argument: &str) -> &str {
         text == "latest" || text == "next" || text.starts_with(|letter: char| letter.is_ascii_digit())
     };
     let is_name = |text: &str| {
-        !text.is_empty() && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "@/._-[]".contains(letter))
+        !text.is_empty()
+            && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "@/._-[]".contains(letter))
     };
     for separator in ["==", "@", ":"] {
         if let Some((name, version)) = argument.rsplit_once(separator)

@@ -148,7 +148,8 @@ impl<'a> Builder<'a> {
         let prompt_names = self.exposed_names(ListKind::Prompts, &prompts, &[]);
         let mut held = Vec::new();
         let (tool_list, tools) = self.name_list(ListKind::Tools, tools, tool_names, &uris, &mut held);
-        let (prompt_list, prompts) = self.name_list(ListKind::Prompts, prompts, prompt_names, &uris, &mut held);
+        let (prompt_list, prompts) =
+            self.name_list(ListKind::Prompts, prompts, prompt_names, &uris, &mut held);
         let lists = Lists {
             tools: tool_list,
             prompts: prompt_list,

@@ -94,13 +94,14 @@ impl Catalog {
     /// The tool or prompt that is held back under this name, or this own name. To be asked when nothing is shown under it.
     pub fn held(&self, kind: ListKind, name: &str) -> Option<&Held> {
         let dotted = |held: &Held| {
-            let rest = name.strip_prefix(held.server.as_str()).and_then(|rest| rest.strip_prefix(['.', '/', ':']));
+            let rest =
+                name.strip_prefix(held.server.as_str()).and_then(|rest| rest.strip_prefix(['.', '/', ':']));
             rest == Some(held.original.as_str())
         };
         let mut all = self.held.iter().filter(|held| held.kind == kind);
-        all.clone().find(|held| held.exposed.as_str() == name).or_else(|| {
-            all.find(|held| held.original.as_str() == name || dotted(held))
-        })
+        all.clone()
+            .find(|held| held.exposed.as_str() == name)
+            .or_else(|| all.find(|held| held.original.as_str() == name || dotted(held)))
     }
 
     /// Whether nothing is shown under this name, and something is held back.

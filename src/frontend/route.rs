@@ -78,7 +78,8 @@ fn catalog_for(registry: &Registry, kind: ListKind, name: &str) -> std::sync::Ar
 
 /// The answer to a call of something that waits for its owner.
 fn refusal(method: Method, held: &Held) -> Miss {
-    let cause = format!("{} `{}` is held back: {}", held.kind.noun(), excerpt(held.original.as_str()), held.reason);
+    let cause =
+        format!("{} `{}` is held back: {}", held.kind.noun(), excerpt(held.original.as_str()), held.reason);
     let failure = Failure::new(Code::TrustHeld, cause)
         .of(&held.server)
         .remedy("Ask your user to look at it first: `switchboard approve` shows what is new")

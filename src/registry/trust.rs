@@ -9,7 +9,7 @@ use super::{Known, Registry};
 use crate::backend::Backend;
 use crate::catalog::{Catalog, Offering};
 use crate::names::ServerName;
-use crate::trust::{Keeper, Neighbours};
+use crate::trust::{Definition, Neighbours};
 use crate::wire::json;
 
 /// How often files are looked at while a definition waits for somebody.
@@ -39,6 +39,16 @@ impl Registry {
         differs
     }
 
+    /// Whether somebody has approved this very definition.
+    pub fn is_approved(&self, server: &ServerName, definition: &Definition) -> bool {
+        self.trust.is_approved(server, definition)
+    }
+
+    /// The tools of all servers by name, as far as they are known.
+    pub fn neighbours(&self) -> Neighbours {
+        neighbours(&self.backends, &self.shown().offerings)
+    }
+
     fn remerge(&self) {
         let mut shown = self.shown();
         shown.catalog = Arc::new(self.merge(&shown.offerings)) as Arc<Catalog>;
@@ -64,16 +74,9 @@ impl Registry {
     }
 }
 
-/// The tools of all servers, if anybody wants to know who speaks of whose.
-pub(super) fn neighbours(
-    backends: &[Arc<Backend>],
-    offerings: &HashMap<ServerName, Known>,
-    trust: &Keeper,
-) -> Neighbours {
+/// The tools of all servers, by name.
+pub(super) fn neighbours(backends: &[Arc<Backend>], offerings: &HashMap<ServerName, Known>) -> Neighbours {
     let mut neighbours = Neighbours::default();
-    if !trust.wants_neighbours() {
-        return neighbours;
-    }
     for backend in backends {
         let Some(known) = offerings.get(backend.name()) else { continue };
         for tool in &known.offering.tools {

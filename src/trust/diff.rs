@@ -123,7 +123,8 @@ fn step(
 
 /// Two texts, piece by piece: by words, or by lines if they are long.
 pub fn pieces(before: &str, after: &str) -> Vec<Piece> {
-    let words = |text: &'_ str| text.split_inclusive(char::is_whitespace).map(str::to_owned).collect::<Vec<_>>();
+    let words =
+        |text: &'_ str| text.split_inclusive(char::is_whitespace).map(str::to_owned).collect::<Vec<_>>();
     let lines = |text: &'_ str| text.split_inclusive('\n').map(str::to_owned).collect::<Vec<_>>();
     let (mut one, mut other) = (words(before), words(after));
     if one.len().max(other.len()) > MAX_WORDS {
@@ -139,7 +140,8 @@ pub fn pieces(before: &str, after: &str) -> Vec<Piece> {
 fn compare(one: &[String], other: &[String]) -> Vec<Piece> {
     let head = one.iter().zip(other).take_while(|(one, other)| one == other).count();
     let (one_rest, other_rest) = (&one[head..], &other[head..]);
-    let tail = one_rest.iter().rev().zip(other_rest.iter().rev()).take_while(|(one, other)| one == other).count();
+    let tail =
+        one_rest.iter().rev().zip(other_rest.iter().rev()).take_while(|(one, other)| one == other).count();
     let (old, new) = (&one_rest[..one_rest.len() - tail], &other_rest[..other_rest.len() - tail]);
     let width = new.len() + 1;
     let mut lengths = vec![0_u16; (old.len() + 1) * width];
@@ -227,8 +229,12 @@ mod tests {
     #[test]
     fn schemas_are_compared_by_paths() {
         let map = |value: Value| value.as_object().cloned().unwrap();
-        let before = map(json!({ "title": "T", "inputSchema": { "type": "object", "properties": { "a": { "type": "string" } } } }));
-        let after = map(json!({ "inputSchema": { "properties": { "a": { "type": "number" }, "b/c": {} }, "type": "object" } }));
+        let before = map(
+            json!({ "title": "T", "inputSchema": { "type": "object", "properties": { "a": { "type": "string" } } } }),
+        );
+        let after = map(
+            json!({ "inputSchema": { "properties": { "a": { "type": "number" }, "b/c": {} }, "type": "object" } }),
+        );
         let changes = changes(Some(&before), &after);
         let value = |place: &str, before: Option<&str>, after: Option<&str>| Change::Value {
             place: place.to_owned(),

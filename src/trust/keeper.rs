@@ -60,7 +60,10 @@ impl Keeper {
     pub fn new<'a>(servers: impl Iterator<Item = &'a ServerConfig>, state: Option<&Path>) -> Self {
         let watched = |config: &ServerConfig| {
             let rules = config.definitions?;
-            Some((config.name.clone(), Watched { rules, identity: identity(config), state: Mutex::default() }))
+            Some((
+                config.name.clone(),
+                Watched { rules, identity: identity(config), state: Mutex::default() },
+            ))
         };
         Self { store: state.map(PinStore::new), servers: servers.filter_map(watched).collect() }
     }
@@ -164,8 +167,18 @@ impl Keeper {
         }
     }
 
+    /// Whether somebody has approved this very definition.
+    pub fn is_approved(&self, server: &ServerName, definition: &Definition) -> bool {
+        let watched = self.servers.get(server);
+        watched.is_some_and(|watched| watched.state().pins.standing(definition) == Standing::Approved)
+    }
+
     /// What is to be said of the items of a server, and of which. Tells the log what it has not told before.
-    pub fn remarks(&self, server: &ServerName, neighbours: &Neighbours) -> HashMap<(ListKind, usize), Vec<Remark>> {
+    pub fn remarks(
+        &self,
+        server: &ServerName,
+        neighbours: &Neighbours,
+    ) -> HashMap<(ListKind, usize), Vec<Remark>> {
         let Some(watched) = self.servers.get(server) else { return HashMap::new() };
         let mut guard = watched.state();
         let state = &mut *guard;
@@ -174,7 +187,8 @@ impl Keeper {
         state.waits = false;
         for judged in &state.judged {
             let findings = judged.findings(server, neighbours);
-            let Some(remark) = remark(server, watched.rules, &state.pins, &judged.definition, &findings) else {
+            let Some(remark) = remark(server, watched.rules, &state.pins, &judged.definition, &findings)
+            else {
                 continue;
             };
             let Definition { kind, name, digest, .. } = &judged.definition;
@@ -236,13 +250,18 @@ fn remark(
     let holds = answer == Answer::Hold;
     let what = match (reason, before) {
         (Reason::Changed, Some(before)) => {
-            format!("it changed: {}", diff::changed_members(&before.definition, &definition.members).join(", "))
+            format!(
+                "it changed: {}",
+                diff::changed_members(&before.definition, &definition.members).join(", ")
+            )
         }
         (Reason::Changed | Reason::New, _) => "it is new".to_owned(),
-        (Reason::Suspicious, _) => match findings.first() {
-            Some(finding) => format!("it looks dishonest: {finding}"),
-            None => "it looks dishonest".to_owned(),
-        },
+        // Models read this as well: the words that were found are for people alone.
+        (Reason::Suspicious, _) => {
+            let mut ids: Vec<&str> = findings.iter().map(|finding| finding.id).collect();
+            ids.dedup();
+            format!("it looks dishonest: {}", ids.join(", "))
+        }
     };
     let is_note = findings.iter().all(|finding| finding.severity == Severity::Note);
     let text = match (holds, reason) {

@@ -92,7 +92,9 @@ impl LockedServer {
                     description: members.get("description").and_then(|text| text.as_str()).map(str::to_owned),
                     members: members
                         .iter()
-                        .map(|(member, value)| (member.clone(), format!("sha256:{}", canonical::digest(value))))
+                        .map(|(member, value)| {
+                            (member.clone(), format!("sha256:{}", canonical::digest(value)))
+                        })
                         .collect(),
                 });
             }
@@ -135,8 +137,13 @@ impl Lock {
     /// `is_asked` says should be there.
     pub fn compare(&self, now: &Lock, is_asked: impl Fn(&str) -> bool) -> Vec<Difference> {
         let mut differences = Vec::new();
-        let gone = self.servers.keys().filter(|server| !now.servers.contains_key(*server) && is_asked(server));
-        differences.extend(gone.map(|server| Difference { server: server.clone(), item: None, what: What::Gone }));
+        let gone =
+            self.servers.keys().filter(|server| !now.servers.contains_key(*server) && is_asked(server));
+        differences.extend(gone.map(|server| Difference {
+            server: server.clone(),
+            item: None,
+            what: What::Gone,
+        }));
         for (name, server) in &now.servers {
             match self.servers.get(name) {
                 None => differences.push(Difference { server: name.clone(), item: None, what: What::New }),
@@ -159,7 +166,11 @@ fn compare(server: &str, locked: &LockedServer, now: &LockedServer) -> Vec<Diffe
                 (Some(_), None) => What::Gone,
                 (None, _) => What::New,
             };
-            differences.push(Difference { server: server.to_owned(), item: Some((kind, name.clone())), what });
+            differences.push(Difference {
+                server: server.to_owned(),
+                item: Some((kind, name.clone())),
+                what,
+            });
         }
     }
     differences
@@ -189,7 +200,8 @@ mod tests {
 
     #[test]
     fn the_file_is_stable_and_reads_back() {
-        let one = lock(&[r#"{"name":"b","description":"x\u202e"}"#, r#"{"name":"a"}"#, r#"{"name":"hidden"}"#]);
+        let one =
+            lock(&[r#"{"name":"b","description":"x\u202e"}"#, r#"{"name":"a"}"#, r#"{"name":"hidden"}"#]);
         let other = lock(&[r#"{ "name":"a" }"#, "{\"description\":\"x\u{202e}\",\"name\":\"b\"}"]);
         assert_eq!(one.to_text(), other.to_text());
         let text = String::from_utf8(one.to_text()).unwrap();

@@ -100,7 +100,9 @@ impl Pin {
     }
 
     fn set(&mut self, digest: &str, standing: Standing) -> bool {
-        let Some(at) = self.versions.iter().position(|version| version.digest == digest) else { return false };
+        let Some(at) = self.versions.iter().position(|version| version.digest == digest) else {
+            return false;
+        };
         let changed = self.versions[at].standing != standing;
         if changed {
             let version = self.versions.remove(at);
@@ -131,7 +133,8 @@ impl Pins {
 
     /// How this very definition stands; waiting, if it is not known at all.
     pub fn standing(&self, definition: &Definition) -> Standing {
-        let version = self.pin(definition.kind, &definition.name).and_then(|pin| pin.version(&definition.digest));
+        let version =
+            self.pin(definition.kind, &definition.name).and_then(|pin| pin.version(&definition.digest));
         version.map_or(Standing::Waiting, |version| version.standing)
     }
 

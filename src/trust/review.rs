@@ -63,7 +63,8 @@ pub(super) fn reason(
     if standing == Standing::Approved {
         return None;
     }
-    let change = (standing == Standing::Waiting).then_some(rules.changes).filter(|answer| *answer != Answer::Allow);
+    let change =
+        (standing == Standing::Waiting).then_some(rules.changes).filter(|answer| *answer != Answer::Allow);
     let worst = findings.iter().map(|finding| finding.severity).max();
     let finding = match (worst, rules.findings) {
         (None, _) | (_, Answer::Allow) => None,
@@ -73,7 +74,9 @@ pub(super) fn reason(
     let word = if is_known { Reason::Changed } else { Reason::New };
     match (change, finding) {
         // What holds it back is told first.
-        (Some(Answer::Flag), Some(Answer::Hold)) | (None, Some(_)) => finding.map(|answer| (Reason::Suspicious, answer)),
+        (Some(Answer::Flag), Some(Answer::Hold)) | (None, Some(_)) => {
+            finding.map(|answer| (Reason::Suspicious, answer))
+        }
         (change, _) => change.map(|answer| (word, answer)),
     }
 }
@@ -85,7 +88,10 @@ pub fn cases(server: &ServerName, rules: DefinitionRules, pins: &Pins, neighbour
         for (name, pin) in pins.of(kind) {
             for version in pin.versions().iter().filter(|version| version.standing != Standing::Approved) {
                 let definition = Definition::new(kind, name.to_owned(), version.definition.clone());
-                let findings = findings(server, rules, &definition, neighbours);
+                let findings = match rules.findings {
+                    Answer::Allow => Vec::new(),
+                    _ => examine(server, &definition, neighbours),
+                };
                 let before = pin.last_good().filter(|good| good.digest != version.digest);
                 let found = reason(rules, version.standing, before.is_some(), &findings);
                 // Notes are shown and ask for nothing.
@@ -107,16 +113,6 @@ pub fn cases(server: &ServerName, rules: DefinitionRules, pins: &Pins, neighbour
         }
     }
     cases
-}
-
-/// What looks dishonest in a definition, among other servers' tools; nothing if nobody wants to know.
-pub fn findings(
-    server: &ServerName,
-    rules: DefinitionRules,
-    definition: &Definition,
-    neighbours: &Neighbours,
-) -> Vec<Finding> {
-    if rules.findings == Answer::Allow { Vec::new() } else { examine(server, definition, neighbours) }
 }
 
 /// What looks dishonest in a definition, among other servers' tools.

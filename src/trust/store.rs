@@ -73,7 +73,9 @@ impl PinStore {
     pub fn load(&self, server: &ServerName, identity: &str) -> Found {
         let path = self.path(server);
         match fs::metadata(&path) {
-            Ok(data) if data.len() > MAX_FILE => return Found::Unknown(format!("it has {} bytes", data.len())),
+            Ok(data) if data.len() > MAX_FILE => {
+                return Found::Unknown(format!("it has {} bytes", data.len()));
+            }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::Nothing,
             Err(error) => return Found::Unknown(error.to_string()),
@@ -185,7 +187,8 @@ mod tests {
     use crate::trust::{Definition, Standing};
 
     fn tool(description: &str) -> Definition {
-        let text = format!(r#"{{"name":"a","description":"{description}","inputSchema":{{"maximum":1.10}}}}"#);
+        let text =
+            format!(r#"{{"name":"a","description":"{description}","inputSchema":{{"maximum":1.10}}}}"#);
         Definition::read(ListKind::Tools, text.as_bytes()).unwrap()
     }
 

@@ -9,13 +9,25 @@ use crate::trust::Definition;
 
 /// Words that stand for an act after which something is gone.
 const DESTRUCTIVE: [&str; 13] = [
-    "delete", "remove", "drop", "destroy", "purge", "wipe", "erase", "truncate", "kill", "overwrite", "uninstall",
-    "revoke", "terminate",
+    "delete",
+    "remove",
+    "drop",
+    "destroy",
+    "purge",
+    "wipe",
+    "erase",
+    "truncate",
+    "kill",
+    "overwrite",
+    "uninstall",
+    "revoke",
+    "terminate",
 ];
 
 pub(super) fn contradictions(definition: &Definition) -> Vec<Finding> {
     let claims = |hint: &str| {
-        definition.members.get("annotations").and_then(|annotations| annotations.get(hint)) == Some(&Value::Bool(true))
+        definition.members.get("annotations").and_then(|annotations| annotations.get(hint))
+            == Some(&Value::Bool(true))
     };
     if definition.kind != ListKind::Tools || !claims("readOnlyHint") {
         return Vec::new();
@@ -24,7 +36,12 @@ pub(super) fn contradictions(definition: &Definition) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(word) = destructive_word(&definition.name) {
         let excerpt = format!("it claims to do nothing but read, and its name says `{word}`");
-        findings.push(Finding { id: "claim-read-only", severity: Severity::Grave, place: place.clone(), excerpt });
+        findings.push(Finding {
+            id: "claim-read-only",
+            severity: Severity::Grave,
+            place: place.clone(),
+            excerpt,
+        });
     }
     if claims("destructiveHint") {
         let excerpt = "it claims to do nothing but read, and to destroy".to_owned();
@@ -51,7 +68,11 @@ fn destructive_word(name: &str) -> Option<String> {
         was_lower = letter.is_lowercase();
     }
     words.retain(|word| !word.is_empty());
-    [words.first(), words.last()].into_iter().flatten().find(|word| DESTRUCTIVE.contains(&word.as_str())).cloned()
+    [words.first(), words.last()]
+        .into_iter()
+        .flatten()
+        .find(|word| DESTRUCTIVE.contains(&word.as_str()))
+        .cloned()
 }
 
 #[cfg(test)]

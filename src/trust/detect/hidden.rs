@@ -83,7 +83,8 @@ fn characters(text: &str, seen: &mut Tallies) {
     let mut letters = text.char_indices().peekable();
     while let Some((at, letter)) = letters.next() {
         let after = letters.peek().map(|(_, letter)| *letter);
-        right_to_left |= matches!(letter, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}');
+        right_to_left |=
+            matches!(letter, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}');
         let inside = || {
             let is_word = |letter: Option<char>| letter.is_some_and(|letter| letter.is_ascii_alphanumeric());
             is_word(before) && is_word(after)
@@ -109,7 +110,8 @@ fn characters(text: &str, seen: &mut Tallies) {
             }
             Some(Unseen::Tag) => {
                 // 🏴 and tags are the flag of a region.
-                is_flag = before == Some('\u{1f3f4}') || is_flag && before.and_then(unseen) == Some(Unseen::Tag);
+                is_flag =
+                    before == Some('\u{1f3f4}') || is_flag && before.and_then(unseen) == Some(Unseen::Tag);
                 if !is_flag {
                     seen.tags.add(at, true);
                 }

@@ -32,7 +32,8 @@ const fn phrase(group: &'static str, points: u32, gap: usize, slots: &'static [S
     Phrase { group, points, gap, slots }
 }
 
-const TELL: Slot = &["tell", "mention", "inform", "reveal", "disclose", "telling", "informing", "revealing", "disclosing"];
+const TELL: Slot =
+    &["tell", "mention", "inform", "reveal", "disclose", "telling", "informing", "revealing", "disclosing"];
 const NOTIFY: Slot = &["notify", "alert", "notifying", "alerting", "mentioning"];
 const PERSON: Slot = &["user", "users", "human", "anyone", "anybody", "them", "person"];
 const NOT: Slot = &["not", "never", "don't", "dont", "without", "avoid", "cannot"];
@@ -48,30 +49,162 @@ static PHRASES: &[Phrase] = &[
         &[
             &["ignore", "disregard", "forget", "override", "bypass", "discard"],
             &["previous", "prior", "above", "earlier", "preceding", "other", "existing", "system", "your"],
-            &["instruction", "instructions", "prompt", "prompts", "rules", "guidelines", "directives", "safety"],
+            &[
+                "instruction",
+                "instructions",
+                "prompt",
+                "prompts",
+                "rules",
+                "guidelines",
+                "directives",
+                "safety",
+            ],
         ],
     ),
-    phrase("instructions-override", 2, 1, &[&["new", "real", "actual", "updated"], &["instructions", "task", "directives"], &["are", "is", "follow"]]),
+    phrase(
+        "instructions-override",
+        2,
+        1,
+        &[
+            &["new", "real", "actual", "updated"],
+            &["instructions", "task", "directives"],
+            &["are", "is", "follow"],
+        ],
+    ),
     phrase("instructions-override", 1, 1, &[&["you"], &["are"], &["now"]]),
     // "Do not tell the user."
     phrase("instructions-secrecy", 4, 2, &[NOT, TELL, PERSON]),
     phrase("instructions-secrecy", 2, 2, &[NOT, NOTIFY, PERSON]),
-    phrase("instructions-secrecy", 4, 2, &[PERSON, &["must", "should", "need"], &["not", "never"], &["know", "see", "notice", "aware", "notified", "informed"]]),
-    phrase("instructions-secrecy", 2, 2, &[&["keep", "do"], &["this", "it"], &["secret", "secretly", "silently", "hidden", "confidential"]]),
-    phrase("instructions-secrecy", 2, 2, &[NOT, &["mention", "reveal", "disclose", "explain", "say"], &["this", "these", "that", "it"]]),
-    phrase("instructions-secrecy", 2, 2, &[&["avoid"], &["raising", "arousing", "causing"], &["suspicion", "alarm", "upset"]]),
+    phrase(
+        "instructions-secrecy",
+        4,
+        2,
+        &[
+            PERSON,
+            &["must", "should", "need"],
+            &["not", "never"],
+            &["know", "see", "notice", "aware", "notified", "informed"],
+        ],
+    ),
+    phrase(
+        "instructions-secrecy",
+        2,
+        2,
+        &[&["keep", "do"], &["this", "it"], &["secret", "secretly", "silently", "hidden", "confidential"]],
+    ),
+    phrase(
+        "instructions-secrecy",
+        2,
+        2,
+        &[NOT, &["mention", "reveal", "disclose", "explain", "say"], &["this", "these", "that", "it"]],
+    ),
+    phrase(
+        "instructions-secrecy",
+        2,
+        2,
+        &[&["avoid"], &["raising", "arousing", "causing"], &["suspicion", "alarm", "upset"]],
+    ),
     // "Before using any other tool …"
-    phrase("instructions-precedence", 2, 3, &[&["before"], &["using", "calling", "invoking", "running", "use", "call", "any"], &["other", "any", "another", "every", "all"], &["tool", "tools"]]),
-    phrase("instructions-precedence", 2, 2, &[&["instead"], &["of"], &["other", "any", "another", "every", "all"], &["tool", "tools"]]),
-    phrase("instructions-precedence", 2, 3, &[&["must", "always", "required"], &["call", "use", "invoke", "run", "called", "used"], &["this", "it", "tool"], &["first", "before"]]),
-    phrase("instructions-precedence", 2, 3, &[&["when", "whenever", "after"], &["tool", "tools"], &["used", "called", "invoked", "available", "present"], &["must", "always", "should"]]),
+    phrase(
+        "instructions-precedence",
+        2,
+        3,
+        &[
+            &["before"],
+            &["using", "calling", "invoking", "running", "use", "call", "any"],
+            &["other", "any", "another", "every", "all"],
+            &["tool", "tools"],
+        ],
+    ),
+    phrase(
+        "instructions-precedence",
+        2,
+        2,
+        &[&["instead"], &["of"], &["other", "any", "another", "every", "all"], &["tool", "tools"]],
+    ),
+    phrase(
+        "instructions-precedence",
+        2,
+        3,
+        &[
+            &["must", "always", "required"],
+            &["call", "use", "invoke", "run", "called", "used"],
+            &["this", "it", "tool"],
+            &["first", "before"],
+        ],
+    ),
+    phrase(
+        "instructions-precedence",
+        2,
+        3,
+        &[
+            &["when", "whenever", "after"],
+            &["tool", "tools"],
+            &["used", "called", "invoked", "available", "present"],
+            &["must", "always", "should"],
+        ],
+    ),
     // "Pass its content as …", "send the credentials to …"
-    phrase("instructions-exfiltration", 2, 5, &[&["send", "forward", "upload", "transmit", "exfiltrate", "leak", "post", "append", "include", "attach", "bcc"], SECRETS]),
-    phrase("instructions-exfiltration", 1, 3, &[&["pass", "put", "write", "provide", "place"], &["its", "their", "the"], &["content", "contents"], &["as", "in", "into", "to"]]),
-    phrase("instructions-exfiltration", 2, 3, &[&["read", "open", "access"], &["file", "contents", "content"], &["and"], &["pass", "send", "provide", "include", "attach", "forward"]]),
+    phrase(
+        "instructions-exfiltration",
+        2,
+        5,
+        &[
+            &[
+                "send",
+                "forward",
+                "upload",
+                "transmit",
+                "exfiltrate",
+                "leak",
+                "post",
+                "append",
+                "include",
+                "attach",
+                "bcc",
+            ],
+            SECRETS,
+        ],
+    ),
+    phrase(
+        "instructions-exfiltration",
+        1,
+        3,
+        &[
+            &["pass", "put", "write", "provide", "place"],
+            &["its", "their", "the"],
+            &["content", "contents"],
+            &["as", "in", "into", "to"],
+        ],
+    ),
+    phrase(
+        "instructions-exfiltration",
+        2,
+        3,
+        &[
+            &["read", "open", "access"],
+            &["file", "contents", "content"],
+            &["and"],
+            &["pass", "send", "provide", "include", "attach", "forward"],
+        ],
+    ),
     // "Otherwise the tool will not work."
-    phrase("instructions-pressure", 1, 3, &[&["otherwise", "or", "else"], &["tool", "tools", "it", "you", "everything"], &["not", "fail", "fails", "deleted", "crash", "penalized", "shut"]]),
-    phrase("instructions-pressure", 1, 3, &[&["without"], &["asking", "confirmation", "confirming", "permission", "consent", "approval"]]),
+    phrase(
+        "instructions-pressure",
+        1,
+        3,
+        &[
+            &["otherwise", "or", "else"],
+            &["tool", "tools", "it", "you", "everything"],
+            &["not", "fail", "fails", "deleted", "crash", "penalized", "shut"],
+        ],
+    ),
+    phrase(
+        "instructions-pressure",
+        1,
+        3,
+        &[&["without"], &["asking", "confirmation", "confirming", "permission", "consent", "approval"]],
+    ),
 ];
 
 /// Frames that models take for the words of their owner, and the places of secrets.
@@ -141,7 +274,10 @@ impl Orders {
         let points: u32 = self.groups.iter().map(|(_, points, _)| points).sum();
         let severity = if points >= GRAVE { Severity::Grave } else { Severity::Note };
         let is_told = points >= WORTH_TELLING;
-        self.groups.into_iter().filter(move |_| is_told).map(move |(_, _, finding)| Finding { severity, ..finding })
+        self.groups
+            .into_iter()
+            .filter(move |_| is_told)
+            .map(move |(_, _, finding)| Finding { severity, ..finding })
     }
 }
 

@@ -38,16 +38,23 @@ impl Neighbours {
         }
         let prefix = slug(prefix);
         if !prefix.is_empty() {
-            let mapped = |letter: char| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '_' };
+            let mapped =
+                |letter: char| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '_' };
             name(format!("{prefix}__{}", tool.chars().map(mapped).collect::<String>()), true);
         }
     }
 
     /// Findings about names of other servers' tools among `words`. `is_suspicious` says that the same definition gives orders.
-    pub(in crate::trust) fn look(&self, server: &ServerName, words: &[Word], is_suspicious: bool) -> Vec<Finding> {
+    pub(in crate::trust) fn look(
+        &self,
+        server: &ServerName,
+        words: &[Word],
+        is_suspicious: bool,
+    ) -> Vec<Finding> {
         let mut findings = Vec::new();
         for word in words {
-            let Some(owners) = self.owners.get(&word.text).filter(|owners| !owners.servers.contains(server)) else {
+            let Some(owners) = self.owners.get(&word.text).filter(|owners| !owners.servers.contains(server))
+            else {
                 continue;
             };
             let grave = owners.is_exposed || is_suspicious;
@@ -80,7 +87,8 @@ pub(in crate::trust) fn words(definition: &Definition) -> Vec<Word> {
             if text.is_key || text.place.ends_with("/$ref") {
                 return;
             }
-            let is_part = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.' | '/');
+            let is_part =
+                |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.' | '/');
             for word in text.text.split(|letter| !is_part(letter)) {
                 let word = word.trim_matches(['.', '/', '-']);
                 if is_distinctive(word) && words.len() < MAX_WORDS && seen.insert(word.to_owned()) {
