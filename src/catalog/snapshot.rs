@@ -11,6 +11,7 @@ use crate::catalog::offering::Capabilities;
 use crate::catalog::page::{BadCursor, List};
 use crate::catalog::table::{Table, Target};
 use crate::catalog::uri::{UriRoute, UriTable};
+use crate::failure::{Code, Failure};
 use crate::names::{ExposedName, OriginalName, ServerName};
 use crate::protocol::ListKind;
 
@@ -56,6 +57,18 @@ pub struct Held {
     pub exposed: ExposedName,
     /// Why, as a sentence.
     pub reason: String,
+}
+
+impl Held {
+    /// The answer to a call of it.
+    pub fn failure(&self) -> Failure {
+        let original: String = self.original.as_str().chars().take(64).collect();
+        let cause = format!("{} `{original}` is held back: {}", self.kind.noun(), self.reason);
+        Failure::new(Code::TrustHeld, cause)
+            .of(&self.server)
+            .remedy("Ask your user to look at it first: `switchboard approve` shows what waits, and why")
+            .not_run()
+    }
 }
 
 #[derive(Debug)]

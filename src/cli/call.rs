@@ -15,7 +15,7 @@ use crate::cli::suggest::{did_you_mean, near};
 use crate::cli::terminal;
 use crate::config::Entry;
 use crate::failure::Code;
-use crate::protocol::Method;
+use crate::protocol::{ListKind, Method};
 use crate::status;
 use crate::wire::json;
 
@@ -125,6 +125,10 @@ fn unknown(inside: &Inside, name: &str) -> Exit {
         return if code == Some(Code::AuthNeedsLogin) { exit::NEEDS_LOGIN } else { exit::TRANSIENT };
     }
     let catalog = inside.registry.catalog();
+    if let Some(held) = catalog.held(ListKind::Tools, name) {
+        exit::print_err(&format!("error: {}", held.failure()));
+        return exit::FAILED;
+    }
     let owners: Vec<&str> = catalog
         .tools()
         .iter()

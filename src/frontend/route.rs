@@ -4,7 +4,6 @@ use bytes::Bytes;
 
 use crate::call::TokenPlace;
 use crate::catalog::{Catalog, Held};
-use crate::failure::{Code, Failure};
 use crate::frontend::answer::{Answer, excerpt};
 use crate::frontend::incoming::Incoming;
 use crate::names::OriginalName;
@@ -78,13 +77,7 @@ fn catalog_for(registry: &Registry, kind: ListKind, name: &str) -> std::sync::Ar
 
 /// The answer to a call of something that waits for its owner.
 fn refusal(method: Method, held: &Held) -> Miss {
-    let cause =
-        format!("{} `{}` is held back: {}", held.kind.noun(), excerpt(held.original.as_str()), held.reason);
-    let failure = Failure::new(Code::TrustHeld, cause)
-        .of(&held.server)
-        .remedy("Ask your user to look at it first: `switchboard approve` shows what is new")
-        .not_run();
-    Miss::Invalid(Answer::failure(method, &failure))
+    Miss::Invalid(Answer::failure(method, &held.failure()))
 }
 
 fn tool(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {

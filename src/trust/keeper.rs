@@ -94,7 +94,8 @@ impl Keeper {
             self.read(server, watched, &mut state);
         }
         let State { pins, judged, .. } = &mut *state;
-        judged.clear();
+        let mut gone: HashSet<(ListKind, String)> =
+            judged.drain(..).map(|one| (one.definition.kind, one.definition.name)).collect();
         for kind in KINDS {
             for (index, item) in offering.list(kind).iter().enumerate() {
                 let Some(definition) = Definition::read(kind, item) else { continue };
@@ -103,6 +104,12 @@ impl Keeper {
                 let words = if wanted { words(&definition) } else { Vec::new() };
                 judged.push(Judged { index, definition, findings, words });
             }
+        }
+        judged.iter().for_each(|one| drop(gone.remove(&(one.definition.kind, one.definition.name.clone()))));
+        if is_whole && !gone.is_empty() {
+            let definitions: Vec<String> =
+                gone.iter().take(NAMED).map(|(kind, name)| review::title(*kind, name)).collect();
+            tracing::info!(%server, count = gone.len(), definitions = definitions.join(", "), "definitions are gone");
         }
         let asks = watched.rules.changes != Answer::Allow;
         let mut news = false;

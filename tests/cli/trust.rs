@@ -56,7 +56,7 @@ fn explain_says_why_a_tool_is_held() {
     let home = changed();
     home.run(&["explain", "a__more"]).code(0).says("held back: it is new").says("SB-TRUST-002");
     home.run(&["explain", "SB-TRUST-002"]).code(0).says("switchboard approve");
-    home.run(&["call", "a__more"]).code(5);
+    home.run(&["call", "a__more"]).code(1).warns("SB-TRUST-002").warns("switchboard approve a/more");
 }
 
 #[test]

