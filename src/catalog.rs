@@ -21,12 +21,13 @@ mod table;
 mod uri;
 
 pub use arguments::ArgumentWish;
-pub use hygiene::{MAX_DEFINITION, Note, Verdict, judge};
+pub(crate) use hygiene::readable;
+pub use hygiene::{MAX_DEFINITION, Note, Remark, Verdict, judge};
 pub use merge::{NoRules, Options, Overrides, Rules, Source};
 pub use offering::{Capabilities, Offering};
 pub use page::{BadCursor, List, MAX_PAGE};
 
-pub use snapshot::{Catalog, Counts};
+pub use snapshot::{Catalog, Counts, Held};
 pub use store::{Store, Stored};
 pub use table::Target;
 pub use uri::UriRoute;

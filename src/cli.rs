@@ -2,9 +2,11 @@
 //!
 //! Results go to stdout, chatter to stderr. Exit codes are those of [`exit`].
 
+pub mod approve;
 pub mod audit;
 pub mod auth;
 pub mod call;
+mod changes;
 pub mod check;
 pub mod client;
 pub mod completions;
@@ -70,6 +72,8 @@ enum Command {
     Call(call::CallArgs),
     /// Explain a failure code, or what a tool's name stands for
     Explain(explain::ExplainArgs),
+    /// Show definitions that changed or look dishonest, and release them
+    Approve(approve::ApproveArgs),
     /// Log in to servers that want it: login, logout, status
     #[command(subcommand)]
     Auth(auth::AuthCommand),
@@ -108,6 +112,7 @@ pub fn main() -> ExitCode {
         Some(Command::Resources(args)) => lists::run(&global, lists::What::Resources, args).into(),
         Some(Command::Call(args)) => call::run(&global, args).into(),
         Some(Command::Explain(args)) => explain::run(&global, args).into(),
+        Some(Command::Approve(args)) => approve::run(&global, args).into(),
         Some(Command::Auth(command)) => auth::run(&global, command),
         Some(Command::Audit(command)) => audit::run(&global, command).into(),
         Some(Command::Completions { shell }) => completions::run(shell).into(),

@@ -14,6 +14,7 @@ mod audit;
 mod auth;
 mod built_ins;
 mod check;
+mod definitions;
 mod environment;
 mod hash;
 mod http;
@@ -40,6 +41,7 @@ pub use arguments::ArgumentRule;
 pub use audit::{AuditArguments, AuditRules};
 pub use auth::{AuthConfig, ClientCredentialsConfig, ClientProof, ConfiguredClient, OauthConfig, SigningKey};
 pub use built_ins::{BuiltIns, LogRules, RedactRules, SecretKind};
+pub use definitions::{Answer, DefinitionRules};
 pub use environment::{ConfigReason, Environment, Locations, locate};
 pub use http::{HttpFace, parse_listen};
 pub use interceptors::{

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::effect::Ran;
 use crate::names::ServerName;
+use crate::wire::unseen::{Unseen, unseen};
 
 macro_rules! codes {
     ($($variant:ident = $id:literal, $title:literal, $explanation:literal;)*) => {
@@ -183,6 +184,21 @@ codes! {
     HookTimeout = "SB-HOOK-003", "an interceptor took too long, and nothing passes without it",
         "It gave no verdict within its `timeout`. Make it quicker, raise the timeout, or let calls pass without it: `fail: open` in \
          its entry.";
+    TrustChanged = "SB-TRUST-001", "a definition is not what it was",
+        "The server shows a tool or prompt that is new or says something else than when it was seen first or approved last \
+         (`definitions: { changes: flag }`). It is shown. `switchboard approve` shows what changed, `switchboard approve SERVER/NAME` \
+         accepts it.";
+    TrustHeld = "SB-TRUST-002", "a definition is held back until somebody approves it",
+        "It changed, is new, or looks dishonest, and the config says to hold such definitions back (`definitions` of this server). \
+         It is not shown and not called. `switchboard approve` shows why and what changed, `switchboard approve SERVER/NAME` \
+         releases it, in a running Switchboard too.";
+    TrustSuspicious = "SB-TRUST-003", "a definition looks dishonest",
+        "It has text that nobody sees, words that give the model orders, names of other servers' tools, or claims that contradict \
+         each other. Such findings are hints, no proofs. Read the definition (`switchboard approve`, `switchboard check --json`); \
+         `switchboard approve SERVER/NAME` says that it is good.";
+    TrustLock = "SB-TRUST-004", "the definitions are not those of the lock file",
+        "`switchboard check --locked` compares what servers show with `switchboard.lock`. Look at the differences; if they are \
+         wanted, write the file anew with `switchboard check --write-lock` and commit it.";
     HealthCheck = "SB-HEALTH-001", "the server does not answer health checks",
         "`health_check.max_failures` checks in a row (`ping`, or `server/discover`) got no answer within `health_check.timeout`. \
          Calls go to other instances while there are any, and to this one again as soon as a check succeeds.";
@@ -223,8 +239,10 @@ impl Failure {
     /// escaped: it is one line wherever it is shown.
     pub fn new(code: Code, cause: impl Into<String>) -> Self {
         let mut cause = cause.into();
-        if cause.contains(char::is_control) {
-            let escaped = |character: char| match character.is_control() {
+        let misleads =
+            |character: char| character.is_control() || unseen(character).is_some_and(Unseen::misleads);
+        if cause.contains(misleads) {
+            let escaped = |character: char| match misleads(character) {
                 true => character.escape_default().to_string(),
                 false => character.to_string(),
             };

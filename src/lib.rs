@@ -26,4 +26,5 @@ pub mod status;
 pub mod supervisor;
 pub mod telemetry;
 pub mod transport;
+pub mod trust;
 pub mod wire;

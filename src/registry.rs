@@ -5,6 +5,7 @@
 //! it never looks at a call.
 
 mod instance;
+mod trust;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -20,7 +21,9 @@ use crate::auth::{self, AuthStore};
 use crate::backend::{Backend, Extent, Lifecycle, Observer, State, Verdicts, Way};
 use crate::bridge::result::CacheHints;
 use crate::call::{Audience, Introduction};
-use crate::catalog::{self, ArgumentWish, Catalog, Offering, Options, Overrides, Source, Store, Stored};
+use crate::catalog::{
+    self, ArgumentWish, Catalog, Offering, Options, Overrides, Remark, Source, Store, Stored,
+};
 use crate::config::{ArgumentRule, Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
 use crate::interceptor::{HookTallies, Interceptor, Interceptors, Rules, Surroundings};
 use crate::names::ServerName;
@@ -29,6 +32,7 @@ use crate::policy::Policies;
 use crate::protocol::{Level, ListKind};
 use crate::supervisor::{Ending, Supervisor};
 use crate::transport::{self, AuthProvider, Patience, Transport};
+use crate::trust::{Keeper, Neighbours};
 
 pub use instance::Instance;
 
@@ -55,6 +59,8 @@ pub struct Registry {
     shown: Mutex<Shown>,
     own_tools: Vec<Bytes>,
     store: Option<Store>,
+    /// Whether definitions are still what they were.
+    trust: Keeper,
     /// Counts changes of the catalog or of a server's state.
     changes: watch::Sender<u64>,
     shutdown: watch::Sender<Option<Ending>>,
@@ -154,7 +160,8 @@ impl Registry {
         let lanes =
             backends.iter().map(|backend| Lane::new(Arc::clone(backend), &common, &journeys)).collect();
         let offerings = HashMap::new();
-        let catalog = Arc::new(merge(&backends, &offerings, &own_tools, config.expose.max_name));
+        let trust = Keeper::new(config.ready(), state.as_deref());
+        let catalog = Arc::new(merge(&backends, &offerings, &own_tools, config.expose.max_name, &trust));
         Arc::new(Self {
             max_name: config.expose.max_name,
             entries: config.servers,
@@ -167,6 +174,7 @@ impl Registry {
             shown: Mutex::new(Shown { catalog, offerings }),
             own_tools,
             store,
+            trust,
             changes,
             shutdown,
             tasks,
@@ -191,13 +199,19 @@ impl Registry {
         }
         let known: HashMap<ServerName, Known> =
             self.backends.iter().filter_map(|backend| self.stored(backend.config())).collect();
-        let catalog = Arc::new(merge(&self.backends, &known, &self.own_tools, self.max_name));
+        for (server, known) in &known {
+            self.examine(server, &known.offering, true);
+        }
+        let catalog = Arc::new(self.merge(&known));
         *self.shown() = Shown { catalog, offerings: known.clone() };
         // The first call should not have to wait for them.
         for server in self.common.interceptors.iter().flat_map(|interceptors| interceptors.servers()) {
             server.start();
         }
         self.follow_policies();
+        if !self.trust.is_idle() {
+            self.tasks.spawn(Arc::clone(self).watch_pins());
+        }
         for (backend, lane) in self.backends.iter().zip(&self.lanes) {
             let known = known.get(backend.name());
             // A server that showed nothing is asked every time: nobody could ever call it awake.
@@ -454,13 +468,14 @@ impl Registry {
 
     fn show(self: &Arc<Self>, server: &ServerName, offering: Offering, extent: Extent) {
         let offering = Arc::new(offering);
+        self.examine(server, &offering, extent == Extent::Whole);
         let (is_settled, is_complete) = (extent != Extent::Tools, extent == Extent::Whole);
         let known = Known { offering: Arc::clone(&offering), live: true, is_settled, is_complete };
         let mut shown = self.shown();
         let before = shown.offerings.insert(server.clone(), known);
         let same = before.as_ref().is_some_and(|before| *before.offering == *offering);
         if !same {
-            shown.catalog = Arc::new(merge(&self.backends, &shown.offerings, &self.own_tools, self.max_name));
+            shown.catalog = Arc::new(self.merge(&shown.offerings));
         }
         drop(shown);
         // What is kept is shown at the next start without asking, so it must not be less than the server has.
@@ -500,6 +515,10 @@ impl Registry {
     fn changed(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
+
+    fn merge(&self, offerings: &HashMap<ServerName, Known>) -> Catalog {
+        merge(&self.backends, offerings, &self.own_tools, self.max_name, &self.trust)
+    }
 }
 
 fn merge(
@@ -507,10 +526,15 @@ fn merge(
     offerings: &HashMap<ServerName, Known>,
     own_tools: &[Bytes],
     max_name: usize,
+    trust: &Keeper,
 ) -> Catalog {
     let nothing = Offering::default();
-    let rules: Vec<OwnersRules<'_>> =
-        backends.iter().map(|backend| OwnersRules::new(&backend.config().tools)).collect();
+    let neighbours =
+        if trust.wants_neighbours() { trust::neighbours(backends, offerings) } else { Neighbours::default() };
+    let rules: Vec<OwnersRules<'_>> = backends
+        .iter()
+        .map(|backend| OwnersRules::new(&backend.config().tools, trust.remarks(backend.name(), &neighbours)))
+        .collect();
     let sources: Vec<Source<'_>> = backends
         .iter()
         .zip(&rules)
@@ -529,10 +553,11 @@ struct OwnersRules<'a> {
     rules: &'a ToolRules,
     annotations: HashMap<&'a str, Vec<u8>>,
     arguments: HashMap<&'a str, Vec<(String, ArgumentWish)>>,
+    remarks: HashMap<(ListKind, usize), Vec<Remark>>,
 }
 
 impl<'a> OwnersRules<'a> {
-    fn new(rules: &'a ToolRules) -> Self {
+    fn new(rules: &'a ToolRules, remarks: HashMap<(ListKind, usize), Vec<Remark>>) -> Self {
         let annotations = rules
             .overrides
             .iter()
@@ -547,7 +572,7 @@ impl<'a> OwnersRules<'a> {
                 (tool.as_str(), wishes.collect())
             })
             .collect();
-        Self { rules, annotations, arguments }
+        Self { rules, annotations, arguments, remarks }
     }
 }
 
@@ -579,6 +604,10 @@ impl catalog::Rules for OwnersRules<'_> {
             annotations: self.annotations.get(original).map(Vec::as_slice),
             arguments: self.arguments.get(original).map(Vec::as_slice).unwrap_or_default(),
         })
+    }
+
+    fn remarks(&self, kind: ListKind, index: usize) -> Vec<Remark> {
+        self.remarks.get(&(kind, index)).cloned().unwrap_or_default()
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::backend::{Backend, State, Tallies};
 use crate::catalog::{Catalog, Counts, Note};
 use crate::config::{Entry, Severity};
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 use crate::interceptor::HookTallies;
 use crate::pipeline::{CacheTallies, Lane, Trouble};
 use crate::registry::Registry;
@@ -57,7 +57,7 @@ pub struct Report {
     pub failure: Option<Failure>,
     /// How many tools, prompts, resources and templates of it are shown.
     pub shown: Counts,
-    /// Definitions that were repaired or held back.
+    /// Definitions that were repaired or held back, changed, or look dishonest.
     pub notes: Vec<String>,
     /// What happened since we run.
     pub tallies: Tallies,
@@ -139,7 +139,7 @@ fn of_lane(report: &mut Report, registry: &Registry, catalog: &Catalog, lane: &L
     report.failure = instances.iter().find_map(|one| one.failure.clone());
     let all_well = instances.iter().all(|one| one.level == Level::Healthy);
     report.cache = lane.cache();
-    let holds_back = notes(catalog, backend).any(|note| note.code == Code::ToolHeld);
+    let holds_back = notes(catalog, backend).any(Note::is_held);
     if report.level == Level::Healthy && (!all_well || holds_back && matches!(report.state, "ready" | "idle"))
     {
         report.level = Level::Degraded;
@@ -278,7 +278,7 @@ pub fn line(report: &Report) -> String {
         line.push_str(&format!(" · {} tools", shown.tools));
     }
     if !report.notes.is_empty() {
-        line.push_str(&format!(" · {} definitions repaired or held back", report.notes.len()));
+        line.push_str(&format!(" · {} notes on definitions", report.notes.len()));
     }
     if !report.instances.is_empty() {
         let usable = report.instances.iter().filter(|one| one.level <= Level::Degraded).count();

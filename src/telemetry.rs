@@ -18,6 +18,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt as log};
 
+use crate::wire::unseen::{Unseen, unseen};
+
 /// Lines that may wait for a slow disk or an unread stderr.
 const QUEUE: usize = 4096;
 /// Days that are kept.
@@ -88,7 +90,7 @@ fn one_line(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> f
         write!(writer, "{field}=")?;
     }
     for character in format!("{value:?}").chars() {
-        if character.is_control() {
+        if character.is_control() || unseen(character).is_some_and(Unseen::misleads) {
             write!(writer, "{}", character.escape_default())?;
         } else {
             writer.write_char(character)?;

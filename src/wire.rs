@@ -13,6 +13,7 @@ pub mod outbox;
 pub mod splice;
 pub mod sse;
 pub mod time;
+pub mod unseen;
 
 pub use envelope::{Body, Fault, Message};
 pub use id::Id;

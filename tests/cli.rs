@@ -17,6 +17,8 @@ mod explain;
 mod home;
 #[path = "cli/lists.rs"]
 mod lists;
+#[path = "cli/trust.rs"]
+mod trust;
 
 use home::Home;
 

@@ -36,10 +36,38 @@ pub struct Note {
     pub kind: ListKind,
     /// The server's own name (or URI) for it; empty if it has none.
     pub original: String,
-    /// [`Code::ToolRepaired`] or [`Code::ToolHeld`].
+    /// [`Code::ToolRepaired`], [`Code::ToolHeld`], or the code of a [`Remark`].
     pub code: Code,
     /// What was done and why, as a sentence.
     pub text: String,
+}
+
+impl Note {
+    /// Whether the definition is not shown.
+    pub fn is_held(&self) -> bool {
+        matches!(self.code, Code::ToolHeld | Code::TrustHeld)
+    }
+
+    /// What was done, in a word or two.
+    pub fn word(&self) -> &'static str {
+        match self.code {
+            Code::ToolHeld | Code::TrustHeld => "held back",
+            Code::TrustChanged => "changed",
+            Code::TrustSuspicious => "suspicious",
+            _ => "repaired",
+        }
+    }
+}
+
+/// What is to be said of an item that needs no repair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// Why.
+    pub code: Code,
+    /// A sentence.
+    pub text: String,
+    /// Whether the item is held back. It keeps its name, so that no other one gets it.
+    pub holds: bool,
 }
 
 /// What becomes of one item.
@@ -79,6 +107,8 @@ pub(super) struct Shown {
     pub(super) id: String,
     /// Where its parts stand.
     pub(super) places: Places,
+    /// Why it has a name and is not shown all the same.
+    pub(super) held: Option<String>,
 }
 
 /// What is left of one server's list, in its order, and what had to be done for it.
@@ -88,11 +118,12 @@ pub(super) fn sift(
     items: &[Bytes],
     revision: &Revision,
     allows: impl Fn(&str) -> bool,
+    remarks: impl Fn(usize) -> Vec<Remark>,
 ) -> (Vec<Shown>, Vec<Note>) {
     let mut shown: Vec<Shown> = Vec::with_capacity(items.len());
     let mut seen = HashSet::with_capacity(items.len());
     let mut notes = Vec::new();
-    for raw in items {
+    for (index, raw) in items.iter().enumerate() {
         let (item, places, texts) = match look(kind, raw, revision) {
             Finding::Fine(places) => (raw.clone(), places, Vec::new()),
             Finding::Repaired(item, texts) => {
@@ -130,7 +161,14 @@ pub(super) fn sift(
             );
             continue;
         }
-        shown.push(Shown { item, id, places });
+        let mut held = None;
+        for remark in remarks(index) {
+            if remark.holds {
+                held = Some(remark.text.clone());
+            }
+            note(remark.code, remark.text);
+        }
+        shown.push(Shown { item, id, places, held });
     }
     (shown, notes)
 }
@@ -511,6 +549,11 @@ fn nests_deeper_than(text: &[u8], limit: usize) -> bool {
         at += 1;
     }
     false
+}
+
+/// A text that every JSON parser reads, if it is JSON: without half surrogate pairs.
+pub(crate) fn readable(text: &[u8]) -> Cow<'_, [u8]> {
+    if may_break_parsers(text) { without_lone_surrogates(text) } else { Cow::Borrowed(text) }
 }
 
 /// JSON allows `\ud800` alone, strict parsers do not. Each such half becomes `\ufffd`.

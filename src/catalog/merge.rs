@@ -7,12 +7,12 @@ use bytes::Bytes;
 
 use crate::catalog::arguments::{ArgumentWish, wished};
 use crate::catalog::edit::{ObjectEdit, entries};
-use crate::catalog::hygiene::{self, Note, Shown};
+use crate::catalog::hygiene::{self, Note, Remark, Shown};
 use crate::catalog::instructions;
 use crate::catalog::naming::{self, RESERVED_PREFIX, Wanted};
 use crate::catalog::offering::{Capabilities, Offering};
 use crate::catalog::page::{List, ListBuilder, MAX_PAGE};
-use crate::catalog::snapshot::{Catalog, Counts, Lists, ServerPart};
+use crate::catalog::snapshot::{Catalog, Counts, Held, Lists, ServerPart};
 use crate::catalog::table::{Table, Target};
 use crate::catalog::uri::{self, UriSource, UriTable};
 use crate::failure::Code;
@@ -44,6 +44,10 @@ pub trait Rules {
     fn rename(&self, original: &str) -> Option<&str>;
     /// What to show instead of the server's own words.
     fn overrides(&self, original: &str) -> Option<Overrides<'_>>;
+    /// What is to be said of the item at this place of the server's list, prompts included.
+    fn remarks(&self, _kind: ListKind, _index: usize) -> Vec<Remark> {
+        Vec::new()
+    }
 }
 
 /// Replacements in a tool's definition.
@@ -150,8 +154,10 @@ impl<'a> Builder<'a> {
         let own_names = own_names(self.own_tools);
         let tool_names = self.exposed_names(ListKind::Tools, &tools, &own_names);
         let prompt_names = self.exposed_names(ListKind::Prompts, &prompts, &[]);
-        let (tool_list, tools) = self.name_list(ListKind::Tools, tools, tool_names, &uris);
-        let (prompt_list, prompts) = self.name_list(ListKind::Prompts, prompts, prompt_names, &uris);
+        let mut held = Vec::new();
+        let (tool_list, tools) = self.name_list(ListKind::Tools, tools, tool_names, &uris, &mut held);
+        let (prompt_list, prompts) =
+            self.name_list(ListKind::Prompts, prompts, prompt_names, &uris, &mut held);
         let lists = Lists {
             tools: tool_list,
             prompts: prompt_list,
@@ -171,6 +177,7 @@ impl<'a> Builder<'a> {
             own_names,
             tools,
             prompts,
+            held,
             lists,
             uris,
             counts: counts.iter().fold(Counts::default(), |sum, counts| sum.plus(*counts)),
@@ -197,7 +204,9 @@ impl<'a> Builder<'a> {
             let allows = |id: &str| kind != ListKind::Tools || source.rules.allows(id);
             let revision = source.offering.revision();
             let (shown, notes) =
-                hygiene::sift(source.name, kind, source.offering.list(kind), revision, allows);
+                hygiene::sift(source.name, kind, source.offering.list(kind), revision, allows, |index| {
+                    source.rules.remarks(kind, index)
+                });
             self.notes.extend(notes);
             all.push(shown);
         }
@@ -210,7 +219,7 @@ impl<'a> Builder<'a> {
         resources: &[Vec<Shown>],
         templates: &[Vec<Shown>],
     ) -> UriTable {
-        let refers = |tool: &Shown| tool.meta().is_some_and(uri::refers);
+        let refers = |tool: &Shown| tool.held.is_none() && tool.meta().is_some_and(uri::refers);
         let sources: Vec<UriSource<'_>> = (0..self.sources.len())
             .map(|index| UriSource {
                 name: self.sources[index].name,
@@ -306,12 +315,20 @@ impl<'a> Builder<'a> {
         all: Vec<Vec<Shown>>,
         names: Vec<Vec<Option<ExposedName>>>,
         uris: &UriTable,
+        held: &mut Vec<Held>,
     ) -> (List, Table) {
         let mut list = ListBuilder::new(kind, self.options.max_page);
         let mut targets = Vec::new();
+        let mut bare = Vec::new();
         for (index, (shown, names)) in all.into_iter().zip(names).enumerate() {
             for (item, exposed) in shown.into_iter().zip(names) {
                 let Some(exposed) = exposed else { continue };
+                if let Some(reason) = item.held {
+                    let server = self.sources[index].name.clone();
+                    bare.push(item.id.clone());
+                    held.push(Held { kind, server, original: OriginalName::new(item.id), exposed, reason });
+                    continue;
+                }
                 let original_quoted = Bytes::copy_from_slice(item.quoted_id());
                 list.push(|page| self.write_named(kind, index, &item, &exposed, uris, page));
                 targets.push(Target {
@@ -332,6 +349,7 @@ impl<'a> Builder<'a> {
         for (target, definition) in targets.into_iter().zip(definitions) {
             table.push(Target { definition, ..target });
         }
+        bare.iter().for_each(|original| table.reserve(original));
         (list, table)
     }
 

@@ -11,7 +11,8 @@ use crate::catalog::offering::Capabilities;
 use crate::catalog::page::{BadCursor, List};
 use crate::catalog::table::{Table, Target};
 use crate::catalog::uri::{UriRoute, UriTable};
-use crate::names::{ExposedName, ServerName};
+use crate::failure::{Code, Failure};
+use crate::names::{ExposedName, OriginalName, ServerName};
 use crate::protocol::ListKind;
 
 /// How many items are shown.
@@ -34,12 +35,40 @@ pub struct Catalog {
     pub(super) own_names: Vec<ExposedName>,
     pub(super) tools: Table,
     pub(super) prompts: Table,
+    pub(super) held: Vec<Held>,
     pub(super) lists: Lists,
     pub(super) uris: UriTable,
     pub(super) counts: Counts,
     pub(super) capabilities: Capabilities,
     pub(super) instructions: String,
     pub(super) notes: Vec<Note>,
+}
+
+/// A tool or prompt that has a name and is not shown, because its owner wants to look at it first.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// In which list it would stand.
+    pub kind: ListKind,
+    /// Whose it is.
+    pub server: ServerName,
+    /// The server's own name for it.
+    pub original: OriginalName,
+    /// The name that clients would see.
+    pub exposed: ExposedName,
+    /// Why, as a sentence.
+    pub reason: String,
+}
+
+impl Held {
+    /// The answer to a call of it.
+    pub fn failure(&self) -> Failure {
+        let original: String = self.original.as_str().chars().take(64).collect();
+        let cause = format!("{} `{original}` is held back: {}", self.kind.noun(), self.reason);
+        Failure::new(Code::TrustHeld, cause)
+            .of(&self.server)
+            .remedy("Ask your user to look at it first: `switchboard approve` shows what waits, and why")
+            .not_run()
+    }
 }
 
 #[derive(Debug)]
@@ -73,6 +102,25 @@ impl Catalog {
     /// Where a prompt is found; by the same rule as tools.
     pub fn prompt(&self, name: &str) -> Option<&Target> {
         self.prompts.find(name)
+    }
+
+    /// The tool or prompt that is held back under this name, or this own name. To be asked when nothing is shown under it.
+    pub fn held(&self, kind: ListKind, name: &str) -> Option<&Held> {
+        let dotted = |held: &Held| {
+            let rest =
+                name.strip_prefix(held.server.as_str()).and_then(|rest| rest.strip_prefix(['.', '/', ':']));
+            rest == Some(held.original.as_str())
+        };
+        let mut all = self.held.iter().filter(|held| held.kind == kind);
+        all.clone()
+            .find(|held| held.exposed.as_str() == name)
+            .or_else(|| all.find(|held| held.original.as_str() == name || dotted(held)))
+    }
+
+    /// Whether nothing is shown under this name, and something is held back.
+    pub fn is_held(&self, kind: ListKind, name: &str) -> bool {
+        let shown = || if kind == ListKind::Prompts { self.prompt(name) } else { self.tool(name) };
+        !self.held.is_empty() && shown().is_none() && self.held(kind, name).is_some()
     }
 
     /// All tools of servers, in the order of the list.

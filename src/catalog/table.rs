@@ -53,6 +53,11 @@ impl Table {
         self.targets.push(target);
     }
 
+    /// Lets a bare original name lead nowhere: one that is held back has it, too.
+    pub(super) fn reserve(&mut self, original: &str) {
+        self.bare.insert(original.into(), None);
+    }
+
     pub(super) fn targets(&self) -> &[Target] {
         &self.targets
     }

@@ -161,7 +161,7 @@ fn status(setup: &Setup, store: &AuthStore, args: &StatusArgs) -> Exit {
     }
     if args.json {
         let servers: Vec<_> = rows.iter().map(|(server, status)| page::as_json(server, status)).collect();
-        exit::print_out(&format!("{:#}", json!({ "schema": 1, "servers": servers })));
+        exit::print_json(&json!({ "schema": 1, "servers": servers }));
     } else {
         exit::print_out(&page::render(&rows, args.name.is_some(), Paint::stdout()));
     }

@@ -15,7 +15,7 @@ use crate::cli::suggest::{did_you_mean, near};
 use crate::cli::terminal;
 use crate::config::Entry;
 use crate::failure::Code;
-use crate::protocol::Method;
+use crate::protocol::{ListKind, Method};
 use crate::status;
 use crate::wire::json;
 
@@ -125,6 +125,10 @@ fn unknown(inside: &Inside, name: &str) -> Exit {
         return if code == Some(Code::AuthNeedsLogin) { exit::NEEDS_LOGIN } else { exit::TRANSIENT };
     }
     let catalog = inside.registry.catalog();
+    if let Some(held) = catalog.held(ListKind::Tools, name) {
+        exit::print_err(&format!("error: {}", held.failure()));
+        return exit::FAILED;
+    }
     let owners: Vec<&str> = catalog
         .tools()
         .iter()
@@ -176,11 +180,14 @@ fn print_result(result: &[u8], as_json: bool) -> Exit {
         .filter(|_| failed)
         .and_then(|span| Code::parse(&json::string(span.of(result))?));
     if as_json {
-        exit::print_bytes(result);
+        exit::print_raw_json(result);
     } else if ours.is_some() {
         exit::print_err(&format!("error: {}", content::render(result, true)));
+    } else if std::io::stdout().is_terminal() {
+        exit::print_out(&content::render(result, true));
     } else {
-        exit::print_out(&content::render(result, std::io::stdout().is_terminal()));
+        // A file or another program gets every byte.
+        exit::print_bytes(content::render(result, false).as_bytes());
     }
     match ours {
         Some(Code::CallTimeout | Code::CallUnavailable | Code::CallBusy | Code::HandshakeTimeout) => {
@@ -194,7 +201,7 @@ fn print_result(result: &[u8], as_json: bool) -> Exit {
 
 fn print_error(error: &[u8], as_json: bool) -> Exit {
     if as_json {
-        exit::print_bytes(&[br#"{"error":"#, error, b"}"].concat());
+        exit::print_raw_json(&[br#"{"error":"#, error, b"}"].concat());
         return exit::FAILED;
     }
     let message = json::get(error, "message").and_then(|span| json::string(span.of(error)));

@@ -1,10 +1,12 @@
 //! `switchboard check`: starts every server, shakes hands, lists, looks at every schema, and says how each fares.
 
 mod finding;
+mod lock;
 mod page;
 mod schemas;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +23,11 @@ use crate::failure::Code;
 use crate::names::ServerName;
 use crate::pipeline::Lane;
 use crate::status::{self, Report};
+use crate::trust::lock::LockedServer;
+use crate::trust::{self, Neighbours};
 
-use finding::{Finding, Verdict};
+pub(in crate::cli) use finding::finding_json;
+use finding::{Finding, Suspicion, Verdict};
 
 /// How many servers start at once, and what fetching their lists may take: together they bound the whole check.
 const AT_ONCE: u32 = 4;
@@ -31,7 +36,7 @@ const LISTING: Duration = Duration::from_secs(60);
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit codes: 0 all well, 3 some servers cannot be used, 4 they only want a login, 5 no such server, \
+    after_help = "Exit codes: 0 all well, 1 no lock file, 3 some servers cannot be used or the lock file differs, 4 they only want a login, 5 no such server, \
                   78 bad config."
 )]
 pub struct CheckArgs {
@@ -41,6 +46,12 @@ pub struct CheckArgs {
     /// Print everything as JSON
     #[arg(long)]
     json: bool,
+    /// Write what the servers show to a lock file [default: switchboard.lock beside the config]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, conflicts_with = "locked")]
+    write_lock: Option<Option<PathBuf>>,
+    /// Compare what the servers show with the lock file; exit 3 if anything differs
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    locked: Option<Option<PathBuf>>,
 }
 
 /// Checks servers and prints what was found.
@@ -49,6 +60,10 @@ pub fn run(global: &Global, args: CheckArgs) -> Exit {
     if let Some(exit) = setup.refuse_empty().or_else(|| setup.refuse_unknown(&args.names)) {
         return exit;
     }
+    let plan = match lock::Plan::new(args.write_lock, args.locked, setup.locations.config.as_deref()) {
+        Ok(plan) => plan,
+        Err(exit) => return exit,
+    };
     let concerned = |problem: &&Problem| match &problem.server {
         Some(server) => args.names.is_empty() || args.names.iter().any(|name| server.as_str() == name),
         None => true,
@@ -69,13 +84,27 @@ pub fn run(global: &Global, args: CheckArgs) -> Exit {
         return ran;
     }
     judge_schemas(&mut findings);
+    let locked = match plan.carry_out(&findings, args.names.is_empty()) {
+        Ok(outcome) => outcome,
+        Err(exit) => return exit,
+    };
 
     if args.json {
-        exit::print_out(&format!("{:#}", as_json(&findings, &problems, max_name)));
+        let mut value = as_json(&findings, &problems, max_name);
+        value["lock"] = locked.to_json();
+        exit::print_json(&value);
     } else {
         exit::print_out(&page::render(&findings, max_name, Paint::stdout()));
+        let page = locked.render(Paint::stdout());
+        if !page.is_empty() {
+            exit::print_out(&page);
+        }
     }
-    if problems.iter().any(is_config_error) { exit::BAD_CONFIG } else { of_servers(&findings) }
+    match of_servers(&findings) {
+        _ if problems.iter().any(is_config_error) => exit::BAD_CONFIG,
+        exit::OK if !locked.is_well() => exit::PARTLY,
+        exit => exit,
+    }
 }
 
 /// What the servers are worth together. Where a login mends everything, that is said by a code of its own.
@@ -128,14 +157,15 @@ async fn look(inside: &Inside, names: &[String]) -> Vec<Finding> {
             && instances(backend).skip(1).all(|instance| is_over(instance))
     };
     tokio::join!(inside.wait(&servers, deadline, done), watch.follow(inside, &servers, done, deadline));
+    let neighbours = inside.registry.neighbours();
     status::reports(&inside.registry)
         .into_iter()
         .filter(|report| wanted(&report.server))
-        .map(|report| finding(inside, report, &watch))
+        .map(|report| finding(inside, report, &watch, &neighbours))
         .collect()
 }
 
-fn finding(inside: &Inside, report: Report, watch: &StopWatch) -> Finding {
+fn finding(inside: &Inside, report: Report, watch: &StopWatch, neighbours: &Neighbours) -> Finding {
     let registry = &inside.registry;
     let name = ServerName::new(report.server.as_str());
     let catalog = registry.catalog();
@@ -151,11 +181,43 @@ fn finding(inside: &Inside, report: Report, watch: &StopWatch) -> Finding {
         names: tools.iter().map(|target| target.exposed.to_string()).collect(),
         definitions: tools.iter().map(|target| target.definition.clone()).collect(),
         notes: finding::notes_of(&catalog, &report.server),
+        suspicions: suspicions(inside, &name, neighbours),
+        locked: locked(inside, &name),
         faults: Vec::new(),
         noise: registry.backend(&name).map(|backend| backend.noise()).unwrap_or_default(),
         empty: declares_tools,
         report,
     }
+}
+
+/// What looks dishonest at a server, whether its config asks or not, but for what somebody has approved.
+fn suspicions(inside: &Inside, name: &ServerName, neighbours: &Neighbours) -> Vec<Suspicion> {
+    let registry = &inside.registry;
+    let Some(offering) = registry.offering(name) else { return Vec::new() };
+    let mut suspicions = Vec::new();
+    for kind in trust::KINDS {
+        for definition in offering.list(kind).iter().filter_map(|item| trust::Definition::read(kind, item)) {
+            if registry.is_approved(name, &definition) {
+                continue;
+            }
+            let findings = trust::examine(name, &definition, neighbours).into_iter();
+            suspicions.extend(findings.map(|finding| Suspicion {
+                kind,
+                name: definition.name.clone(),
+                finding,
+            }));
+        }
+    }
+    suspicions.sort_by_key(|one| std::cmp::Reverse(one.finding.severity));
+    suspicions
+}
+
+fn locked(inside: &Inside, name: &ServerName) -> Option<LockedServer> {
+    let registry = &inside.registry;
+    let rules = &registry.backend(name)?.config().tools;
+    let whole = registry.is_live(name) && registry.has_shown_all(name);
+    let offering = registry.offering(name).filter(|_| whole)?;
+    Some(LockedServer::of(&offering, |tool| rules.allows(tool)))
 }
 
 /// After everything has ended: nobody waits for it.

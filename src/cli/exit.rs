@@ -3,6 +3,9 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::cli::terminal::printable;
+use crate::wire::unseen::push_escaped;
+
 /// An exit code of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit(pub u8);
@@ -32,9 +35,27 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Prints a result on stdout, with a line end. A reader that has seen enough (`| head`) is no failure.
+/// Prints a result on stdout, with a line end. A reader that has seen enough (`| head`) is no failure. Whatever else the
+/// text holds, only colours steer the terminal.
 pub fn print_out(text: &str) {
-    let _ = writeln!(io::stdout(), "{text}");
+    let _ = writeln!(io::stdout(), "{}", printable(text));
+}
+
+/// Prints JSON for programs on stdout, with a line end.
+pub fn print_json(value: &serde_json::Value) {
+    print_raw_json(format!("{value:#}").as_bytes());
+}
+
+/// Prints JSON text on stdout, with a line end. What could steer a terminal is escaped; nothing is lost.
+pub fn print_raw_json(text: &[u8]) {
+    match std::str::from_utf8(text) {
+        Ok(text) => {
+            let mut escaped = Vec::with_capacity(text.len());
+            push_escaped(&mut escaped, text);
+            print_bytes(&escaped);
+        }
+        Err(_) => print_bytes(text),
+    }
 }
 
 /// Prints a result on stdout as it is, with a line end.
@@ -43,7 +64,7 @@ pub fn print_bytes(bytes: &[u8]) {
     let _ = stdout.write_all(bytes).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush());
 }
 
-/// Prints chatter on stderr, with a line end.
+/// Prints chatter on stderr, with a line end. Only colours steer the terminal.
 pub fn print_err(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", printable(text));
 }

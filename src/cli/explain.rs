@@ -64,7 +64,7 @@ pub fn run(global: &Global, args: ExplainArgs) -> Exit {
         }
         if args.json {
             let tools: Vec<_> = found.iter().map(tool::Explanation::to_json).collect();
-            exit::print_out(&format!("{:#}", json!({ "schema": 1, "tools": tools })));
+            exit::print_json(&json!({ "schema": 1, "tools": tools }));
         } else {
             let pages: Vec<String> = found.iter().map(|tool| tool.render(Paint::stdout())).collect();
             exit::print_out(&pages.join("\n\n"));
@@ -89,7 +89,7 @@ fn explain_code(code: Code, as_json: bool) -> Exit {
             "title": code.title(),
             "explanation": code.explanation(),
         });
-        exit::print_out(&format!("{value:#}"));
+        exit::print_json(&value);
     } else {
         let id = Paint::stdout().bold(code.id());
         exit::print_out(&format!("{id}: {}\n\n{}", code.title(), code.explanation()));
@@ -101,7 +101,7 @@ fn explain_ours(as_json: bool) -> Exit {
     const TEXT: &str = "a tool of Switchboard itself: it says which servers are down, why, and what mends it";
     if as_json {
         let tool = json!({ "name": STATUS_TOOL, "shown": true, "server": null, "reasons": [TEXT] });
-        exit::print_out(&format!("{:#}", json!({ "schema": 1, "tools": [tool] })));
+        exit::print_json(&json!({ "schema": 1, "tools": [tool] }));
     } else {
         exit::print_out(&format!("{}\n  {TEXT}", Paint::stdout().bold(STATUS_TOOL)));
     }

@@ -64,7 +64,7 @@ pub fn run(global: &Global, what: What, args: ListArgs) -> Exit {
             }
         }
         if args.json {
-            exit::print_bytes(&as_json(&lists));
+            exit::print_raw_json(&as_json(&lists));
         } else {
             print_rows(&lists);
         }

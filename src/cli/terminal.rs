@@ -1,9 +1,14 @@
 //! What the terminal can do, and texts that fit it. Where there is none, texts are plain and whole.
 
+mod safe;
+
 use std::io::{IsTerminal, stderr, stdout};
 
 use terminal_size::{Width, terminal_size_of};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+pub(in crate::cli) use safe::printable;
+pub use safe::{one_line, tame, visible};
 
 /// Colours a text, or not.
 #[derive(Clone, Copy, Debug)]
@@ -101,17 +106,6 @@ pub fn cut(text: &str, width: Option<usize>) -> String {
     cut
 }
 
-/// One line without control characters: what a stranger wrote must not steer the terminal.
-pub fn one_line(text: &str) -> String {
-    let line = text.trim_start().lines().next().unwrap_or_default();
-    line.chars().map(|letter| if letter == '\t' { ' ' } else { letter }).filter(|c| !c.is_control()).collect()
-}
-
-/// Several lines without other control characters.
-pub fn tame(text: &str) -> String {
-    text.chars().filter(|letter| matches!(letter, '\n' | '\t') || !letter.is_control()).collect()
-}
-
 /// A count with its noun.
 pub fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
@@ -130,11 +124,5 @@ mod tests {
         assert_eq!(cut("abc", Some(0)), "");
         assert_eq!(cut("abc", None), "abc");
         assert_eq!(padded("日", 4), "日  ");
-    }
-
-    #[test]
-    fn strangers_do_not_steer_the_terminal() {
-        assert_eq!(one_line("\n  red \x1b[31malert\x07\tnow\nmore"), "red [31malert now");
-        assert_eq!(tame("a\x1b[2J\r\nb\tc"), "a[2J\nb\tc");
     }
 }

@@ -206,6 +206,11 @@ const SETTINGS: &[Key] = &[
         Shape::Bool,
         "Whether a tool of which `effects` says nothing is taken for as harmless as the server's annotations say.",
     ),
+    Key::new(
+        "definitions",
+        Shape::Table(&DEFINITIONS),
+        "What to do when a definition of a tool or prompt changes or looks dishonest. Without it, nothing.",
+    ),
     Key::new("security_level", LEVEL, "The security level of this server."),
 ];
 
@@ -501,6 +506,25 @@ static HEALTH_CHECK: Table = Table {
             "max_failures",
             POSITIVE,
             "Failures in a row until the server counts as unhealthy; 3 if nothing is said.",
+        ),
+    ]],
+};
+
+const ANSWER: Shape = Shape::Word(&[Word::new("allow"), Word::new("flag"), Word::new("hold")]);
+
+static DEFINITIONS: Table = Table {
+    groups: &[&[
+        Key::new(
+            "changes",
+            ANSWER,
+            "About one that is not as it was seen first or approved last: show it, show it and tell its owner (if nothing is \
+             said), or hold it back until `switchboard approve`.",
+        ),
+        Key::new(
+            "findings",
+            ANSWER,
+            "The same about one with hidden text, orders to the model, names of other servers' tools or claims that contradict \
+             each other. `flag` if nothing is said; only grave findings are ever held.",
         ),
     ]],
 };

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::arguments::ArgumentRule;
 use super::audit::AuditRules;
 use super::auth::AuthConfig;
+use super::definitions::DefinitionRules;
 use super::hash::hex;
 use super::http::HttpFace;
 use super::interceptors::InterceptorConfig;
@@ -101,6 +102,8 @@ pub struct ServerConfig {
     pub questions: Questions,
     /// What stands between it and its callers.
     pub stages: Stages,
+    /// What is done about definitions of it that change or look dishonest; `None` for nothing.
+    pub definitions: Option<DefinitionRules>,
     /// How we log in to it, if it is remote.
     pub auth: AuthConfig,
     /// What its owner says about it.
@@ -327,6 +330,7 @@ impl ServerConfig {
             share: Share::default(),
             questions: Questions::default(),
             stages: Stages::default(),
+            definitions: None,
             auth: AuthConfig::default(),
             description: None,
             categories: Vec::new(),

@@ -10,6 +10,7 @@ use super::audit::audit;
 use super::auth::{self, AuthConfig};
 use super::built_ins;
 use super::check::{check_table, twice};
+use super::definitions;
 use super::environment::Environment;
 use super::hash::name_hash;
 use super::interpolate::{Context, Trouble, expand};
@@ -423,6 +424,7 @@ impl Resolver<'_> {
                 _ => Questions::Serialize,
             },
             stages,
+            definitions: definitions::decode(node),
             auth: auth?,
             description: node.get("description").and_then(Node::as_str).map(str::to_owned),
             categories: texts(node.get("categories")),

@@ -741,6 +741,7 @@ fn every_kind_of_mistake() {
         "{ command: x, replicas: 0 }",
         "{ command: x, cache: { ttl: 5m, tools: \"query_*\" } }",
         "{ command: x, rate_limit: { per: 1m } }",
+        "{ command: x, definitions: { changes: deny } }",
         "{ command: \"${keyring:x}\" }",
         "{ command: \"${A\" }",
         "{ command: \"${A-b}\" }",
@@ -834,6 +835,8 @@ fn every_kind_of_mistake() {
     ready <- warning: yaml:2:45: server `s`: nothing of `cache.tools` is kept, because no tool is known to do nothing but read; write, for example, `effects: { query: read }`, or `trust_annotations: true` (SB-CFG-004)
 { command: x, rate_limit: { per: 1m } }
     broken <- error: yaml:2:32: server `s`: `rate_limit` needs `calls`, which is not there; write, for example, `rate_limit: { calls: 60, per: 1m }` (SB-CFG-004)
+{ command: x, definitions: { changes: deny } }
+    broken <- error: yaml:2:44: server `s`: `definitions.changes` must be `allow`, `flag` or `hold`, found `deny` (SB-CFG-003)
 { command: "${keyring:x}" }
     needs-config <- error: yaml:2:17: server `s`: `command`: `${keyring:x}` needs a keyring, which this version does not have; use `${env:NAME}` or `${file:path}` instead (SB-CFG-007)
 { command: "${A" }
@@ -988,6 +991,23 @@ fn rules_for_arguments_are_read() {
     let open = ArgumentRule::Open { rename: Some("s".to_owned()), default: Some(serde_json::json!(5)) };
     assert_eq!(rules("{ rename: s, default: 5 }"), [("r".to_owned(), open)]);
     assert!(lines(&yaml(&entry("{ fixed: 1, default: 2 }")))[0].contains("has a fixed value"));
+}
+
+#[test]
+fn definitions_are_watched_as_the_config_asks() {
+    let rules = |text: &str| only(yaml(text)).definitions;
+    assert_eq!(rules("servers: { a: { command: x } }"), None);
+    let flag = DefinitionRules { changes: Answer::Flag, findings: Answer::Flag };
+    assert_eq!(rules("servers: { a: { command: x, definitions: {} } }"), Some(flag));
+    let text = "
+defaults: { definitions: { changes: hold, findings: allow } }
+servers: { a: { command: x, definitions: { findings: hold } } }
+";
+    assert_eq!(rules(text), Some(DefinitionRules { changes: Answer::Hold, findings: Answer::Hold }));
+    let text = "servers: { a: { command: x, definitions: { changes: allow, findings: allow } } }";
+    assert_eq!(rules(text), None, "what asks for nothing costs nothing");
+    let foreign = yaml("servers: { a: { command: x, trust: true } }");
+    assert!(foreign.problems.is_empty(), "`trust` is a key of another client");
 }
 
 #[test]

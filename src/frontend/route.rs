@@ -3,11 +3,12 @@
 use bytes::Bytes;
 
 use crate::call::TokenPlace;
+use crate::catalog::{Catalog, Held};
 use crate::frontend::answer::{Answer, excerpt};
 use crate::frontend::incoming::Incoming;
 use crate::names::{ExposedName, OriginalName};
 use crate::pipeline::{BadRange, Item, Lane, Results};
-use crate::protocol::{Method, Revision, codes};
+use crate::protocol::{ListKind, Method, Revision, codes};
 use crate::registry::Registry;
 use crate::wire::{Span, json};
 
@@ -29,7 +30,7 @@ pub(super) struct Way {
 
 /// Why a request goes nowhere.
 pub(super) enum Miss {
-    /// It lacks what would route it.
+    /// It lacks what would route it, or may not go where it leads.
     Invalid(Answer),
     /// Nobody has what it is for.
     Unknown(Answer),
@@ -106,11 +107,25 @@ fn near(registry: &Registry, names: impl FnOnce() -> Vec<ExposedName>) -> Vec<St
     names.iter().map(ToString::to_string).collect()
 }
 
+/// The catalog in which a name is looked up. If it is held back there, somebody may just have approved it.
+fn catalog_for(registry: &Registry, kind: ListKind, name: &str) -> std::sync::Arc<Catalog> {
+    let catalog = registry.catalog();
+    if catalog.is_held(kind, name) && registry.look_for_approvals() { registry.catalog() } else { catalog }
+}
+
+/// The answer to a call of something that waits for its owner.
+fn refusal(method: Method, held: &Held) -> Miss {
+    Miss::Invalid(Answer::failure(method, &held.failure()))
+}
+
 fn tool(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
     let (span, name) = name(incoming)?;
-    let catalog = registry.catalog();
+    let catalog = catalog_for(registry, ListKind::Tools, &name);
     let found = catalog.tool(&name).and_then(|target| Some((target, registry.lane_at(target.index)?)));
     let Some((target, lane)) = found else {
+        if let Some(held) = catalog.held(ListKind::Tools, &name) {
+            return Err(refusal(Method::ToolsCall, held));
+        }
         let near = near(registry, || catalog.nearest_tools(&name, 3));
         return Err(Miss::Unknown(Answer::unknown("tool", &name, &near)));
     };
@@ -127,9 +142,12 @@ fn tool(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
 
 fn prompt(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
     let (span, name) = name(incoming)?;
-    let catalog = registry.catalog();
+    let catalog = catalog_for(registry, ListKind::Prompts, &name);
     let found = catalog.prompt(&name).and_then(|target| Some((target, registry.lane_at(target.index)?)));
     let Some((target, lane)) = found else {
+        if let Some(held) = catalog.held(ListKind::Prompts, &name) {
+            return Err(refusal(Method::PromptsGet, held));
+        }
         let near = near(registry, || catalog.nearest_prompts(&name, 3));
         return Err(Miss::Unknown(Answer::unknown("prompt", &name, &near)));
     };

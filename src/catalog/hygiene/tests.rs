@@ -233,8 +233,14 @@ fn the_first_of_equal_names_is_shown() {
     ]
     .map(Bytes::from)
     .into();
-    let (shown, notes) =
-        sift(&"srv".into(), ListKind::Tools, &items, Revision::newest_legacy(), |name| name != "c");
+    let (shown, notes) = sift(
+        &"srv".into(),
+        ListKind::Tools,
+        &items,
+        Revision::newest_legacy(),
+        |name| name != "c",
+        |_| Vec::new(),
+    );
     assert_eq!(shown.iter().map(|shown| shown.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(shown[0].item, items[0]);
     let held: Vec<&str> =

@@ -73,7 +73,7 @@ mod tests {
             {"type":"resource","resource":{"uri":"x://y","text":"inner"}},{"type":"resource","resource":{"uri":"x://z","blob":"AAA="}},
             {"type":"resource_link","uri":"x://l","name":"L"},{"type":"new"}],"structuredContent":{"a":1}}"#;
         let lines = "[image image/png 3 bytes]\ninner\n[resource x://z 2 bytes]\n[link x://l L]\n[new 14 bytes of JSON]";
-        assert_eq!(render(result, true), format!("a[1mb\n{lines}"));
+        assert_eq!(render(result, true), format!("ab\n{lines}"));
         assert_eq!(render(result, false), format!("a\x1b[1mb\n{lines}"));
     }
 

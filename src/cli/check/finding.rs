@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use crate::catalog::{Catalog, Note};
 use crate::cli::check::schemas::Fault;
 use crate::failure::{Code, Failure};
+use crate::protocol::ListKind;
 use crate::status::{self, Level, Report};
+use crate::trust::lock::LockedServer;
+use crate::trust::{self, Severity};
 
 /// How a server fares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +24,14 @@ pub(super) enum Verdict {
     Failed,
     /// Its owner switched it off.
     Off,
+}
+
+/// Something that looks dishonest.
+pub(super) struct Suspicion {
+    pub(super) kind: ListKind,
+    /// The server's own name.
+    pub(super) name: String,
+    pub(super) finding: trust::Finding,
 }
 
 /// Everything about one server.
@@ -38,6 +49,10 @@ pub(super) struct Finding {
     pub(super) definitions: Vec<Bytes>,
     /// Definitions that were repaired or held back.
     pub(super) notes: Vec<Note>,
+    /// What looks dishonest: the kind and the server's own name of a definition, and what was found there.
+    pub(super) suspicions: Vec<Suspicion>,
+    /// What it shows, for the lock file; `None` if it has not shown everything.
+    pub(super) locked: Option<LockedServer>,
     /// Schemas that cannot be used.
     pub(super) faults: Vec<Fault>,
     /// Lines on its stdout that were no messages; not all of them.
@@ -57,6 +72,7 @@ impl Finding {
         } else if self.report.failure.is_some()
             || self.held() > 0
             || !self.faults.is_empty()
+            || self.suspicions.iter().any(|suspicion| suspicion.finding.severity == Severity::Grave)
             || self.empty
             || self.partial
         {
@@ -80,12 +96,23 @@ impl Finding {
         self.report.failure.as_ref().is_some_and(|failure| failure.code == Code::AuthNeedsLogin)
     }
 
+    /// Its owner switched it off.
+    pub(super) fn is_off(&self) -> bool {
+        self.report.level == Level::Disabled
+    }
+
     pub(super) fn held(&self) -> usize {
-        self.notes.iter().filter(|note| note.code == Code::ToolHeld).count()
+        self.notes.iter().filter(|note| note.is_held()).count()
     }
 
     pub(super) fn repaired(&self) -> usize {
         self.notes.iter().filter(|note| note.code == Code::ToolRepaired).count()
+    }
+
+    /// How many definitions look dishonest.
+    pub(super) fn suspicious(&self) -> usize {
+        let grave = self.suspicions.iter().filter(|one| one.finding.severity == Severity::Grave);
+        grave.map(|one| (one.kind.noun(), one.name.as_str())).collect::<std::collections::HashSet<_>>().len()
     }
 
     /// Its tools by exposed name, with their definitions.
@@ -120,10 +147,27 @@ impl Finding {
         value["tokens"] = self.tokens().into();
         value["notes"] = self.notes.iter().map(note).collect();
         value["schemas"] = self.faults.iter().map(fault).collect();
+        let suspicion = |one: &Suspicion| {
+            let mut value = finding_json(&one.finding);
+            value["kind"] = one.kind.noun().into();
+            value["name"] = one.name.as_str().into();
+            value
+        };
+        value["findings"] = self.suspicions.iter().map(suspicion).collect();
         value["lists_complete"] = (!self.partial).into();
         value["noise_lines"] = self.noise.clone().into();
         value
     }
+}
+
+/// A finding about a definition, for programs.
+pub(in crate::cli) fn finding_json(finding: &trust::Finding) -> Value {
+    json!({
+        "id": finding.id,
+        "severity": finding.severity.word(),
+        "place": finding.place,
+        "excerpt": finding.excerpt,
+    })
 }
 
 /// The notes about one server.

@@ -3,6 +3,7 @@
 use crate::cli::check::finding::{Finding, Verdict};
 use crate::cli::terminal::{Paint, columns, counted, one_line, padded};
 use crate::failure::Code;
+use crate::trust::Severity;
 
 /// How many lines of one kind are shown about a server.
 const SHOWN: usize = 5;
@@ -49,6 +50,7 @@ fn numbers(finding: &Finding) -> String {
     extra(shown.templates, "template", "");
     extra(finding.repaired(), "definition", " repaired");
     extra(finding.held(), "definition", " held back");
+    extra(finding.suspicious(), "suspicious definition", "");
     extra(finding.faults.len(), "bad schema", "");
     extra(finding.report.tallies.noise as usize, "noise line", " on stdout");
     let seconds = finding.took.unwrap_or_default().as_secs_f64();
@@ -69,16 +71,27 @@ fn details(finding: &Finding) -> Vec<String> {
         Some(format!("instance {}: {} ({})", index + 1, one_line(&failure.cause), failure.code))
     });
     push_some(&mut lines, ill.collect());
-    let by_weight =
-        |held: bool| finding.notes.iter().filter(move |note| (note.code == Code::ToolHeld) == held);
+    // What looks dishonest is told below, with its words.
+    let others = || finding.notes.iter().filter(|note| note.code != Code::TrustSuspicious);
+    let by_weight = |held: bool| others().filter(move |note| note.is_held() == held);
     let notes = by_weight(true).chain(by_weight(false));
     let notes: Vec<String> = notes
         .map(|note| {
-            let what = if note.code == Code::ToolHeld { "held back" } else { "repaired" };
-            format!("{} `{}` {what}: {}", note.kind.noun(), one_line(&note.original), one_line(&note.text))
+            let (noun, word) = (note.kind.noun(), note.word());
+            format!("{noun} `{}` {word}: {}", one_line(&note.original), one_line(&note.text))
         })
         .collect();
     push_some(&mut lines, notes);
+    let suspicions = finding.suspicions.iter().map(|one| {
+        let word = if one.finding.severity == Severity::Grave { "suspicious" } else { "worth a look" };
+        format!(
+            "{} `{}` {word}: {}",
+            one.kind.noun(),
+            one_line(&one.name),
+            one_line(&one.finding.to_string())
+        )
+    });
+    push_some(&mut lines, suspicions.collect());
     let faults = finding
         .faults
         .iter()

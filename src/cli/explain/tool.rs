@@ -11,7 +11,7 @@ use crate::catalog::naming::{self, Wanted};
 use crate::cli::inside::Inside;
 use crate::cli::terminal::{Paint, one_line};
 use crate::config::{Setting, Settings};
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 use crate::names::OriginalName;
 use crate::policy::Client;
 use crate::status;
@@ -191,7 +191,7 @@ fn why_hidden(backend: &Backend, original: &str, places: &Places<'_>) -> Vec<Str
             places.at(&["tools", "include"])
         )];
     }
-    vec!["held back: it cannot be shown to clients".to_owned()]
+    vec!["held back".to_owned()]
 }
 
 fn rules(backend: &Backend, original: &str, places: &Places<'_>) -> Vec<String> {
@@ -277,8 +277,7 @@ impl Explanation {
             line("definition", "nothing had to be repaired");
         }
         for note in &self.notes {
-            let what = if note.code == Code::ToolHeld { "held back" } else { "repaired" };
-            line("definition", &format!("{what}: {} ({})", note.text, note.code));
+            line("definition", &format!("{}: {} ({})", note.word(), note.text, note.code));
         }
         if let Some(failure) = &self.failure {
             line("failure", &Failure { server: None, ..failure.clone() }.to_string());
