@@ -155,12 +155,12 @@ impl Registry {
             changes: changes.subscribe(),
             backends: &backends,
         };
+        let trust = Keeper::new(config.ready(), state.as_deref());
         let interceptors = Interceptors::new(interceptors, config.interceptors, &surroundings);
         let common = Common { audit, policies, interceptors };
         let lanes =
             backends.iter().map(|backend| Lane::new(Arc::clone(backend), &common, &journeys)).collect();
         let offerings = HashMap::new();
-        let trust = Keeper::new(config.ready(), state.as_deref());
         let catalog = Arc::new(merge(&backends, &offerings, &own_tools, config.expose.max_name, &trust));
         Arc::new(Self {
             max_name: config.expose.max_name,

@@ -1,5 +1,6 @@
 //! The audit log, under `telemetry`.
 
+use super::stages::SecurityLevel;
 use super::tree::Node;
 use super::values::parse_size;
 
@@ -34,9 +35,10 @@ impl Default for AuditRules {
 }
 
 /// The audit log that a checked config asks for. `is_named` says that the file says something about it: where that could not be
-/// understood, there is one.
-pub(super) fn audit(effective: &Node, is_named: bool) -> Option<AuditRules> {
-    if !effective.at("telemetry.audit").and_then(Node::as_bool).unwrap_or(is_named) {
+/// understood, there is one. Without a word the security level decides.
+pub(super) fn audit(effective: &Node, is_named: bool, level: Option<SecurityLevel>) -> Option<AuditRules> {
+    let by_level = matches!(level, Some(SecurityLevel::Medium | SecurityLevel::High));
+    if !effective.at("telemetry.audit").and_then(Node::as_bool).unwrap_or(is_named || by_level) {
         return None;
     }
     let default = AuditRules::default();

@@ -104,7 +104,7 @@ pub(super) fn resolve(
     let config = Config {
         servers: resolved.into_iter().map(|server| server.into_entry()).collect(),
         expose: expose(&effective),
-        audit: audit(&effective, wants_audit),
+        audit: audit(&effective, wants_audit, presets::of_all(&effective)),
         http: http_error.map_or(http, |problem| Err(Box::new(problem))),
         policy: policy_error.map_or(policy, |problem| Err(Box::new(problem))),
         enabled,
