@@ -15,6 +15,7 @@ mod chain;
 mod gate;
 mod once;
 mod post;
+mod process;
 mod program;
 mod remote;
 mod words;

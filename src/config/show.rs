@@ -113,6 +113,17 @@ fn shown(node: &Node, shape: &Shape, named_secret: bool) -> serde_json::Value {
         }
         (Kind::String(text), Shape::Template) => hide(&describe(text)).into(),
         (Kind::String(_), Shape::Anything) if named_secret => MASK.into(),
+        // Tables in lists, such as `interceptors`, know which of their keys hold secrets.
+        (Kind::Map(members), Shape::Table(_) | Shape::Map(_)) => {
+            let shape_of = |key: &str| match shape {
+                Shape::Table(table) => table.find(key).map_or(Shape::Anything, |key| key.shape),
+                Shape::Map(value) => **value,
+                _ => Shape::Anything,
+            };
+            let value =
+                |member: &Member| shown(&member.value, &shape_of(&member.key), names_a_secret(&member.key));
+            members.iter().map(|member| (member.key.clone(), value(member))).collect()
+        }
         (Kind::Map(members), _) => {
             let value = |member: &Member| shown(&member.value, &Shape::Anything, names_a_secret(&member.key));
             members.iter().map(|member| (member.key.clone(), value(member))).collect()

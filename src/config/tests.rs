@@ -1185,7 +1185,7 @@ interceptors:
     on: [before, after]
     events: tools/call
     command: [python3, words.py]
-    env: { KEY: "${HOME}" }
+    env: { PLAIN: "hunter2" }
     once: true
     fail: open
     priority: -7
@@ -1224,6 +1224,8 @@ interceptors:
         ..InterceptorRules::named("words")
     };
     assert_eq!(interceptors[1].rules, words);
+    let shown = Settings::to_json(loaded.settings.of(None).unwrap()).to_string();
+    assert!(shown.contains(r#""env":{"PLAIN":"***"}"#), "{shown}");
     let InterceptorWay::Command { launch, once: true, config } = &interceptors[1].way else {
         panic!("{interceptors:?}")
     };

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
-use super::program::{last_words, spawn_plan};
+use super::process::{last_words, spawn_plan};
 use super::{BoxFuture, CallError, CallView, Error, Interceptor, Moment, Rules, Verdict, words};
 use crate::config::StdioLaunch;
 use crate::supervisor::{Child, Ending, Exit, Supervisor};

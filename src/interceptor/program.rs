@@ -2,25 +2,21 @@
 //! `id`. It is started with the first question, and again, after growing pauses, when it has ended.
 
 use std::collections::HashMap;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{ChildStdin, ChildStdout};
+use tokio::io::AsyncReadExt;
+use tokio::process::ChildStdout;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
-use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use super::process::{ending, last_words, serve, spawn_plan};
 use super::{
     BoxFuture, CallError, CallView, Error, Interceptor, Moment, Rules, Surroundings, Verdict, words,
 };
 use crate::config::StdioLaunch;
-use crate::names::ServerName;
-use crate::supervisor::{
-    Cause, Child, Decision, Ending, NoiseLog, Process, RestartLimits, RestartPolicy, SpawnPlan, Supervisor,
-};
+use crate::supervisor::{Cause, Child, Decision, Ending, NoiseLog, RestartLimits, RestartPolicy, Supervisor};
 use crate::wire::{Line, LineReader, json};
 
 /// So many questions may be open at once; further ones wait.
@@ -33,8 +29,6 @@ const MAX_USELESS: usize = 2 * MAX_OPEN;
 const START: Duration = Duration::from_secs(5);
 /// A pause before the next start that is no longer than this is waited for.
 const SHORT: Duration = Duration::from_secs(1);
-/// How long the last lines of a program that has ended are waited for.
-const LAST_LINES: Duration = Duration::from_millis(100);
 /// What a program gets to end by itself when it is stopped for a fault.
 const STOP: Ending =
     Ending { term_after: Duration::from_millis(100), kill_after: Duration::from_millis(500) };
@@ -154,28 +148,6 @@ impl Interceptor for Program {
             Run::On { has_spoken: true, .. } => Duration::ZERO,
             _ => START,
         }
-    }
-}
-
-/// How the process of a program is started.
-pub(super) fn spawn_plan(name: &str, generation: u64, launch: &StdioLaunch) -> SpawnPlan {
-    SpawnPlan {
-        server: ServerName::new(format!("interceptor {name}")),
-        generation,
-        command: launch.command.clone(),
-        args: launch.args.clone(),
-        env: launch.env.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
-        inherit_env: launch.inherit_env.clone(),
-        cwd: launch.cwd.clone(),
-        redact: launch.env.iter().map(|(_, value)| value.expose().to_owned()).collect(),
-    }
-}
-
-/// How an end is told, with what the program said last.
-pub(super) fn last_words(why: String, process: &[String]) -> String {
-    match process.last().filter(|line| !line.trim().is_empty()) {
-        Some(line) => format!("{why}: {}", line.trim()),
-        None => why,
     }
 }
 
@@ -313,42 +285,6 @@ impl Shared {
         for asker in open {
             let _ = asker.send(Err(why.to_owned()));
         }
-    }
-}
-
-/// Carries questions and answers. Resolves when the program has ended (`None`) or must be ended for this fault; its pipes are closed
-/// then.
-async fn serve(
-    reading: impl Future<Output = Option<String>>,
-    mut stdin: ChildStdin,
-    mut lines: mpsc::Receiver<Bytes>,
-    process: &mut Process,
-    hangs: &Notify,
-) -> Option<String> {
-    let writing = async {
-        while let Some(line) = lines.recv().await {
-            // Who does not read any more is about to end, or is found out by its silence.
-            if stdin.write_all(&line).await.is_err() {
-                break;
-            }
-        }
-        std::future::pending::<()>().await;
-    };
-    let mut reading = pin!(reading);
-    tokio::select! {
-        fault = &mut reading => fault,
-        () = writing => None,
-        () = hangs.notified() => Some("it hung and was stopped".to_owned()),
-        // What it said last may still be in the pipe, which somebody else may hold open.
-        _ = process.wait() => timeout(LAST_LINES, reading).await.ok().flatten(),
-    }
-}
-
-/// Resolves when we end, and says how.
-async fn ending(shutdown: &mut watch::Receiver<Option<Ending>>) -> Ending {
-    match shutdown.wait_for(Option::is_some).await {
-        Ok(ending) => ending.unwrap_or(Ending::NOW),
-        Err(_) => Ending::NOW,
     }
 }
 
