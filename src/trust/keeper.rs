@@ -105,7 +105,9 @@ impl Keeper {
                 judged.push(Judged { index, definition, findings, words });
             }
         }
-        judged.iter().for_each(|one| drop(gone.remove(&(one.definition.kind, one.definition.name.clone()))));
+        for one in judged.iter() {
+            gone.remove(&(one.definition.kind, one.definition.name.clone()));
+        }
         if is_whole && !gone.is_empty() {
             let definitions: Vec<String> =
                 gone.iter().take(NAMED).map(|(kind, name)| review::title(*kind, name)).collect();
