@@ -164,10 +164,10 @@ fn compare(one: &[String], other: &[String]) -> Vec<Piece> {
             pieces.same(&old[row]);
             (row, column) = (row + 1, column + 1);
         } else if goes {
-            pieces.gone(&old[row]);
+            pieces.lost(&old[row]);
             row += 1;
         } else {
-            pieces.new(&new[column]);
+            pieces.added(&new[column]);
             column += 1;
         }
     }
@@ -187,14 +187,14 @@ impl Pieces {
         }
     }
 
-    fn gone(&mut self, word: &str) {
+    fn lost(&mut self, word: &str) {
         match self.0.last_mut() {
             Some(Piece::Gone(text)) => text.push_str(word),
             _ => self.0.push(Piece::Gone(word.to_owned())),
         }
     }
 
-    fn new(&mut self, word: &str) {
+    fn added(&mut self, word: &str) {
         match self.0.last_mut() {
             Some(Piece::New(text)) => text.push_str(word),
             _ => self.0.push(Piece::New(word.to_owned())),

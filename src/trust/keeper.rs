@@ -105,7 +105,7 @@ impl Keeper {
                 judged.push(Judged { index, definition, findings, words });
             }
         }
-        for one in &judged {
+        for one in judged.iter() {
             gone.remove(&(one.definition.kind, one.definition.name.clone()));
         }
         if is_whole && !gone.is_empty() {
