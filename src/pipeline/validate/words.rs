@@ -54,7 +54,7 @@ struct Words<'a> {
 impl Words<'_> {
     fn of(&self, error: &ValidationError<'_>, depth: usize) -> Vec<String> {
         let place = self.place(error);
-        let found = || shown(&error.instance());
+        let found = || shown(error.instance());
         let one = |text: String| vec![text];
         match error.kind() {
             Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
@@ -78,7 +78,7 @@ impl Words<'_> {
             }
             Kind::Enum { options } => one(format!(
                 "`{place}` must be {}, found {}",
-                self.options(options, &error.instance()),
+                self.options(options, error.instance()),
                 found()
             )),
             Kind::Constant { expected_value } => {
