@@ -1195,15 +1195,10 @@ interceptors:
   - { on: error, url: "https://me:secret@hooks.example/x", type: validation }
   - { server: guards }
   - { deny: no }
-  - { redact: [x] }
+  - { redact: {} }
 "#,
     );
-    assert_eq!(
-        lines(&loaded),
-        [
-            "warning: yaml:19:7: `interceptors[5].redact` is understood, but not in force in this version (SB-CFG-008)"
-        ]
-    );
+    assert_eq!(lines(&loaded), [""; 0]);
     let interceptors = &loaded.config.interceptors;
     let names: Vec<&str> = interceptors.iter().map(|entry| entry.rules.name.as_str()).collect();
     assert_eq!(names, ["guard.py", "words", "hooks.example", "guards", "deny"]);
@@ -1257,8 +1252,8 @@ interceptors:
     insta::assert_debug_snapshot!(lines(&loaded), @r#"
 [
     "error: yaml:4:22: unknown key `comand` in `interceptors[0]`; did you mean `command`? (SB-CFG-002)",
-    "error: yaml:5:5: `interceptors[1]` does not say who is asked; write one of `command`, `url`, `server` and `deny` (SB-CFG-004)",
-    "error: yaml:6:5: `interceptors[2]` has `command` and `url`: only one can be meant; write one of `command`, `url`, `server` and `deny` (SB-CFG-005)",
+    "error: yaml:5:5: `interceptors[1]` does not say who is asked; write one of `command`, `url`, `server`, `deny`, `redact` and `log` (SB-CFG-004)",
+    "error: yaml:6:5: `interceptors[2]` has `command` and `url`: only one can be meant; write one of `command`, `url`, `server`, `deny`, `redact` and `log` (SB-CFG-005)",
     "error: yaml:7:12: `interceptors[3].url` must begin with `https://` or `http://` (SB-CFG-003)",
     "error: yaml:8:15: `interceptors[4].server`: there is no server `gards`; did you mean `guards`? (SB-CFG-003)",
     "error: yaml:9:31: `env.KEY`: the environment variable `NOT_SET` is not set; set `NOT_SET` where your client starts Switchboard, write `${NOT_SET:-default}`, or put the value into a file and write `${file:path}` (SB-CFG-007)",
