@@ -53,7 +53,7 @@ impl Log {
     fn entry(&self, request: &Request) -> Entry<'_> {
         let call = &request.call;
         let arguments = self.arguments.as_ref().and_then(|hidden| {
-            let text = arguments(call)?.of(&call.line);
+            let text = arguments(call).ok()??.of(&call.line);
             let shown =
                 hidden.changed(text).map_or(Cow::Borrowed(text), |changed| Cow::Owned(changed.to_vec()));
             let text = String::from_utf8_lossy(&shown);

@@ -3,8 +3,10 @@
 use bytes::Bytes;
 
 use super::Outcome;
+use super::arguments::Place;
 use crate::bridge::result::check_final;
-use crate::call::{Call, TokenPlace};
+use crate::call::Call;
+use crate::failure::{Code, Failure};
 use crate::protocol::{Revision, meta};
 use crate::wire::json::{self, Kind};
 use crate::wire::{Body, Span, Splice};
@@ -12,48 +14,28 @@ use crate::wire::{Body, Span, Splice};
 /// The key of `_meta` under which a result says that something about it is not as it should be.
 const WARNING: &str = "switchboard/warning";
 
-/// Where the arguments of a call of a tool or prompt stand in its line.
-pub(super) fn arguments(call: &Call) -> Option<Span> {
-    let params = call.params?;
-    json::get(params.of(&call.line), "arguments").map(|span| span.shifted(params.start))
+/// Where the arguments of a call of a tool or prompt stand in its line, if it has any.
+///
+/// # Errors
+/// They stand there twice: the server may read those that nobody looks at here.
+pub(super) fn arguments(call: &Call) -> Result<Option<Span>, Failure> {
+    match super::arguments::find(call) {
+        Place::At(span) => Ok(Some(span)),
+        Place::Nowhere => Ok(None),
+        Place::Twice => {
+            let cause =
+                format!("`{}` has its `arguments` twice, and only one of them could be checked", call.label);
+            Err(Failure::new(Code::ArgumentsInvalid, cause)
+                .not_run()
+                .remedy("It did not run; send them once"))
+        }
+    }
 }
 
 /// The same call with these arguments, as JSON text.
-pub(super) fn with_arguments(call: Call, arguments: &[u8]) -> Call {
-    let (place, text) = match (self::arguments(&call), &call.target, call.params) {
-        (Some(place), _, _) => (place, Bytes::copy_from_slice(arguments)),
-        // There is at least the name.
-        (None, Some((name, _)), _) => {
-            let text = [&br#","arguments":"#[..], arguments].concat();
-            (Span { start: name.end, end: name.end }, text.into())
-        }
-        (None, None, Some(params)) => {
-            let text = [&br#""arguments":"#[..], arguments, b","].concat();
-            (Span { start: params.start + 1, end: params.start + 1 }, text.into())
-        }
-        (None, None, None) => return call,
-    };
-    let after = text.len();
-    // What stands behind the place moves; what stands around it grows.
-    let moved = |at: usize| if at >= place.end { at - place.len() + after } else { at };
-    let span = |span: Span| Span { start: moved(span.start), end: moved(span.end) };
-    // An end that is the place's own beginning belongs to what stands before it.
-    let whole = |span: Span| Span { start: span.start, end: moved(span.end) };
-    let ends_before = |other: Span| if other.end <= place.start { other } else { span(other) };
-    let mut splice = Splice::new(&call.line);
-    splice.replace(place, text);
-    Call {
-        line: splice.to_bytes(),
-        params: call.params.map(whole),
-        target: call.target.map(|(name, text)| (ends_before(name), text)),
-        meta: call.meta.map(ends_before),
-        token: match call.token {
-            TokenPlace::None => TokenPlace::None,
-            TokenPlace::Client(token) => TokenPlace::Client(ends_before(token)),
-            TokenPlace::Own { at, with } => TokenPlace::Own { at: moved(at), with },
-        },
-        ..call
-    }
+pub(super) fn with_arguments(mut call: Call, arguments: &[u8]) -> Call {
+    super::arguments::replace(&mut call, &Bytes::copy_from_slice(arguments));
+    call
 }
 
 /// The result of an outcome, if it is the last word on a call: no request for input, and no task.
@@ -103,7 +85,7 @@ pub(super) async fn elsewhere<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::Surroundings;
+    use crate::call::{Surroundings, TokenPlace};
     use crate::pipeline::testing;
 
     fn call(line: &'static str, token: impl Fn(&[u8]) -> TokenPlace) -> Call {
@@ -138,7 +120,7 @@ mod tests {
         ] {
             let changed = with_arguments(call(line, token), br#"{"b":[2,3]}"#);
             assert!(json::check(&changed.line).is_ok(), "{:?}", changed.line);
-            assert_eq!(text(&changed, arguments(&changed)), r#"{"b":[2,3]}"#);
+            assert_eq!(text(&changed, arguments(&changed).unwrap()), r#"{"b":[2,3]}"#);
             assert_eq!(text(&changed, changed.target.clone().map(|(span, _)| span)), "\"n\"");
             assert_eq!(text(&changed, changed.meta), r#"{"progressToken":7}"#);
             let TokenPlace::Client(span) = changed.token else { panic!("{line}") };

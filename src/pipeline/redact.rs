@@ -58,8 +58,11 @@ impl Redact {
         {
             return next.run(request).await;
         }
-        if self.arguments
-            && let Some(place) = arguments(&request.call)
+        let place = match arguments(&request.call) {
+            Err(failure) if self.arguments => return Outcome::Failed(failure),
+            place => place.ok().flatten().filter(|_| self.arguments),
+        };
+        if let Some(place) = place
             && let Some(hidden) = self.hidden.in_json(request.call.line.slice(place.start..place.end)).await
         {
             match hidden {

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::payload::{arguments, with_arguments};
 use super::{BoxFuture, Next, Outcome, Request, Stage};
 use crate::config::{ArgumentRule, ToolRules};
+use crate::failure::Failure;
 use crate::protocol::Method;
 use crate::wire::json::{self, Kind};
 
@@ -39,11 +40,11 @@ impl Transform {
         (!tools.is_empty()).then_some(Self { tools })
     }
 
-    fn transformed(&self, mut request: Request) -> Request {
+    fn transformed(&self, mut request: Request) -> Result<Request, Failure> {
         let rules =
             self.tools.get(request.call.label.as_str()).filter(|_| request.call.method == Method::ToolsCall);
-        let Some(rules) = rules else { return request };
-        let place = arguments(&request.call);
+        let Some(rules) = rules else { return Ok(request) };
+        let place = arguments(&request.call)?;
         let given = place.map_or(&b"{}"[..], |span| span.of(&request.call.line));
         // What is no object the server may refuse by itself.
         if matches!(json::kind(given), Kind::Object | Kind::Null) {
@@ -52,7 +53,7 @@ impl Transform {
                 request.call = with_arguments(request.call, &sent);
             }
         }
-        request
+        Ok(request)
     }
 }
 
@@ -104,7 +105,10 @@ fn sent(given: &[u8], rules: &[Rule]) -> Vec<u8> {
 
 impl Stage for Transform {
     fn around<'a>(&'a self, request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
-        next.run(self.transformed(request))
+        match self.transformed(request) {
+            Ok(request) => next.run(request),
+            Err(failure) => Box::pin(std::future::ready(Outcome::Failed(failure))),
+        }
     }
 }
 

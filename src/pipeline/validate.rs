@@ -75,7 +75,10 @@ impl Validate {
         let checks = self.checks(&request).await;
         let tool = request.exposed.clone();
         if let Some(schema) = checks.input {
-            let place = arguments(&request.call);
+            let place = match arguments(&request.call) {
+                Ok(place) => place,
+                Err(failure) => return Outcome::Failed(failure.of(&self.server)),
+            };
             let text = place.map_or_else(Bytes::new, |span| request.call.line.slice(span.start..span.end));
             match verdict(schema, text, "arguments", self.rules.coerce).await {
                 Verdict::Good => {}

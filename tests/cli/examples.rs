@@ -36,6 +36,7 @@ fn every_config_of_the_readme_loads_without_an_error() {
         };
         let home = Home::empty();
         home.write(&format!("switchboard.{extension}"), text);
+        home.write("policy.cedar", "permit (principal, action, resource);");
         let mut command = home.command(&["config", "validate"]);
         // The README's examples of variables.
         let ran = home.finish(command.envs(["SEARCH_TOKEN", "TEAM", "LAPTOP_TOKEN"].map(|name| (name, "x"))));

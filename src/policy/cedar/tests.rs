@@ -51,8 +51,8 @@ fn what_is_wrong_with_policies_is_told_with_the_place() {
     let texts = [
         "permit(principal action, resource);",
         "permit(principal, action == Action::\"cal_tool\", resource);",
-        "permit(principal == User::\"x\", action, resource);",
-        "permit(principal is Usr, action, resource);",
+        "permit(principal == Clent::\"x\", action, resource);",
+        "permit(principal is Clint, action, resource);",
         "permit(principal, action, resource) when { principal.nmae == \"x\" };",
         "permit(principal, action, resource) when { principal.token == \"x\" };",
         "permit(principal, action, resource) when { principal.name == 5 };",
@@ -84,12 +84,12 @@ permit(principal action, resource);
 permit(principal, action == Action::"cal_tool", resource);
     refused
     error: /p/policy.cedar:1:29: policy `policy0`: unrecognized action `Action::"cal_tool"`; did you mean `Action::"call_tool"`? (SB-POLICY-002)
-permit(principal == User::"x", action, resource);
+permit(principal == Clent::"x", action, resource);
     refused
-    error: /p/policy.cedar:1:21: policy `policy0`: unrecognized entity type `User`; did you mean `Server`? (SB-POLICY-002)
-permit(principal is Usr, action, resource);
+    error: /p/policy.cedar:1:21: policy `policy0`: unrecognized entity type `Clent`; did you mean `Client`? (SB-POLICY-002)
+permit(principal is Clint, action, resource);
     refused
-    error: /p/policy.cedar:1:21: policy `policy0`: unrecognized entity type `Usr`; did you mean `Tool`? (SB-POLICY-002)
+    error: /p/policy.cedar:1:21: policy `policy0`: unrecognized entity type `Clint`; did you mean `Client`? (SB-POLICY-002)
 permit(principal, action, resource) when { principal.nmae == "x" };
     refused
     error: /p/policy.cedar:1:44: policy `policy0`: attribute `nmae` on entity type `Client` not found; did you mean `name`? (SB-POLICY-002)
