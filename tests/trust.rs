@@ -60,10 +60,23 @@ fn run(setup: &Setup, arguments: &[&str]) -> (i32, String) {
     (output.status.code().unwrap(), text)
 }
 
+/// Approves what waits. Pins are written behind the answers to clients, so the first look may come too early.
 fn approve(setup: &Setup, what: &str) -> String {
-    let (code, text) = run(setup, &["approve", what]);
-    assert_eq!(code, 0, "{text}");
-    text
+    waiting(setup, &["approve", what], "approved")
+}
+
+/// Runs a command until it says something.
+fn waiting(setup: &Setup, arguments: &[&str], expected: &str) -> String {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        let (code, text) = run(setup, arguments);
+        if text.contains(expected) {
+            assert_eq!(code, 0, "{text}");
+            return text;
+        }
+        assert!(Instant::now() < end, "no {expected:?}: {text}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
 }
 
 /// Asks again and again, with a deadline, until the answer is as wanted.
@@ -112,12 +125,8 @@ fn a_changed_tool_is_held_refused_approved_and_works() {
     let told = status(&mut board, "a");
     assert!(told.contains("`read`: it changed: description") && !told.contains("secret"), "{told}");
 
-    let (code, shown) = run(&setup, &["approve"]);
-    assert_eq!(code, 0);
-    assert!(
-        shown.contains("a/read  tool changed, held back") && shown.contains("Reads a {+secret +}file."),
-        "{shown}"
-    );
+    let shown = waiting(&setup, &["approve"], "a/read  tool changed, held back");
+    assert!(shown.contains("Reads a {+secret +}file."), "{shown}");
     refusal(&board.tool("a__read", "{}"));
     assert!(approve(&setup, "a/read").contains("approved a/read (changed)"));
     // The next call looks at once.
@@ -275,8 +284,8 @@ fn a_poisoned_tool_is_held_from_the_first_sight_on_and_released_by_approval() {
     assert_eq!(tools(&mut board), ["a__good"]);
     let text = refusal(&board.tool("a__add", "{}"));
     assert!(text.contains("it looks dishonest: instructions-") && !text.contains("ssh"), "{text}");
-    let (_, shown) = run(&setup, &["approve"]);
-    assert!(shown.contains("a/add  tool suspicious, held back") && shown.contains("id_rsa"), "{shown}");
+    let shown = waiting(&setup, &["approve"], "a/add  tool suspicious, held back");
+    assert!(shown.contains("id_rsa"), "{shown}");
     approve(&setup, "a/add");
     assert_eq!(board.tool("a__add", "{}").text(), "added");
     board.close();
