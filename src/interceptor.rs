@@ -5,7 +5,7 @@
 //! [`Interceptor`] for programs that use this crate, a program that reads and writes lines of JSON, an address that is posted to,
 //! and an MCP server that speaks the draft of the interceptors extension (SEP-2624), whose words and order the others use too.
 //!
-//! An interceptor that hangs, dies, floods or talks nonsense costs its calls what the config says ([`Fail`](crate::config::Fail)) and
+//! An interceptor that hangs, dies, floods or talks nonsense costs its calls what the config says ([`Fail`]) and
 //! nobody else anything. The room never looks at a client's ids and sends nothing to the server that is called.
 //!
 //! To add one, implement [`Interceptor`] and hand it to [`Builder::interceptor`](crate::app::Builder::interceptor);

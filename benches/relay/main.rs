@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench relay` takes a few minutes; `-- --quick` gives a first idea. `-- --size 200B` and `-- --flight 64` measure
 //! one size and one number of calls in flight only, `-- --flavours` compares runtime flavours, for a build that takes the number of workers
-//! from `SWITCHBOARD_BENCH_WORKERS`, and `-- --before PROGRAM` compares with another build of Switchboard. See
+//! from `SWITCHBOARD_BENCH_WORKERS`, `-- --stages` measures what each stage adds, and `-- --before PROGRAM` compares with another build of Switchboard. See
 //! `docs/benchmarks.md` for what the columns mean.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
@@ -40,7 +40,29 @@ enum Variant {
     Workers(usize),
     /// Another build of Switchboard, for `--before`.
     Before,
+    /// Switchboard with one of [`STAGES`] in the way of calls, for `--stages`.
+    Stage(usize),
 }
+
+/// What can stand in the way of calls: a name, its keys in the entry of the server, and in the config. None of them ever refuses a
+/// call of the benchmark.
+const STAGES: [(&str, &str, &str); 11] = [
+    ("rate_limit", r#""rate_limit":{"calls":1000000000,"per":"1s","burst":1000000000}"#, ""),
+    ("concurrency", r#""concurrency":{"max":1000}"#, ""),
+    ("retry", r#""retry":{}"#, ""),
+    ("breaker", r#""breaker":{}"#, ""),
+    ("validate", r#""validate":{"input":"standard","output":"warn"}"#, ""),
+    ("limits", r#""limits":{"result":"8MiB"}"#, ""),
+    ("redact", "", r#""interceptors":[{"redact":{}}]"#),
+    ("policy", "", r#""policy":{"file":"policy.cedar"}"#),
+    ("audit", "", r#""telemetry":{"audit":true}"#),
+    ("cache, all hits", r#""cache":{"ttl":"1h"},"effects":{"echo":"read"}"#, ""),
+    (
+        "all but the cache",
+        r#""rate_limit":{"calls":1000000000,"per":"1s","burst":1000000000},"concurrency":{"max":1000},"retry":{},"breaker":{},"validate":{"input":"standard","output":"warn"},"limits":{"result":"8MiB"}"#,
+        r#""interceptors":[{"redact":{}}],"policy":{"file":"policy.cedar"},"telemetry":{"audit":true}"#,
+    ),
+];
 
 impl Variant {
     fn name(self) -> String {
@@ -53,6 +75,7 @@ impl Variant {
             Variant::SwitchboardTen => "switchboard, 10 servers".into(),
             Variant::Workers(count) => format!("switchboard, {count} workers"),
             Variant::Before => "switchboard before".into(),
+            Variant::Stage(place) => format!("with {}", STAGES[place].0),
         }
     }
 }
@@ -74,13 +97,22 @@ impl Runner {
             Ok(command)
         };
         let servers = if variant == Variant::SwitchboardTen { 10 } else { 1 };
+        let (keys, config) = match variant {
+            Variant::Stage(place) => (STAGES[place].1, STAGES[place].2),
+            _ => ("", ""),
+        };
         let (command, tool, sandbox) = match variant {
             Variant::Direct => (own(&["--child", "1"])?, "echo", None),
             Variant::Bare => (own(&["--bare", "threads"])?, "echo", None),
             Variant::BareTokio => (own(&["--bare", "tokio"])?, "echo", None),
             Variant::IdOnly => (own(&["--bare", "id"])?, "echo", None),
-            Variant::Switchboard | Variant::SwitchboardTen | Variant::Workers(_) | Variant::Before => {
-                let sandbox = Sandbox::new(&Servers { count: servers, tools: 10, eager: true })?;
+            Variant::Switchboard
+            | Variant::SwitchboardTen
+            | Variant::Workers(_)
+            | Variant::Before
+            | Variant::Stage(_) => {
+                let sandbox =
+                    Sandbox::new(&Servers { count: servers, tools: 10, eager: true, keys, config })?;
                 let mut command = match (variant, before) {
                     (Variant::Before, Some(program)) => sandbox.command_of(program),
                     _ => sandbox.command(),
@@ -123,6 +155,8 @@ struct Options {
     rounds: Option<usize>,
     /// Another build to compare with.
     before: Option<PathBuf>,
+    /// What the stages cost.
+    stages: bool,
 }
 
 fn options() -> Outcome<Options> {
@@ -134,6 +168,7 @@ fn options() -> Outcome<Options> {
         modes: vec![Mode::OneCore, Mode::AllCores],
         rounds: None,
         before: None,
+        stages: false,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -142,6 +177,7 @@ fn options() -> Outcome<Options> {
             "--bench" => {}
             "--quick" => options.quick = true,
             "--flavours" => options.flavours = true,
+            "--stages" => options.stages = true,
             "--pinned" => options.modes = vec![Mode::OneCore],
             "--unpinned" => options.modes = vec![Mode::AllCores],
             "--flight" => {
@@ -195,6 +231,9 @@ fn compare(options: &Options, mode: Mode, place: usize) -> Outcome<()> {
     let mut variants = vec![Variant::Direct, Variant::Bare];
     if options.flavours {
         variants.extend([Variant::Switchboard, Variant::Workers(1), Variant::Workers(2)]);
+    } else if options.stages {
+        variants.push(Variant::Switchboard);
+        variants.extend((0..STAGES.len()).map(Variant::Stage));
     } else {
         variants.push(Variant::BareTokio);
         if place == 2 {

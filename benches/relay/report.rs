@@ -110,9 +110,33 @@ impl Table {
                 );
             }
         }
+        self.added(&mut out);
         self.noise(&mut out);
         self.targets(&mut out);
         out
+    }
+
+    /// What each stage adds to a Switchboard without any: the median over rounds of the difference within a round.
+    fn added(&self, out: &mut String) {
+        let Some(plain) = self.names.iter().position(|name| name == "switchboard") else { return };
+        let stages: Vec<(usize, &String)> =
+            self.names.iter().enumerate().filter(|(_, name)| name.starts_with("with ")).collect();
+        if stages.is_empty() {
+            return;
+        }
+        let _ = writeln!(out, "\n| added | in flight | p50 µs | CPU µs/call |\n|---|---:|---:|---:|");
+        for (variant, name) in stages {
+            for flight in
+                crate::FLIGHTS.into_iter().filter(|flight| !self.rounds(variant, *flight).is_empty())
+            {
+                let added = |of: fn(&Cell) -> f64| {
+                    let pairs = self.rounds(variant, flight).iter().zip(self.rounds(plain, flight));
+                    median(pairs.map(|(cell, plain)| of(cell) - of(plain)))
+                };
+                let (p50, cpu) = (added(|cell| cell.p50), added(|cell| cell.cpu));
+                let _ = writeln!(out, "| {name} | {flight} | {p50:.1} | {cpu:.2} |");
+            }
+        }
     }
 
     fn noise(&self, out: &mut String) {

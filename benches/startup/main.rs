@@ -81,7 +81,8 @@ fn startup(rounds: usize) -> Outcome<()> {
         let mut cold = Vec::new();
         let mut stored = Vec::new();
         for _ in 0..rounds.div_ceil(5) {
-            let sandbox = Sandbox::new(&Servers { count: servers, tools: TOOLS, eager: false })?;
+            let sandbox =
+                Sandbox::new(&Servers { count: servers, tools: TOOLS, eager: false, ..Servers::default() })?;
             let (figures, client) = start(&sandbox, tools)?;
             cold.push(figures);
             wait_for("storing every catalogue", || Ok(sandbox.stored() == servers))?;
@@ -125,7 +126,7 @@ fn idle() -> Outcome<()> {
     println!("|---|---:|---:|---:|---:|---:|");
     let mut verdicts = Vec::new();
     for (tools, reused) in [(10, false), (TOOLS, false), (TOOLS, true)] {
-        let sandbox = Sandbox::new(&Servers { count: 10, tools, eager: true })?;
+        let sandbox = Sandbox::new(&Servers { count: 10, tools, eager: true, ..Servers::default() })?;
         if reused {
             let (_, client) = start(&sandbox, 10 * tools)?;
             wait_for("storing every catalogue", || Ok(sandbox.stored() == 10))?;

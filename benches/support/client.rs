@@ -150,7 +150,7 @@ impl Client {
         let tail = format!(
             concat!(
                 r#","method":"tools/call","params":{{"name":"{}","arguments":{{"size":{},"#,
-                r#""text":"all that a model says"}}}}}}"#,
+                r#""query":"all that a model says"}}}}}}"#,
                 "\n"
             ),
             tool, place

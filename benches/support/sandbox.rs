@@ -8,12 +8,21 @@ use tempfile::TempDir;
 
 use crate::support::Outcome;
 
+/// What a small team's policies look like; the calls of the benchmark are permitted.
+const POLICY: &str = r#"permit (principal, action, resource) when { resource.effect == "read" };
+permit (principal, action, resource in Server::"s0");
+forbid (principal, action == Action::"call_tool", resource in Category::"dangerous");
+@id("no-etc") forbid (principal, action == Action::"call_tool", resource)
+  when { context.arguments has path && context.arguments.path like "/etc/*" };
+"#;
+
 /// A config, and the state that a Switchboard keeps beside it.
 pub(crate) struct Sandbox {
     folder: TempDir,
 }
 
 /// The servers of a config: all alike, each this very program as an echo server.
+#[derive(Default)]
 pub(crate) struct Servers {
     /// How many: they are called `s0`, `s1` and so on.
     pub(crate) count: usize,
@@ -21,6 +30,10 @@ pub(crate) struct Servers {
     pub(crate) tools: usize,
     /// Whether they start at once.
     pub(crate) eager: bool,
+    /// Further members of each entry, as JSON.
+    pub(crate) keys: &'static str,
+    /// Further members of the config, as JSON.
+    pub(crate) config: &'static str,
 }
 
 impl Sandbox {
@@ -31,16 +44,24 @@ impl Sandbox {
         let entries: Vec<String> = (0..servers.count)
             .map(|index| {
                 format!(
-                    r#""s{index}":{{"command":{},"args":["--child","{}"],"start":"{start}"}}"#,
+                    r#""s{index}":{{"command":{},"args":["--child","{}"],"start":"{start}"{}{}}}"#,
                     serde_json::Value::from(program.to_string_lossy()),
-                    servers.tools
+                    servers.tools,
+                    if servers.keys.is_empty() { "" } else { "," },
+                    servers.keys,
                 )
             })
             .collect();
         fs::write(
             folder.path().join("switchboard.json"),
-            format!("{{\"servers\":{{{}}}}}", entries.join(",")),
+            format!(
+                "{{\"servers\":{{{}}}{}{}}}",
+                entries.join(","),
+                if servers.config.is_empty() { "" } else { "," },
+                servers.config
+            ),
         )?;
+        fs::write(folder.path().join("policy.cedar"), POLICY)?;
         Ok(Sandbox { folder })
     }
 

@@ -49,9 +49,7 @@ pub(super) fn audit(effective: &Node, is_named: bool, level: Option<SecurityLeve
             Some("redacted") => AuditArguments::Redacted,
             _ => default.arguments,
         },
-        max_size: word("telemetry.audit_log.max_size")
-            .and_then(parse_size)
-            .map_or(default.max_size, |size| size as u64),
+        max_size: word("telemetry.audit_log.max_size").and_then(parse_size).unwrap_or(default.max_size),
         keep: effective
             .at("telemetry.audit_log.keep")
             .and_then(Node::as_whole)

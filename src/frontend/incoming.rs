@@ -27,7 +27,7 @@ pub(super) struct Incoming<'a> {
     pub(super) id: Span,
     pub(super) params: Option<Span>,
     pub(super) places: Places,
-    pub(super) back: Back,
+    pub(super) back: &'a Back,
 }
 
 impl Incoming<'_> {
@@ -70,7 +70,7 @@ impl Session {
             Ok(Message::Request { id, method, params }) => {
                 let places =
                     Places::of(line, params.filter(|span| json::kind(span.of(line)) == json::Kind::Object));
-                self.request(Incoming { line, id, params, places, back: back.clone() }, &method);
+                self.request(Incoming { line, id, params, places, back }, &method);
             }
             Ok(Message::Notification { method, params }) => self.notification(line, &method, params),
             Ok(Message::Response { id, body }) => self.answered(line, id, body),
@@ -129,7 +129,7 @@ impl Session {
 
     fn request(self: &Arc<Self>, incoming: Incoming<'_>, method: &str) {
         let Some(id) = Id::new(incoming.id.of(incoming.line)) else { return };
-        let refuse = |code, text: &str| self.refuse(Some(&id), code, text, &incoming.back);
+        let refuse = |code, text: &str| self.refuse(Some(&id), code, text, incoming.back);
         if incoming.places.is_modern {
             if incoming.back.batch.is_some() {
                 return refuse(
@@ -177,20 +177,20 @@ impl Session {
     }
 
     fn dispatch(self: &Arc<Self>, id: Id, incoming: Incoming<'_>, method: Method) {
-        let Some(registry) = self.registry().cloned() else { return };
+        let Some(registry) = self.registry() else { return };
         match method {
             Method::ToolsCall
             | Method::PromptsGet
             | Method::ResourcesRead
             | Method::Subscribe
             | Method::Unsubscribe
-            | Method::Complete => self.relay_request(&registry, id, &incoming, method),
-            Method::List(kind) => self.list(&registry, id, &incoming, kind),
+            | Method::Complete => self.relay_request(registry, id, &incoming, method),
+            Method::List(kind) => self.list(registry, id, &incoming, kind),
             Method::SetLevel => self.set_level(id, &incoming),
-            Method::Initialize => self.initialize(&registry, id, &incoming),
+            Method::Initialize => self.initialize(registry, id, &incoming),
             Method::Ping => self.at_once(id, &incoming, method, &Answer::result("{}")),
             Method::Task(TaskMethod::List) => self.list_tasks(id, &incoming),
-            Method::Task(_) => self.relay_request(&registry, id, &incoming, method),
+            Method::Task(_) => self.relay_request(registry, id, &incoming, method),
             // Refused before: they are of the other era.
             Method::Discover | Method::Listen => {}
         }
@@ -242,7 +242,11 @@ impl Session {
             }
             // Cancelled meanwhile, or opened anew without anybody noticing.
             if session.state().requests.close(ticket).is_some() {
-                session.dispatch(id, Incoming { line: &line, id: place, params, places, back }, method);
+                session.dispatch(
+                    id,
+                    Incoming { line: &line, id: place, params, places, back: &back },
+                    method,
+                );
             }
         });
     }

@@ -138,13 +138,8 @@ impl Hall {
             whole
         };
         let places = Places::of(&line, Some(params));
-        let forward = Incoming {
-            line: &line,
-            id: incoming.id,
-            params: Some(params),
-            places,
-            back: incoming.back.clone(),
-        };
+        let forward =
+            Incoming { line: &line, id: incoming.id, params: Some(params), places, back: incoming.back };
         let way = match method {
             Method::Task(_) => {
                 self.task_way(&registry, &forward, Tasks::Extension, terms.principal.as_deref())
@@ -237,7 +232,7 @@ impl Hall {
                 () = registry.complete_by(deadline) => {}
                 () = hall.ended.cancelled() => {}
             }
-            let incoming = Incoming { line: &line, id: place, params, places, back };
+            let incoming = Incoming { line: &line, id: place, params, places, back: &back };
             match route::way(&registry, &incoming, method, terms.introduction.revision) {
                 Ok(way) => {
                     let meta = places.meta.filter(|span| json::kind(span.of(&line)) == json::Kind::Object);

@@ -240,7 +240,7 @@ impl Hall {
         let whole = Span { start: 0, end: line.len() };
         let params = Some(whole);
         let places = Places::of(&line, params);
-        let forward = Incoming { line: &line, id: whole, params, places, back: incoming.back.clone() };
+        let forward = Incoming { line: &line, id: whole, params, places, back: incoming.back };
         let mut way = route::way(registry, &forward, Method::ToolsCall, terms.own)?;
         through(&mut way.lane);
         let lane = way.lane;

@@ -46,7 +46,7 @@ impl House for Front {
         {
             let places =
                 Places::of(&line, params.filter(|span| json::kind(span.of(&line)) == json::Kind::Object));
-            let incoming = Incoming { line: &line, id: place, params, places, back };
+            let incoming = Incoming { line: &line, id: place, params, places, back: &back };
             self.0.serve_modern(&incoming, id, &method, &scope, client.name.clone());
         }
         Box::new(One(scope))
