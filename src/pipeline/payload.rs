@@ -135,11 +135,14 @@ mod tests {
             let params = json::get(line, "params").unwrap();
             TokenPlace::Own { at: params.end - 1, with: Surroundings::Meta }
         };
-        for line in [r#"{"params":{"name":"n"}}"#, r#"{"params":{"name":"n","arguments":{}}}"#] {
+        for (line, expected) in [
+            (r#"{"params":{"name":"n"}}"#, r#"{"arguments":{"b":2},"name":"n"}"#),
+            (r#"{"params":{"name":"n","arguments":{}}}"#, r#"{"name":"n","arguments":{"b":2}}"#),
+        ] {
             let changed = with_arguments(call(line, end), br#"{"b":2}"#);
             let TokenPlace::Own { at, .. } = changed.token else { panic!("{line}") };
             assert_eq!(at, changed.params.unwrap().end - 1);
-            assert_eq!(text(&changed, changed.params), r#"{"name":"n","arguments":{"b":2}}"#);
+            assert_eq!(text(&changed, changed.params), expected);
         }
     }
 

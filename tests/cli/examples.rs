@@ -39,7 +39,9 @@ fn every_config_of_the_readme_loads_without_an_error() {
         home.write("policy.cedar", "permit (principal, action, resource);");
         let mut command = home.command(&["config", "validate"]);
         // The README's examples of variables.
-        let ran = home.finish(command.envs(["SEARCH_TOKEN", "TEAM", "LAPTOP_TOKEN"].map(|name| (name, "x"))));
+        let ran = home.finish(
+            command.envs(["SEARCH_TOKEN", "TEAM", "LAPTOP_TOKEN", "HOOK_TOKEN"].map(|name| (name, "x"))),
+        );
         assert_eq!(ran.code, 0, "{text}\n{ran:#?}");
         seen += 1;
     }

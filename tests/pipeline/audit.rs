@@ -141,16 +141,20 @@ fn without_a_log_that_can_be_written_calls_go_on_or_do_not_as_configured() {
         let (house, peer) = house(false, setup);
         // Nobody knows before the first entry.
         assert_eq!(peer.tool("a__echo", json!({ "input": "a" })).text(), "a");
-        let until = Instant::now() + DEADLINE;
-        while !peer.tool("switchboard__status", json!({})).text().contains("audit log") {
-            assert!(Instant::now() < until, "nothing is said of it");
-        }
+        let says = |what: &str| {
+            let until = Instant::now() + DEADLINE;
+            while !peer.tool("switchboard__status", json!({})).text().contains(what) {
+                assert!(Instant::now() < until, "nothing is said of {what}");
+            }
+        };
+        says("The audit log cannot be written");
         let second = peer.tool("a__echo", json!({ "input": "b" }));
         if goes_on {
             assert_eq!(second.text(), "b");
         } else {
             refused(&second, "SB-AUDIT-001");
         }
+        says("2 calls are not in it");
         std::fs::remove_file(&blocked).unwrap();
         assert_eq!(peer.tool("a__echo", json!({ "input": "c" })).text(), "c");
         // What is missing is said in the log.
