@@ -25,9 +25,14 @@ fn every_example_script_is_a_server_that_passes_the_check() {
 
 #[test]
 fn every_config_of_the_readme_loads_without_an_error() {
-    let readme = std::fs::read_to_string(project("README.md")).unwrap();
+    every_config_loads("README.md");
+    every_config_loads("docs/calls.md");
+}
+
+fn every_config_loads(page: &str) {
+    let page = std::fs::read_to_string(project(page)).unwrap();
     let mut seen = 0;
-    for block in readme.split("\n```").skip(1).step_by(2) {
+    for block in page.split("\n```").skip(1).step_by(2) {
         let (language, text) = block.split_once('\n').unwrap_or_default();
         let extension = match language {
             "json" | "jsonc" => "json",
@@ -38,12 +43,12 @@ fn every_config_of_the_readme_loads_without_an_error() {
         home.write(&format!("switchboard.{extension}"), text);
         home.write("policy.cedar", "permit (principal, action, resource);");
         let mut command = home.command(&["config", "validate"]);
-        // The README's examples of variables.
+        // The variables in the examples.
         let ran = home.finish(
             command.envs(["SEARCH_TOKEN", "TEAM", "LAPTOP_TOKEN", "HOOK_TOKEN"].map(|name| (name, "x"))),
         );
         assert_eq!(ran.code, 0, "{text}\n{ran:#?}");
         seen += 1;
     }
-    assert!(seen >= 2, "the README shows how to write a config");
+    assert!(seen >= 2, "the page shows how to write a config");
 }

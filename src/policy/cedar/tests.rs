@@ -177,7 +177,7 @@ fn the_example_is_good_and_does_what_it_says() {
 
 #[test]
 fn the_policies_of_the_readme_are_good() {
-    let readme = include_str!("../../../README.md");
+    let readme = include_str!("../../../docs/calls.md");
     let parts: Vec<&str> =
         readme.split("```cedar\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(!parts.is_empty());
