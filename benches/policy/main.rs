@@ -26,7 +26,7 @@ forbid(principal, action, resource) when { principal.transport == "http" && !(pr
 /// One more, that looks at arguments: nothing can be remembered then.
 const LOOKS: &str = r#"
 forbid(principal, action == Action::"call_tool", resource in Server::"files")
-  when { context.arguments has path && !(context.arguments.path like "/work/*") };
+  when { context.arguments has path && !(context.arguments.path like "/srv/*") };
 "#;
 
 const ROUNDS: u32 = if cfg!(debug_assertions) { 2_000 } else { 50_000 };
@@ -60,7 +60,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             effect: Effect::Read,
             is_template: false,
         };
-        let arguments = br#"{"path":"/work/notes/today.md","head":100,"tags":["a","b"]}"#;
+        let arguments = br#"{"path":"/srv/notes/today.md","head":100,"tags":["a","b"]}"#;
         let client = Client::default();
         let decide = || policies.admit(black_box(&client), black_box(&thing), arguments, SystemTime::now());
         decide()?;

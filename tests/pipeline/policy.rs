@@ -35,7 +35,7 @@ forbid(principal, action == Action::"call_tool", resource)
 
 @id("stay-inside")
 forbid(principal, action == Action::"call_tool", resource == Tool::"a__read")
-  unless { context.arguments has path && context.arguments.path like "/work/*" && !(context.arguments.path like "*..*") };
+  unless { context.arguments has path && context.arguments.path like "/srv/*" && !(context.arguments.path like "*..*") };
 
 @id("no-plots")
 forbid(principal, action == Action::"get_prompt", resource) when { resource.original == "plot" };
@@ -104,9 +104,9 @@ fn what_is_refused_is_hidden_and_what_depends_on_arguments_is_decided_by_them() 
             assert!(answer.text().contains("wiping is for people"), "{}", answer.raw);
             assert!(answer.text().contains("`no-wiping` (policy.cedar:4)"), "{}", answer.raw);
         }
-        answered(&peer.tool("a__read", json!({ "path": "/work/x" })), "read /work/x");
+        answered(&peer.tool("a__read", json!({ "path": "/srv/x" })), "read /srv/x");
         for arguments in
-            [json!({ "path": "/etc/passwd" }), json!({ "path": "/work/../etc" }), json!({}), Value::Null]
+            [json!({ "path": "/etc/passwd" }), json!({ "path": "/srv/../etc" }), json!({}), Value::Null]
         {
             refused(
                 &peer.call("tools/call", json!({ "name": "a__read", "arguments": arguments })),
@@ -149,8 +149,8 @@ fn nobody_gets_past_by_saying_things_twice() {
     for params in [
         r#"{"name":"a__echo","name":"a__wipe","arguments":{}}"#,
         r#"{"name":"wipe","n\u0061me":"a__echo","arguments":{}}"#,
-        r#"{"name":"a__read","arguments":{"path":"/etc/passwd"},"arguments":{"path":"/work/x"}}"#,
-        r#"{"name":"a__read","arguments":{"path":"/etc/passwd","path":"/work/x"}}"#,
+        r#"{"name":"a__read","arguments":{"path":"/etc/passwd"},"arguments":{"path":"/srv/x"}}"#,
+        r#"{"name":"a__read","arguments":{"path":"/etc/passwd","path":"/srv/x"}}"#,
     ] {
         let answer = board.call("tools/call", params);
         assert!(answer.raw.contains("SB-POLICY-001"), "{params}: {}", answer.raw);

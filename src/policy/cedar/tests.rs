@@ -154,8 +154,8 @@ fn the_example_is_good_and_does_what_it_says() {
     let set = set.unwrap();
     let ruling = |client: &Client, thing: &Thing<'_>, text: &str| decide(&set, client, thing, text).ruling;
     let ann = client("ann");
-    assert_eq!(ruling(&ann, &tool("files__read"), r#"{"path":"/work/project/a"}"#), Ruling::Permitted);
-    for path in ["/etc/passwd", "/work/project/../../etc/passwd"] {
+    assert_eq!(ruling(&ann, &tool("files__read"), r#"{"path":"/srv/project/a"}"#), Ruling::Permitted);
+    for path in ["/etc/passwd", "/srv/project/../../etc/passwd"] {
         assert_eq!(ruling(&ann, &tool("files__read"), &format!(r#"{{"path":"{path}"}}"#)), Ruling::Refused);
     }
     let categories = ["work".to_owned()];
@@ -311,7 +311,7 @@ fn of_a_template_only_the_server_is_known() {
     let of_server = set("permit(principal, action, resource in Server::\"files\");");
     assert_eq!(of_server.foresee(&client("ann"), &template("file:///{path}")).ruling, Ruling::Permitted);
     let some = set(
-        "permit(principal, action == Action::\"read_resource\", resource) when { resource.name like \"file:///work/*\" };",
+        "permit(principal, action == Action::\"read_resource\", resource) when { resource.name like \"file:///srv/*\" };",
     );
     assert_eq!(some.foresee(&client("ann"), &template("file:///{path}")).ruling, Ruling::Depends);
     assert_eq!(some.foresee(&client("ann"), &resource("file:///etc")).ruling, Ruling::Refused);
