@@ -18,7 +18,7 @@ pub mod unseen;
 pub use envelope::{Body, Fault, Message};
 pub use id::Id;
 pub use json::Span;
-pub use lines::{Line, LineReader};
+pub use lines::{Cut, Line, LineReader, PerLine};
 pub use mailbox::Mailbox;
 pub use outbox::{Full, LineWriter, Outbox};
 pub use splice::Splice;

@@ -24,7 +24,7 @@ use crate::failure::{Code, Failure};
 use crate::protocol::{ListKind, Revision, Tasks};
 use crate::supervisor::NoiseLog;
 use crate::transport::{Fate, Inbound};
-use crate::wire::{Body, Fault, Id, Line, LineReader, Message, Span, envelope, json};
+use crate::wire::{Body, Fault, Id, Line, LineReader, Message, PerLine, Span, envelope, json};
 
 use budget::{Budget, Rate, Spent};
 
@@ -63,15 +63,13 @@ pub(super) async fn read_lines(
                 // Before the last answer: whoever calls again on getting it shall be served by the next run.
                 reader.backend.link.closes(generation);
                 if let Some(line) = lines.last_line() {
-                    reader.line(line);
+                    reader.line(&line);
                 }
                 return ReadEnd::Closed;
             }
             Ok(_) => {}
         }
-        while let Some(line) = lines.next_line() {
-            reader.line(line);
-        }
+        reader.lines(&mut lines);
         if lines.pending() > limit as u64 * FLOOD {
             return ReadEnd::Flood;
         }
@@ -128,10 +126,33 @@ impl Reader {
         }
     }
 
-    fn line(&mut self, line: Line) {
+    /// Takes all lines that have been read.
+    fn lines(&mut self, reader: &mut LineReader) {
+        loop {
+            let lines = reader.next_lines();
+            if lines.is_empty() {
+                return;
+            }
+            let read: PerLine<Option<_>> = lines
+                .iter()
+                .map(|line| match line {
+                    Line::Whole(line) => Some(envelope::from_server(line)),
+                    Line::TooLong { .. } => None,
+                })
+                .collect();
+            for (line, read) in lines.iter().zip(read) {
+                match (line, read) {
+                    (Line::Whole(line), Some(read)) => self.take(line, read),
+                    (line, _) => self.line(line),
+                }
+            }
+        }
+    }
+
+    fn line(&mut self, line: &Line) {
         match line {
             Line::Whole(line) => self.whole(line),
-            Line::TooLong { head, tail, length } => self.too_long([&head, &tail], length),
+            Line::TooLong { head, tail, length } => self.too_long([head, tail], *length),
         }
     }
 
@@ -142,7 +163,7 @@ impl Reader {
                 if self.wants_login && about.is_some() {
                     self.note_login(None);
                 }
-                self.whole(one_line(text));
+                self.whole(&one_line(text));
             }
             Inbound::Failed { id, failure, fate } => self.failed(id, failure, fate),
             Inbound::TooLong { about, ends: [head, tail], length } => {
@@ -189,16 +210,20 @@ impl Reader {
         }
     }
 
-    fn whole(&mut self, line: Bytes) {
-        match envelope::from_server(&line) {
+    fn whole(&mut self, line: &Bytes) {
+        self.take(line, envelope::from_server(line));
+    }
+
+    fn take(&mut self, line: &Bytes, read: Result<Message<'_>, Fault>) {
+        match read {
             Ok(message) => {
                 self.spread.clear();
-                self.message(&line, message);
+                self.message(line, message);
             }
-            Err(Fault::Batch(span)) => self.batch(&line, span),
+            Err(Fault::Batch(span)) => self.batch(line, span),
             Err(Fault::Invalid(Some(id), what)) => self.malformed(&id, what),
             Err(Fault::TooDeep(Some(id))) => self.malformed(&id, "nested too deeply"),
-            Err(Fault::TooDeep(None) | Fault::Invalid(None, _)) => self.noise(&line),
+            Err(Fault::TooDeep(None) | Fault::Invalid(None, _)) => self.noise(line),
             Err(Fault::Syntax(what)) => self.broken(line, &what),
         }
     }

@@ -18,7 +18,7 @@ use crate::frontend::pending::{Back, Request};
 use crate::frontend::session::Session;
 use crate::protocol::{Era, Method, Revision, TaskMethod, codes, meta};
 use crate::registry::Registry;
-use crate::wire::{Fault, Id, Line, Message, Span, envelope, json};
+use crate::wire::{Fault, Id, Line, LineReader, Message, PerLine, Span, envelope, json};
 use places::Places;
 
 /// A request as it came in: the line and the places in it.
@@ -45,17 +45,62 @@ impl Incoming<'_> {
     }
 }
 
+/// A line as far as it can be read without knowing whose it is.
+struct Read<'a> {
+    message: Result<Message<'a>, Fault>,
+    places: Places,
+}
+
+impl<'a> Read<'a> {
+    fn new(line: &'a [u8]) -> Self {
+        let message = envelope::from_client(line);
+        let params = match &message {
+            Ok(Message::Request { params, .. }) => *params,
+            _ => None,
+        };
+        let places = Places::of(line, params.filter(|span| json::kind(span.of(line)) == json::Kind::Object));
+        Self { message, places }
+    }
+}
+
 impl Session {
-    /// Takes one line of the client.
-    pub fn line(self: &Arc<Self>, line: Line) {
+    /// Takes all lines of the client that have been read.
+    pub fn lines(self: &Arc<Self>, reader: &mut LineReader) {
         let back = Back { out: self.out.clone(), batch: None };
+        loop {
+            let lines = reader.next_lines();
+            if lines.is_empty() {
+                return;
+            }
+            let read: PerLine<Option<Read<'_>>> = lines
+                .iter()
+                .map(|line| match line {
+                    Line::Whole(line) => Some(Read::new(line)),
+                    Line::TooLong { .. } => None,
+                })
+                .collect();
+            for (line, read) in lines.iter().zip(read) {
+                match (line, read) {
+                    (Line::Whole(line), Some(read)) => self.take(line, read, &back),
+                    (line, _) => self.one_line(line, &back),
+                }
+            }
+        }
+    }
+
+    /// Takes one line of the client.
+    pub fn line(self: &Arc<Self>, line: &Line) {
+        self.one_line(line, &Back { out: self.out.clone(), batch: None });
+    }
+
+    fn one_line(self: &Arc<Self>, line: &Line, back: &Back) {
         match line {
-            Line::Whole(line) => self.whole(&line, &back),
+            Line::Whole(line) => self.whole(line, back),
             Line::TooLong { head, tail, length } => {
-                let id = envelope::recover_id(&head).or_else(|| envelope::recover_id(&tail));
+                let id = envelope::recover_id(head).or_else(|| envelope::recover_id(tail));
                 let text =
                     format!("the message has {length} bytes; at most {} are read", super::stdio::MAX_LINE);
-                self.refuse(id.as_ref(), codes::INVALID_REQUEST, &text, &back);
+                self.refuse(id.as_ref(), codes::INVALID_REQUEST, &text, back);
             }
         }
     }
@@ -66,10 +111,13 @@ impl Session {
     }
 
     fn whole(self: &Arc<Self>, line: &Bytes, back: &Back) {
-        match envelope::from_client(line) {
+        self.take(line, Read::new(line), back);
+    }
+
+    fn take(self: &Arc<Self>, line: &Bytes, read: Read<'_>, back: &Back) {
+        let Read { message, places } = read;
+        match message {
             Ok(Message::Request { id, method, params }) => {
-                let places =
-                    Places::of(line, params.filter(|span| json::kind(span.of(line)) == json::Kind::Object));
                 self.request(Incoming { line, id, params, places, back }, &method);
             }
             Ok(Message::Notification { method, params }) => self.notification(line, &method, params),

@@ -35,13 +35,11 @@ pub async fn read_client(session: &Arc<Session>, mut input: impl AsyncRead + Unp
         }
         if input.read_buf(lines.space()).await? == 0 {
             if let Some(line) = lines.last_line() {
-                session.line(line);
+                session.line(&line);
             }
             return Ok(());
         }
-        while let Some(line) = lines.next_line() {
-            session.line(line);
-        }
+        session.lines(&mut lines);
     }
 }
 

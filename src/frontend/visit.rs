@@ -63,7 +63,7 @@ impl Visitor for Visit {
     }
 
     fn take_on_stream(&self, message: Bytes) {
-        self.session.line(Line::Whole(message));
+        self.session.line(&Line::Whole(message));
     }
 
     fn stream(&self) -> Arc<Mailbox> {

@@ -13,19 +13,19 @@ const MAX_SPREAD: usize = 4 << 20;
 impl Reader {
     /// A line that is no JSON. It may be text, a message in a foreign encoding, a broken message, or a part of one
     /// that is spread over several lines.
-    pub(super) fn broken(&mut self, line: Bytes, what: &str) {
-        if std::str::from_utf8(&line).is_err() {
-            let mended = Bytes::from(String::from_utf8_lossy(&line).into_owned());
+    pub(super) fn broken(&mut self, line: &Bytes, what: &str) {
+        if std::str::from_utf8(line).is_err() {
+            let mended = Bytes::from(String::from_utf8_lossy(line).into_owned());
             if envelope::from_server(&mended).is_ok() {
-                return self.whole(mended);
+                return self.whole(&mended);
             }
         }
-        if self.spread(&line) {
+        if self.spread(line) {
             return;
         }
-        match line.trim_ascii_start().starts_with(b"{").then(|| envelope::recover_id(&line)).flatten() {
+        match line.trim_ascii_start().starts_with(b"{").then(|| envelope::recover_id(line)).flatten() {
             Some(id) => self.malformed(&id, what),
-            None => self.noise(&line),
+            None => self.noise(line),
         }
     }
 
