@@ -15,6 +15,7 @@ mod auth;
 mod built_ins;
 mod check;
 mod definitions;
+pub mod edit;
 mod environment;
 mod hash;
 mod http;
