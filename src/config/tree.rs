@@ -7,6 +7,8 @@ mod json;
 mod toml;
 mod yaml;
 
+pub(super) use yaml::Offsets;
+
 /// The deepest nesting a config may have. The config language itself needs seven levels.
 const MAX_DEPTH: usize = 64;
 
@@ -52,6 +54,8 @@ pub(super) enum Origin {
     File(Range<usize>),
     /// In the environment variable of this name.
     Variable(Arc<str>),
+    /// In no file: somebody said it while we run.
+    Said,
     /// Nowhere: the security level of this name sets it.
     Preset(&'static str),
     /// Nowhere: it is the built-in default.
