@@ -28,9 +28,11 @@ const MANY: usize = 1024;
 pub(super) struct Set {
     text: String,
     policies: PolicySet,
+    /// Those of them whose answer holds as long as client and tool are the same.
+    lasting: PolicySet,
+    /// Those that look at the arguments, the time, or whatever else a call brings with it.
+    by_call: PolicySet,
     rules: HashMap<PolicyId, Arc<Rule>>,
-    /// Whether any policy looks at the arguments, the time, or whatever else a call brings with it.
-    uses_context: bool,
     authorizer: Authorizer,
     names: Names,
     hasher: ahash::RandomState,
@@ -54,8 +56,44 @@ struct Key {
 /// A question that was asked before.
 struct Known {
     parties: Parties,
-    /// The decision, where it needs nothing else.
-    decision: OnceLock<Decision>,
+    /// What the lasting policies say.
+    lasting: OnceLock<Said>,
+}
+
+/// What some of the policies say. Cedar's rule makes a decision of it: one that forbids is enough, and otherwise one that permits;
+/// so what parts of a set say can be put together.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Said {
+    forbid: Vec<Arc<Rule>>,
+    /// Only told if nothing forbids.
+    permit: Vec<Arc<Rule>>,
+    errors: Vec<(Arc<Rule>, String)>,
+}
+
+impl Said {
+    fn and(&self, other: Self) -> Self {
+        let both = |one: &[Arc<Rule>], other: Vec<Arc<Rule>>| [one, &other].concat();
+        Self {
+            forbid: both(&self.forbid, other.forbid),
+            permit: both(&self.permit, other.permit),
+            errors: [&self.errors[..], &other.errors].concat(),
+        }
+    }
+
+    fn decision(self) -> Decision {
+        let (ruling, by) = match (self.forbid.is_empty(), self.permit.is_empty()) {
+            (false, _) => (Ruling::Refused, self.forbid),
+            (true, false) => (Ruling::Permitted, self.permit),
+            (true, true) => (Ruling::Refused, Vec::new()),
+        };
+        Decision::new(ruling, in_order(by), self.errors)
+    }
+}
+
+/// The rules in the order of the file.
+fn in_order(mut rules: Vec<Arc<Rule>>) -> Vec<Arc<Rule>> {
+    rules.sort_by_key(|rule| (rule.place.line, rule.place.column));
+    rules
 }
 
 impl Set {
@@ -89,7 +127,7 @@ impl Set {
             return Ok(Arc::clone(known));
         }
         let parties = self.names.parties(client, thing).map_err(|error| undecided(thing, &error))?;
-        let known = Arc::new(Known { parties, decision: OnceLock::new() });
+        let known = Arc::new(Known { parties, lasting: OnceLock::new() });
         let mut all = lock();
         if all.len() >= MANY {
             all.clear();
@@ -110,31 +148,45 @@ impl Set {
         now: SystemTime,
     ) -> Result<Decision, Failure> {
         let known = self.known(client, thing)?;
-        if let Some(decision) = known.decision.get() {
-            return Ok(decision.clone());
-        }
-        let context = self.context(thing, arguments, now).map_err(|error| undecided(thing, &error))?;
-        let decision = self.evaluate(&known.parties, context).map_err(|error| undecided(thing, &error))?;
-        if !self.uses_context {
-            let _ = known.decision.set(decision.clone());
-        }
-        Ok(decision)
+        self.decided(&known, thing, arguments, now).map_err(|error| undecided(thing, &error))
     }
 
-    fn evaluate(&self, parties: &Parties, context: Context) -> Result<Decision, String> {
+    fn decided(
+        &self,
+        known: &Known,
+        thing: &Thing<'_>,
+        arguments: &[u8],
+        now: SystemTime,
+    ) -> Result<Decision, String> {
+        let lasting = match known.lasting.get() {
+            Some(lasting) => lasting,
+            None => {
+                let said = self.ask(&self.lasting, &known.parties, Context::empty())?;
+                known.lasting.get_or_init(|| said)
+            }
+        };
+        if self.by_call.is_empty() {
+            return Ok(lasting.clone().decision());
+        }
+        let context = self.context(thing, arguments, now)?;
+        Ok(lasting.and(self.ask(&self.by_call, &known.parties, context)?).decision())
+    }
+
+    fn ask(&self, policies: &PolicySet, parties: &Parties, context: Context) -> Result<Said, String> {
         let Parties { principal, action, resource, entities } = parties;
         let request = Request::new(principal.clone(), action.clone(), resource.clone(), context, None)
             .map_err(|error| error.to_string())?;
-        let response = self.authorizer.is_authorized(&request, &self.policies, entities);
-        let ruling = match response.decision() {
-            Answer::Allow => Ruling::Permitted,
-            Answer::Deny => Ruling::Refused,
+        let response = self.authorizer.is_authorized(&request, policies, entities);
+        let by = self.rules(response.diagnostics().reason());
+        let (forbid, permit) = match response.decision() {
+            Answer::Allow => (Vec::new(), by),
+            Answer::Deny => (by, Vec::new()),
         };
         let errors =
             response.diagnostics().errors().filter_map(|AuthorizationError::PolicyEvaluationError(error)| {
                 Some((Arc::clone(self.rules.get(error.policy_id())?), error.inner().to_string()))
             });
-        Ok(Decision::new(ruling, self.rules(response.diagnostics().reason()), errors.collect()))
+        Ok(Said { forbid, permit, errors: errors.collect() })
     }
 
     /// Decides as much as can be decided before the arguments and the time are known. Nothing of it is remembered: whoever makes
@@ -146,8 +198,8 @@ impl Set {
 
     fn foreseen(&self, client: &Client, thing: &Thing<'_>) -> Result<Decision, String> {
         let parties = self.names.parties(client, thing)?;
-        if !self.uses_context && !thing.is_template {
-            return self.evaluate(&parties, Context::empty());
+        if self.by_call.is_empty() && !thing.is_template {
+            return Ok(self.ask(&self.lasting, &parties, Context::empty())?.decision());
         }
         let unknown = |name: &str| (name.to_owned(), RestrictedExpression::new_unknown(name));
         let mut members = vec![unknown("time"), effect(thing)];
@@ -178,9 +230,6 @@ impl Set {
     }
 
     fn context(&self, thing: &Thing<'_>, raw: &[u8], now: SystemTime) -> Result<Context, String> {
-        if !self.uses_context {
-            return Ok(Context::empty());
-        }
         let time =
             RestrictedExpression::new_record(entities::time(now)).map_err(|error| error.to_string())?;
         let mut members = vec![("time".to_owned(), time), effect(thing)];
@@ -192,10 +241,7 @@ impl Set {
 
     /// The rules of these policies, in the order of the file.
     fn rules<'a>(&self, ids: impl IntoIterator<Item = &'a PolicyId>) -> Vec<Arc<Rule>> {
-        let mut rules: Vec<Arc<Rule>> =
-            ids.into_iter().filter_map(|id| self.rules.get(id).cloned()).collect();
-        rules.sort_by_key(|rule| (rule.place.line, rule.place.column));
-        rules
+        in_order(ids.into_iter().filter_map(|id| self.rules.get(id).cloned()).collect())
     }
 }
 

@@ -73,13 +73,17 @@ impl File<'_> {
                 Found { span: 0..0, help },
             );
         }
-        let uses_context = policies.policies().any(looks_at_context);
-        match Names::new() {
-            Ok(names) => Some(Set {
+        let (by_call, lasting): (Vec<Policy>, Vec<Policy>) =
+            policies.policies().cloned().partition(looks_at_context);
+        let parts = PolicySet::from_policies(lasting)
+            .and_then(|lasting| Ok((lasting, PolicySet::from_policies(by_call)?)));
+        match parts.map_err(|error| error.to_string()).and_then(|parts| Ok((parts, Names::new()?))) {
+            Ok(((lasting, by_call), names)) => Some(Set {
                 text: self.text.to_owned(),
                 policies,
+                lasting,
+                by_call,
                 rules,
-                uses_context,
                 authorizer: Authorizer::new(),
                 names,
                 hasher: ahash::RandomState::new(),

@@ -347,3 +347,49 @@ fn a_decision_is_remembered_only_for_the_same_question() {
     }
     assert!(set.known.lock().unwrap().len() <= MANY);
 }
+
+/// What is remembered of a part of the policies must not change what all of them say.
+#[test]
+fn parts_say_what_the_whole_says() {
+    const RULES: [&str; 8] = [
+        "permit(principal, action, resource) when { resource.effect == \"read\" };",
+        "permit(principal == Client::\"other\", action, resource);",
+        "forbid(principal, action, resource) when { resource.original like \"b*\" };",
+        "forbid(principal, action == Action::\"call_tool\", resource) when { context.arguments has n && context.arguments.n == 1 };",
+        "permit(principal, action == Action::\"call_tool\", resource) when { context.arguments has n && context.arguments.n == 2 };",
+        "forbid(principal, action, resource) when { context.time.hour < 9 && principal has version };",
+        "permit(principal, action == Action::\"call_tool\", resource) when { context.arguments has a && context.arguments.a + 9223372036854775807 > 0 };",
+        "forbid(principal, action == Action::\"call_tool\", resource) when { context.arguments has b && context.arguments.b + 9223372036854775807 > 0 };",
+    ];
+    let rules = |decision: &Decision| {
+        let mut errors: Vec<String> = decision.errors.iter().map(|(rule, _)| rule.to_string()).collect();
+        errors.sort();
+        (decision.ruling, decision.by.iter().map(ToString::to_string).collect::<Vec<_>>(), errors)
+    };
+    let mut rulings = std::collections::HashSet::new();
+    for chosen in 1..1u32 << RULES.len() {
+        let text: Vec<&str> =
+            (0..RULES.len()).filter(|index| chosen >> index & 1 == 1).map(|index| RULES[index]).collect();
+        let (Some(set), _) = read(&text.join("\n")) else { continue };
+        for (name, arguments) in [
+            ("files__a", r#"{"n":1}"#),
+            ("files__a", r#"{"n":2}"#),
+            ("files__b", r#"{"a":1}"#),
+            ("files__a", r#"{"b":1}"#),
+        ] {
+            let (client, thing) = (client("cursor"), tool(name));
+            let context = set.context(&thing, arguments.as_bytes(), monday_at_nine()).unwrap();
+            let parties = set.names.parties(&client, &thing).unwrap();
+            let whole = set.ask(&set.policies, &parties, context).unwrap().decision();
+            for _ in 0..2 {
+                assert_eq!(
+                    rules(&decide(&set, &client, &thing, arguments)),
+                    rules(&whole),
+                    "{text:#?} {name} {arguments}"
+                );
+            }
+            rulings.insert(format!("{:?} {} {}", whole.ruling, whole.by.len(), whole.errors.len()));
+        }
+    }
+    assert!(rulings.len() > 4, "{rulings:?}");
+}
