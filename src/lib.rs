@@ -16,6 +16,7 @@ pub mod effect;
 pub mod failure;
 pub mod frontend;
 pub mod interceptor;
+pub mod meter;
 pub mod mock;
 pub mod names;
 pub mod pipeline;

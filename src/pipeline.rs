@@ -51,8 +51,9 @@ use crate::wire::Body;
 
 pub use audit::Auditor;
 pub use cache::CacheTallies;
+pub use concurrency::Turns;
 pub use journey::Journeys;
-pub use lane::{Common, Item, Lane, ORDER, Trouble};
+pub use lane::{BreakerState, Common, Item, Lane, LaneTallies, ORDER, Trouble};
 pub use results::{BadRange, Results};
 
 /// A future behind a pointer, as traits need it that are used as objects.

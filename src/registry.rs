@@ -26,6 +26,7 @@ use crate::catalog::{
 };
 use crate::config::{ArgumentRule, Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
 use crate::interceptor::{HookTallies, Interceptor, Interceptors, Rules, Surroundings};
+use crate::meter::Meters;
 use crate::names::ServerName;
 use crate::pipeline::{Auditor, Common, Journeys, Lane, Results};
 use crate::policy::Policies;
@@ -115,6 +116,17 @@ pub struct Parts {
     pub interceptors: Vec<(Rules, Arc<dyn Interceptor>)>,
 }
 
+/// What became of the entries of the audit log since we run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditTallies {
+    /// Those that are in it.
+    pub kept: u64,
+    /// Those that could not be written.
+    pub lost: u64,
+    /// Whether something is wrong.
+    pub is_broken: bool,
+}
+
 /// Ways to servers, and credentials for them, that do not come from the config. By the names of servers.
 #[derive(Clone, Debug, Default)]
 pub struct Ways {
@@ -157,7 +169,8 @@ impl Registry {
         };
         let trust = Keeper::new(config.ready(), state.as_deref());
         let interceptors = Interceptors::new(interceptors, config.interceptors, &surroundings);
-        let common = Common { audit, policies, interceptors };
+        let meters = Arc::new(Meters::new(config.telemetry.metrics));
+        let common = Common { audit, policies, interceptors, meters };
         let lanes =
             backends.iter().map(|backend| Lane::new(Arc::clone(backend), &common, &journeys)).collect();
         let offerings = HashMap::new();
@@ -324,10 +337,29 @@ impl Registry {
         self.shown().offerings.get(server).is_some_and(|known| known.is_complete)
     }
 
+    /// How many calls are on their way through stages.
+    pub fn journeys(&self) -> usize {
+        self.journeys.count()
+    }
+
+    /// How many calls are in the audit log of this run, how many it lacks, and whether it can be written now; `None` if there is
+    /// no audit log.
+    pub fn audit_tallies(&self) -> Option<AuditTallies> {
+        let journal = self.common.audit.as_ref()?.journal();
+        let trouble = journal.trouble();
+        let lost = trouble.as_ref().map_or(0, |(_, lost)| *lost);
+        Some(AuditTallies { kept: journal.kept(), lost, is_broken: trouble.is_some() })
+    }
+
     /// What is wrong with the audit log, in a sentence.
     pub fn audit_trouble(&self) -> Option<String> {
         let (why, lost) = self.common.audit.as_ref()?.journal().trouble()?;
         Some(format!("The audit log cannot be written ({why}): {lost} calls are not in it"))
+    }
+
+    /// Who counts calls.
+    pub fn meters(&self) -> &Arc<Meters> {
+        &self.common.meters
     }
 
     /// Every entry of the config, in its order.

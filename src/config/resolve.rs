@@ -81,6 +81,7 @@ pub(super) fn resolve(
         .collect();
     let interceptors = resolver.interceptors(interceptors, &names, &mut effective);
     let policy = resolver.policy(&effective);
+    let telemetry = resolver.telemetry(&effective);
     let mut resolved = Vec::new();
     let mut shown = Vec::new();
     for (member, repeated) in by_name(servers) {
@@ -105,6 +106,7 @@ pub(super) fn resolve(
         servers: resolved.into_iter().map(|server| server.into_entry()).collect(),
         expose: expose(&effective),
         audit: audit(&effective, wants_audit, presets::of_all(&effective)),
+        telemetry,
         http: http_error.map_or(http, |problem| Err(Box::new(problem))),
         policy: policy_error.map_or(policy, |problem| Err(Box::new(problem))),
         enabled,

@@ -21,6 +21,7 @@ use crate::frontend::modern::seal::Seal;
 use crate::frontend::session::Session;
 use crate::frontend::tasks::Ledger;
 use crate::frontend::view::Views;
+use crate::meter::{Crowd, Present};
 use crate::names::ServerName;
 use crate::protocol::{Level, Revision, Tasks};
 use crate::registry::Registry;
@@ -72,7 +73,9 @@ impl Hall {
     }
 
     /// Gives the hall its servers. Once, before the first client.
-    pub fn attach(&self, registry: Arc<Registry>) {
+    pub fn attach(self: &Arc<Self>, registry: Arc<Registry>) {
+        let me: Weak<Self> = Arc::downgrade(self);
+        registry.meters().attach(me);
         let _ = self.registry.set(registry);
     }
 
@@ -165,6 +168,13 @@ pub(super) fn anybody() -> Introduction {
 impl std::fmt::Debug for Hall {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Hall").field("sessions", &self.sessions().len()).finish_non_exhaustive()
+    }
+}
+
+impl Crowd for Hall {
+    fn present(&self) -> Present {
+        let sessions = self.present().iter().filter(|session| session.revision().is_some()).count();
+        Present { sessions, parked: self.parked.count() }
     }
 }
 

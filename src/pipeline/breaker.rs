@@ -6,6 +6,7 @@
 
 mod machine;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
@@ -24,6 +25,8 @@ pub(super) use machine::{Pass, Verdict};
 pub(super) struct Breaker {
     server: ServerName,
     state: Mutex<State>,
+    /// How often it has opened.
+    openings: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -35,7 +38,17 @@ struct State {
 
 impl Breaker {
     pub(super) fn new(server: ServerName, rules: Rules) -> Self {
-        Self { server, state: Mutex::new(State { machine: Machine::new(rules), last: String::new() }) }
+        let state = State { machine: Machine::new(rules), last: String::new() };
+        Self { server, state: Mutex::new(state), openings: AtomicU64::new(0) }
+    }
+
+    /// How often it has opened since we run.
+    pub(super) fn openings(&self) -> u64 {
+        self.openings.load(Ordering::Relaxed)
+    }
+
+    fn opened(&self) {
+        self.openings.fetch_add(1, Ordering::Relaxed);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -86,6 +99,7 @@ impl Breaker {
         let mut state = self.state();
         let pass = state.machine.trip(Instant::now(), fastrand::f64())?;
         cause.clone_into(&mut state.last);
+        self.opened();
         tracing::warn!(server = %self.server, state = "open", "circuit breaker");
         Some(pass)
     }
@@ -124,6 +138,9 @@ impl Drop for Trial<'_> {
         let turned =
             self.breaker.state().machine.report(self.pass, self.verdict, Instant::now(), fastrand::f64());
         if let Some(turned) = turned {
+            if turned == "open" {
+                self.breaker.opened();
+            }
             tracing::warn!(server = %self.breaker.server, state = turned, "circuit breaker");
         }
     }

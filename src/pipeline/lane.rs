@@ -28,6 +28,7 @@ use crate::call::{Call, CallerId, Ticket};
 use crate::effect::{Claims, Effect};
 use crate::failure::Failure;
 use crate::interceptor::{Interceptors, Phase, Recheck};
+use crate::meter::{Meter, Meters};
 use crate::names::ExposedName;
 use crate::policy::{Action, Policies, Thing};
 use crate::protocol::Method;
@@ -51,6 +52,8 @@ pub const ORDER: [&str; 10] = [
 pub struct Lane {
     backend: Arc<Backend>,
     track: Option<Arc<Track>>,
+    /// Who counts its calls; `None` if nobody does.
+    meter: Option<Arc<Meter>>,
 }
 
 /// What clients know of what they call.
@@ -82,6 +85,8 @@ pub struct Common {
     pub policies: Option<Arc<Policies>>,
     /// Who looks at calls and may change them.
     pub interceptors: Option<Arc<Interceptors>>,
+    /// Who counts calls.
+    pub meters: Arc<Meters>,
 }
 
 /// The stages that all instances of a server share.
@@ -126,7 +131,8 @@ impl Lane {
         let cache =
             rules.map(|(rules, changes)| Cache::new(backend.name().clone(), rules, Arc::clone(changes)));
         let track = Track::new(backends, Shared::new(&backend, common, journeys), cache, journeys);
-        Self { backend, track }
+        let meter = common.meters.of(backend.name());
+        Self { backend, track, meter }
     }
 
     /// The same for another instance of the server: it shares the stages, but has a health and answers of its own.
@@ -136,7 +142,7 @@ impl Lane {
             let cache = cache.map(|(cache, changes)| cache.beside(Arc::clone(changes)));
             Track::new(vec![Arc::clone(&backend)], track.shared.clone(), cache, &track.journeys)
         });
-        Self { backend, track }
+        Self { backend, track, meter: self.meter.clone() }
     }
 
     /// The server; of several instances the first, whose lists are shown and which gets what is no call.
@@ -202,6 +208,10 @@ impl Lane {
 
     /// Takes a call to the server. The answer, or the failure, reaches the call's client.
     pub fn call(&self, call: Call, item: Option<Item>) {
+        let call = match &self.meter {
+            Some(meter) => meter.watch(call),
+            None => call,
+        };
         match &self.track {
             Some(track) if !track.is_bare => {
                 let request = track.request(call, item);
@@ -347,5 +357,8 @@ impl std::fmt::Debug for Lane {
     }
 }
 
+mod tallies;
 #[cfg(test)]
 mod tests;
+
+pub use tallies::{BreakerState, LaneTallies};

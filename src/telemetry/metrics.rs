@@ -1,0 +1,24 @@
+//! All numbers as one text, for a Prometheus that asks for it.
+//!
+//! In comes the registry; out goes a text. What is counted in other rooms is read there, at the moment somebody asks; only calls are
+//! counted for the sake of numbers ([`crate::meter`]).
+
+mod families;
+mod gather;
+mod process;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use families::FAMILIES;
+pub use text::{Family, Kind};
+
+use crate::registry::Registry;
+
+/// What the text is, for the header `Content-Type`.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All numbers, as Prometheus reads them; `None` if the config says that nothing is counted (`telemetry.metrics`).
+pub fn render(registry: &Registry) -> Option<String> {
+    registry.meters().is_on().then(|| gather::gather(registry))
+}
