@@ -25,6 +25,8 @@ use crate::policy::Policies;
 use crate::registry::{Parts, Registry, Ways};
 use crate::status;
 use crate::supervisor::{Ending, Supervisor, SupervisorOptions};
+use crate::telemetry::otlp::Exporter;
+use crate::trace::Tracer;
 use crate::transport::{AuthProvider, Transport};
 use crate::wire::Outbox;
 
@@ -35,6 +37,8 @@ const TERM_AT: Duration = Duration::from_millis(1000);
 const KILL_AT: Duration = Duration::from_millis(1400);
 /// How long a client that still reads gets for its last answers; cutting them short would tear a line in two.
 const LAST_LINES_AT: Duration = Duration::from_millis(1600);
+/// When spans and numbers must have been handed to the collector.
+const LAST_SPANS_AT: Duration = Duration::from_millis(1700);
 /// The same when the servers took all the time.
 const LEAST_LAST_LINES: Duration = Duration::from_millis(100);
 /// The least time between closing a child's stdin and SIGTERM, when calls had to be waited for.
@@ -47,6 +51,8 @@ const OUTBOX_LIMIT: usize = 32 << 20;
 pub struct Switchboard {
     hall: Arc<Hall>,
     registry: Arc<Registry>,
+    /// Sends traces and metrics to a collector.
+    exporter: Option<Exporter>,
 }
 
 /// Whom a Switchboard serves.
@@ -64,7 +70,7 @@ fn auditor(rules: &AuditRules, secrets: &[Secret], state: Option<&Path>) -> Opti
         Some(state) => Journal::begin(Folder::new(state.join("audit")), rules.max_size, rules.keep),
         None => Err(io::Error::other("nothing is kept on disk here")),
     };
-    let journal = begun.inspect_err(|error| tracing::error!(%error, "there is no audit log")).ok()?;
+    let journal = begun.inspect_err(|error| tracing::error!(event = "audit.failed", %error, "there is no audit log")).ok()?;
     Some(Arc::new(Auditor::new(journal, rules, secrets)))
 }
 
@@ -149,7 +155,7 @@ impl Switchboard {
                 .ok()
         });
         for problem in &loaded.problems {
-            tracing::warn!("config: {}", problem.one_line());
+            tracing::warn!(event = "config.problem", "config: {}", problem.one_line());
         }
         let policies = Policies::open(&loaded.config);
         for problem in policies.iter().flat_map(|policies| policies.problems()) {
@@ -161,6 +167,8 @@ impl Switchboard {
             .audit
             .as_ref()
             .and_then(|rules| auditor(rules, loaded.config.secrets(), state.as_deref()));
+        let collector = loaded.config.telemetry.otlp.clone().map(|collector| (collector, Tracer::new()));
+        let tracer = collector.as_ref().map(|(_, (tracer, _))| Arc::clone(tracer));
         let parts = Parts {
             config: loaded.config,
             problems: loaded.problems,
@@ -172,11 +180,15 @@ impl Switchboard {
             ways,
             audit,
             interceptors,
+            tracer,
         };
         let audience = Arc::clone(&hall) as Arc<dyn Audience>;
         let registry = Registry::open(parts, &audience);
         hall.attach(Arc::clone(&registry));
-        Self { hall, registry }
+        let exporter = collector.map(|(collector, (tracer, spans))| {
+            Exporter::start(collector, tracer, spans, Arc::downgrade(&registry))
+        });
+        Self { hall, registry, exporter }
     }
 
     /// The live set of servers.
@@ -225,10 +237,15 @@ impl Switchboard {
         session.end().await;
         self.hall.end().await;
         outbox.close();
+        // Whatever the collector does, the client gets its last lines.
+        let exported = self.exporter.map(|exporter| exporter.finish(last_words(left.elapsed())));
         if !writing.is_finished() {
             let patience = LAST_LINES_AT.saturating_sub(left.elapsed()).max(LEAST_LAST_LINES);
             let _ = tokio::time::timeout(patience, &mut writing).await;
             writing.abort();
+        }
+        if let Some(exported) = exported {
+            exported.await;
         }
         ended
     }
@@ -240,13 +257,18 @@ fn ending(passed: Duration) -> Ending {
     Ending { term_after, kill_after: KILL_AT.saturating_sub(passed).max(term_after + LEAST_GRACE) }
 }
 
+/// How long the collector gets for what is left, when so much of the time has passed.
+fn last_words(passed: Duration) -> Duration {
+    LAST_SPANS_AT.saturating_sub(passed).max(LEAST_LAST_LINES)
+}
+
 /// Serves clients over HTTP, and one on our own stdin and stdout if there is one, until a signal comes.
 ///
 /// # Errors
 /// Signals cannot be listened to.
 pub async fn serve_http(switchboard: Switchboard, face: Face, stdio: Option<Stdio>) -> io::Result<Ended> {
     let mut signal = Box::pin(signals()?);
-    let Switchboard { hall, registry } = switchboard;
+    let Switchboard { hall, registry, exporter } = switchboard;
     let shutdown = CancellationToken::new();
     // Nobody probes a server that listens: its servers may as well be ready when the first client comes.
     hall.open_doors();
@@ -264,6 +286,9 @@ pub async fn serve_http(switchboard: Switchboard, face: Face, stdio: Option<Stdi
     }
     registry.shutdown(ending(left.elapsed())).await;
     hall.end().await;
+    if let Some(exporter) = exporter {
+        exporter.finish(last_words(left.elapsed())).await;
+    }
     Ok(ended)
 }
 

@@ -26,6 +26,7 @@ pub mod registry;
 pub mod status;
 pub mod supervisor;
 pub mod telemetry;
+pub mod trace;
 pub mod transport;
 pub mod trust;
 pub mod wire;

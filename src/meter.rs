@@ -32,6 +32,7 @@ pub use stats::{Discovery, Stats};
 
 use stats::History;
 use watch::Watched;
+pub(crate) use watch::ending;
 
 /// How many tools of all servers together have numbers of their own. Further ones share one line per server.
 pub const MAX_TOOLS: usize = 500;

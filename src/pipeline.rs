@@ -47,6 +47,7 @@ use crate::effect::Effect;
 use crate::failure::Failure;
 use crate::names::ExposedName;
 use crate::protocol::Revision;
+use crate::trace::Trace;
 use crate::wire::Body;
 
 pub use audit::Auditor;
@@ -74,6 +75,8 @@ pub struct Request {
     pub attempt: u32,
     /// When all attempts together must have come to their end (`timeouts.total`).
     pub deadline: Instant,
+    /// Its trace, for spans of attempts.
+    pub trace: Option<Arc<Trace>>,
 }
 
 /// What became of a call.

@@ -32,6 +32,7 @@ use crate::pipeline::{Auditor, Common, Journeys, Lane, Results};
 use crate::policy::Policies;
 use crate::protocol::{Level, ListKind};
 use crate::supervisor::{Ending, Supervisor};
+use crate::trace::Tracer;
 use crate::transport::{self, AuthProvider, Patience, Transport};
 use crate::trust::{Keeper, Neighbours};
 
@@ -114,6 +115,8 @@ pub struct Parts {
     pub audit: Option<Arc<Auditor>>,
     /// Who looks at calls, besides those that the config names.
     pub interceptors: Vec<(Rules, Arc<dyn Interceptor>)>,
+    /// Who makes spans of calls.
+    pub tracer: Option<Arc<Tracer>>,
 }
 
 /// What became of the entries of the audit log since we run.
@@ -152,6 +155,7 @@ impl Registry {
             ways,
             audit,
             interceptors,
+            tracer,
         } = parts;
         let backends: Vec<Arc<Backend>> =
             config.ready().map(|server| Backend::new(server.clone(), Arc::clone(audience))).collect();
@@ -170,7 +174,7 @@ impl Registry {
         let trust = Keeper::new(config.ready(), state.as_deref());
         let interceptors = Interceptors::new(interceptors, config.interceptors, &surroundings);
         let meters = Arc::new(Meters::new(config.telemetry.metrics));
-        let common = Common { audit, policies, interceptors, meters };
+        let common = Common { audit, policies, interceptors, meters, tracer };
         let lanes =
             backends.iter().map(|backend| Lane::new(Arc::clone(backend), &common, &journeys)).collect();
         let offerings = HashMap::new();
@@ -335,6 +339,11 @@ impl Registry {
     /// Whether a server that has shown its lists in this run has shown all of them: false if one could not be fetched.
     pub fn has_shown_all(&self, server: &ServerName) -> bool {
         self.shown().offerings.get(server).is_some_and(|known| known.is_complete)
+    }
+
+    /// Who makes spans of calls; `None` if nobody does.
+    pub fn tracer(&self) -> Option<&Arc<Tracer>> {
+        self.common.tracer.as_ref()
     }
 
     /// How many calls are on their way through stages.

@@ -4,6 +4,7 @@
 //! of calls are not logged at any level, unless the owner asks for arguments (`interceptors: [{ log: { arguments: true } }]`).
 
 pub mod metrics;
+pub mod otlp;
 
 use std::fmt;
 use std::io;

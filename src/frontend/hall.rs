@@ -196,7 +196,7 @@ impl Audience for Hall {
     }
 
     fn say(&self, server: &ServerName, text: &str) {
-        tracing::warn!(%server, text, "said about a server");
+        tracing::warn!(event = "server.remark", %server, text, "said about a server");
         if let Some(sole) = self.sole() {
             sole.say(server, text);
         }

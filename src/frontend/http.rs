@@ -151,7 +151,7 @@ impl Face {
     /// [`Times::linger`] to be answered, and all tasks are waited for. Sessions end last.
     pub async fn run(self, shutdown: CancellationToken) {
         let Face { listener, desk, address } = self;
-        tracing::info!(%address, "serving clients over HTTP");
+        tracing::info!(event = "http.listening", %address, "serving clients over HTTP");
         let connections = TaskTracker::new();
         let killed = CancellationToken::new();
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));

@@ -100,14 +100,14 @@ impl Breaker {
         let pass = state.machine.trip(Instant::now(), fastrand::f64())?;
         cause.clone_into(&mut state.last);
         self.opened();
-        tracing::warn!(server = %self.server, state = "open", "circuit breaker");
+        tracing::warn!(event = "breaker.opened", server = %self.server, state = "open", cause, "circuit breaker");
         Some(pass)
     }
 
     /// Closes it, unless something has changed since it was [opened](Self::trip).
     pub(super) fn mend(&self, pass: Pass) {
         if self.state().machine.mend(pass) {
-            tracing::warn!(server = %self.server, state = "closed", "circuit breaker");
+            tracing::warn!(event = "breaker.closed", server = %self.server, state = "closed", "circuit breaker");
         }
     }
 
@@ -138,10 +138,13 @@ impl Drop for Trial<'_> {
         let turned =
             self.breaker.state().machine.report(self.pass, self.verdict, Instant::now(), fastrand::f64());
         if let Some(turned) = turned {
+            let server = &self.breaker.server;
             if turned == "open" {
                 self.breaker.opened();
+                tracing::warn!(event = "breaker.opened", %server, state = turned, "circuit breaker");
+            } else {
+                tracing::warn!(event = "breaker.closed", %server, state = turned, "circuit breaker");
             }
-            tracing::warn!(server = %self.breaker.server, state = turned, "circuit breaker");
         }
     }
 }

@@ -55,7 +55,7 @@ impl Health {
         match checked {
             Ok(()) => {
                 if record.failures >= self.rules.max_failures {
-                    tracing::info!(server = %self.server, "an instance answers health checks again");
+                    tracing::info!(event = "health.recovered", server = %self.server, "an instance answers health checks again");
                 }
                 if let (Some(breaker), Some(pass)) = (breaker, record.opened.take()) {
                     breaker.mend(pass);
@@ -65,7 +65,7 @@ impl Health {
             Err(failure) => {
                 record.failures = record.failures.saturating_add(1);
                 if record.failures == self.rules.max_failures {
-                    tracing::warn!(server = %self.server, %failure, "an instance fails its health checks");
+                    tracing::warn!(event = "health.failed", server = %self.server, %failure, "an instance fails its health checks");
                 }
                 if record.failures >= self.rules.max_failures
                     && let Some(pass) = breaker.and_then(|breaker| breaker.trip(&failure.cause))

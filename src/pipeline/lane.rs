@@ -32,6 +32,7 @@ use crate::meter::{Meter, Meters};
 use crate::names::ExposedName;
 use crate::policy::{Action, Policies, Thing};
 use crate::protocol::Method;
+use crate::trace::{Trace, Tracer};
 
 /// The keys of the config that put something in the way of calls, in the order in which calls come there.
 pub const ORDER: [&str; 10] = [
@@ -54,6 +55,8 @@ pub struct Lane {
     track: Option<Arc<Track>>,
     /// Who counts its calls; `None` if nobody does.
     meter: Option<Arc<Meter>>,
+    /// Who makes spans of them; `None` if nobody does.
+    tracer: Option<Arc<Tracer>>,
 }
 
 /// What clients know of what they call.
@@ -87,6 +90,8 @@ pub struct Common {
     pub interceptors: Option<Arc<Interceptors>>,
     /// Who counts calls.
     pub meters: Arc<Meters>,
+    /// Who makes spans of calls.
+    pub tracer: Option<Arc<Tracer>>,
 }
 
 /// The stages that all instances of a server share.
@@ -132,7 +137,7 @@ impl Lane {
             rules.map(|(rules, changes)| Cache::new(backend.name().clone(), rules, Arc::clone(changes)));
         let track = Track::new(backends, Shared::new(&backend, common, journeys), cache, journeys);
         let meter = common.meters.of(backend.name());
-        Self { backend, track, meter }
+        Self { backend, track, meter, tracer: common.tracer.clone() }
     }
 
     /// The same for another instance of the server: it shares the stages, but has a health and answers of its own.
@@ -142,7 +147,7 @@ impl Lane {
             let cache = cache.map(|(cache, changes)| cache.beside(Arc::clone(changes)));
             Track::new(vec![Arc::clone(&backend)], track.shared.clone(), cache, &track.journeys)
         });
-        Self { backend, track, meter: self.meter.clone() }
+        Self { backend, track, meter: self.meter.clone(), tracer: self.tracer.clone() }
     }
 
     /// The server; of several instances the first, whose lists are shown and which gets what is no call.
@@ -189,9 +194,10 @@ impl Lane {
         self.track.as_ref().is_some_and(|track| !track.is_bare)
     }
 
-    /// What the stages want to know of a tool; nothing where there are none. `definition` is the one that clients see.
+    /// What stages and traces want to know of a tool; nothing where there are none. `definition` is the one that clients see.
     pub fn item(&self, exposed: &ExposedName, definition: &Bytes) -> Option<Item> {
-        self.has_stages().then(|| Item { exposed: exposed.clone(), definition: definition.clone() })
+        let is_wanted = self.has_stages() || self.tracer.is_some();
+        is_wanted.then(|| Item { exposed: exposed.clone(), definition: definition.clone() })
     }
 
     /// Something of the server as policies see it: a tool or prompt by the name and the definition that clients see, or a
@@ -212,12 +218,17 @@ impl Lane {
             Some(meter) => meter.watch(call),
             None => call,
         };
-        match &self.track {
-            Some(track) if !track.is_bare => {
-                let request = track.request(call, item);
+        let (call, trace) = match &self.tracer {
+            Some(tracer) => tracer.begin(call, item.as_ref().map(|item| &item.exposed), &self.backend),
+            None => (call, None),
+        };
+        match (&self.track, trace) {
+            (Some(track), trace) if !track.is_bare => {
+                let request = track.request(call, item, trace);
                 track.journeys.begin(Arc::clone(&track.stages), Arc::clone(&track.group), request);
             }
-            _ => self.backend.call(call),
+            (_, Some(trace)) => self.backend.call(trace.attempt(call, 1, &self.backend)),
+            (_, None) => self.backend.call(call),
         }
     }
 
@@ -338,7 +349,7 @@ impl Track {
         })
     }
 
-    fn request(&self, call: Call, item: Option<Item>) -> Request {
+    fn request(&self, call: Call, item: Option<Item>, trace: Option<Arc<Trace>>) -> Request {
         let said = self.effects.get(call.label.as_str()).copied();
         let (exposed, definition) = match item {
             Some(item) => (item.exposed, item.definition),
@@ -346,7 +357,7 @@ impl Track {
         };
         let effect = Effect::of(call.method, said, Claims::of(&definition), self.trusts);
         let deadline = Instant::now() + self.total;
-        Request { exposed, definition, effect, attempt: 1, deadline, call }
+        Request { exposed, definition, effect, attempt: 1, deadline, trace, call }
     }
 }
 

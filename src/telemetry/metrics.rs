@@ -13,6 +13,8 @@ mod text;
 pub use families::FAMILIES;
 pub use text::{Family, Kind};
 
+pub(crate) use text::{Collected, Data, Number};
+
 use crate::registry::Registry;
 
 /// What the text is, for the header `Content-Type`.
@@ -20,5 +22,10 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All numbers, as Prometheus reads them; `None` if the config says that nothing is counted (`telemetry.metrics`).
 pub fn render(registry: &Registry) -> Option<String> {
+    collect(registry).map(|all| text::write(&all))
+}
+
+/// The same before it is written in any form.
+pub(crate) fn collect(registry: &Registry) -> Option<Vec<Collected>> {
     registry.meters().is_on().then(|| gather::gather(registry))
 }

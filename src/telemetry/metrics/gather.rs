@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use super::families as f;
 use super::process;
-use super::text::Text;
+use super::text::{Collected, Sheet};
 use crate::backend::Tallies;
 use crate::config::{Balance, Entry, Launch, RemoteKind, ServerConfig, Severity};
 use crate::interceptor::HookTallies;
@@ -18,44 +18,44 @@ use crate::status::{self, Level, Report};
 /// What stands for tools that have no numbers of their own.
 const OTHER: &str = "other";
 
-pub(super) fn gather(registry: &Registry) -> String {
-    let mut text = Text::default();
-    text.family(&f::BUILD).add(&[env!("CARGO_PKG_VERSION")], 1u64);
+pub(super) fn gather(registry: &Registry) -> Vec<Collected> {
+    let mut sheet = Sheet::default();
+    sheet.family(&f::BUILD).add(&[env!("CARGO_PKG_VERSION")], 1u64);
     let reports = status::reports(registry);
-    servers(&mut text, registry, &reports);
-    calls(&mut text, &registry.meters().counts());
-    clients(&mut text, registry);
-    instances(&mut text, registry, &reports);
-    stages(&mut text, registry, &reports);
-    interceptors(&mut text, registry.interceptors());
-    audit(&mut text, registry);
-    discovery(&mut text, registry.meters().discovered());
-    process::write(&mut text, registry.meters());
-    text.finish()
+    servers(&mut sheet, registry, &reports);
+    calls(&mut sheet, &registry.meters().counts());
+    clients(&mut sheet, registry);
+    instances(&mut sheet, registry, &reports);
+    stages(&mut sheet, registry, &reports);
+    interceptors(&mut sheet, registry.interceptors());
+    audit(&mut sheet, registry);
+    discovery(&mut sheet, registry.meters().discovered());
+    process::write(&mut sheet, registry.meters());
+    sheet.finish()
 }
 
 fn is_up(level: Level) -> bool {
     level <= Level::Degraded
 }
 
-fn servers(text: &mut Text, registry: &Registry, reports: &[Report]) {
-    let mut numbers = text.family(&f::SERVERS);
+fn servers(sheet: &mut Sheet, registry: &Registry, reports: &[Report]) {
+    let mut numbers = sheet.family(&f::SERVERS);
     for level in [Level::Healthy, Level::Degraded, Level::Unhealthy, Level::Disabled] {
         let count = reports.iter().filter(|report| report.level == level).count();
         numbers.add(&[level.word()], count);
     }
-    let mut numbers = text.family(&f::SERVER_INFO);
+    let mut numbers = sheet.family(&f::SERVER_INFO);
     for entry in registry.entries() {
         if let Entry::Ready(config) = entry {
             numbers.add(&[config.name.as_str(), transport(config), strategy(config)], 1u64);
         }
     }
     let enabled = || reports.iter().filter(|report| report.level != Level::Disabled);
-    let mut numbers = text.family(&f::SERVER_UP);
+    let mut numbers = sheet.family(&f::SERVER_UP);
     enabled().for_each(|report| numbers.add(&[&report.server], is_up(report.level)));
-    let mut numbers = text.family(&f::SERVER_STATE);
+    let mut numbers = sheet.family(&f::SERVER_STATE);
     reports.iter().for_each(|report| numbers.add(&[&report.server, report.state], 1u64));
-    let mut numbers = text.family(&f::DEFINITIONS);
+    let mut numbers = sheet.family(&f::DEFINITIONS);
     for report in enabled() {
         let shown = report.shown;
         let kinds = [
@@ -66,9 +66,9 @@ fn servers(text: &mut Text, registry: &Registry, reports: &[Report]) {
         ];
         kinds.into_iter().for_each(|(kind, count)| numbers.add(&[&report.server, kind], count));
     }
-    let mut numbers = text.family(&f::NOTES);
+    let mut numbers = sheet.family(&f::NOTES);
     enabled().for_each(|report| numbers.add(&[&report.server], report.notes.len()));
-    let mut numbers = text.family(&f::CONFIG_PROBLEMS);
+    let mut numbers = sheet.family(&f::CONFIG_PROBLEMS);
     for (word, severity) in [("error", Severity::Error), ("warning", Severity::Warning)] {
         let count = registry.problems().iter().filter(|problem| problem.severity == severity).count();
         numbers.add(&[word], count);
@@ -97,7 +97,7 @@ fn strategy(config: &ServerConfig) -> &'static str {
     }
 }
 
-fn calls(text: &mut Text, counts: &[(ServerName, Counts)]) {
+fn calls(sheet: &mut Sheet, counts: &[(ServerName, Counts)]) {
     let each = || counts.iter().map(|(server, counts)| (server.as_str(), counts));
     let seen = |counts: &Counts, kind| Ending::ALL.iter().any(|ending| counts.of(kind).ended(*ending) > 0);
     let kinds = || {
@@ -106,26 +106,26 @@ fn calls(text: &mut Text, counts: &[(ServerName, Counts)]) {
             kinds.map(move |kind| (server, kind.word(), counts.of(kind)))
         })
     };
-    let mut numbers = text.family(&f::CALLS);
+    let mut numbers = sheet.family(&f::CALLS);
     for (server, method, counts) in kinds() {
         for ending in Ending::ALL {
             numbers.add(&[server, method, ending.word()], counts.ended(ending));
         }
     }
-    let mut numbers = text.family(&f::DURATION);
+    let mut numbers = sheet.family(&f::DURATION);
     kinds().for_each(|(server, method, counts)| numbers.histogram(&[server, method], &counts.took));
-    let mut numbers = text.family(&f::FAILURES);
+    let mut numbers = sheet.family(&f::FAILURES);
     for (server, counts) in each() {
         counts.codes.iter().for_each(|(code, count)| numbers.add(&[server, code], *count));
     }
-    let mut numbers = text.family(&f::REQUEST_BYTES);
+    let mut numbers = sheet.family(&f::REQUEST_BYTES);
     each().for_each(|(server, counts)| numbers.add(&[server], counts.sent));
-    let mut numbers = text.family(&f::RESPONSE_BYTES);
+    let mut numbers = sheet.family(&f::RESPONSE_BYTES);
     each().for_each(|(server, counts)| numbers.add(&[server], counts.received));
-    tools(text, counts);
+    tools(sheet, counts);
 }
 
-fn tools(text: &mut Text, counts: &[(ServerName, Counts)]) {
+fn tools(sheet: &mut Sheet, counts: &[(ServerName, Counts)]) {
     let each = || {
         counts.iter().flat_map(|(server, counts)| {
             // A tool may be called like what stands for the others: then it is one of them.
@@ -136,25 +136,25 @@ fn tools(text: &mut Text, counts: &[(ServerName, Counts)]) {
             own.map(|(name, counts)| (server.as_str(), name.as_str(), *counts)).chain(others)
         })
     };
-    let mut numbers = text.family(&f::TOOL_CALLS);
+    let mut numbers = sheet.family(&f::TOOL_CALLS);
     for (server, tool, counts) in each() {
         for ending in Ending::ALL.into_iter().filter(|ending| counts.ended(*ending) > 0) {
             numbers.add(&[server, tool, ending.word()], counts.ended(ending));
         }
     }
-    let mut numbers = text.family(&f::TOOL_DURATION);
+    let mut numbers = sheet.family(&f::TOOL_DURATION);
     each().for_each(|(server, tool, counts)| numbers.summary(&[server, tool], counts.took, counts.timed()));
 }
 
-fn clients(text: &mut Text, registry: &Registry) {
-    text.family(&f::JOURNEYS).add(&[], registry.journeys());
+fn clients(sheet: &mut Sheet, registry: &Registry) {
+    sheet.family(&f::JOURNEYS).add(&[], registry.journeys());
     if let Some(present) = registry.meters().present() {
-        text.family(&f::PARKED).add(&[], present.parked);
-        text.family(&f::SESSIONS).add(&[], present.sessions);
+        sheet.family(&f::PARKED).add(&[], present.parked);
+        sheet.family(&f::SESSIONS).add(&[], present.sessions);
     }
 }
 
-fn instances(text: &mut Text, registry: &Registry, reports: &[Report]) {
+fn instances(sheet: &mut Sheet, registry: &Registry, reports: &[Report]) {
     struct One<'a> {
         server: &'a str,
         instance: String,
@@ -178,24 +178,24 @@ fn instances(text: &mut Text, registry: &Registry, reports: &[Report]) {
             });
         }
     }
-    let mut numbers = text.family(&f::OPEN);
+    let mut numbers = sheet.family(&f::OPEN);
     all.iter().for_each(|one| numbers.add(&[one.server, &one.instance], one.open));
-    let mut numbers = text.family(&f::INSTANCE_UP);
+    let mut numbers = sheet.family(&f::INSTANCE_UP);
     all.iter().for_each(|one| numbers.add(&[one.server, &one.instance], one.is_up));
-    let mut numbers = text.family(&f::ATTEMPTS);
+    let mut numbers = sheet.family(&f::ATTEMPTS);
     all.iter().for_each(|one| numbers.add(&[one.server, &one.instance], one.tallies.calls));
-    let mut numbers = text.family(&f::ATTEMPT_FAILURES);
+    let mut numbers = sheet.family(&f::ATTEMPT_FAILURES);
     all.iter().for_each(|one| numbers.add(&[one.server, &one.instance], one.tallies.failures));
-    let mut numbers = text.family(&f::STARTS);
+    let mut numbers = sheet.family(&f::STARTS);
     all.iter().for_each(|one| numbers.add(&[one.server, &one.instance], one.tallies.starts));
     let of_servers = || reports.iter().filter(|report| all.iter().any(|one| one.server == report.server));
-    let mut numbers = text.family(&f::NOISE);
+    let mut numbers = sheet.family(&f::NOISE);
     of_servers().for_each(|report| numbers.add(&[&report.server], report.tallies.noise));
-    let mut numbers = text.family(&f::DROPPED_LOGS);
+    let mut numbers = sheet.family(&f::DROPPED_LOGS);
     of_servers().for_each(|report| numbers.add(&[&report.server], report.tallies.dropped_logs));
 }
 
-fn stages(text: &mut Text, registry: &Registry, reports: &[Report]) {
+fn stages(sheet: &mut Sheet, registry: &Registry, reports: &[Report]) {
     let tallies: Vec<(&str, LaneTallies)> = reports
         .iter()
         .filter_map(|report| {
@@ -203,7 +203,7 @@ fn stages(text: &mut Text, registry: &Registry, reports: &[Report]) {
             Some((report.server.as_str(), lane.tallies()))
         })
         .collect();
-    let mut numbers = text.family(&f::RETRIES);
+    let mut numbers = sheet.family(&f::RETRIES);
     for (server, tallies) in &tallies {
         tallies.retries.into_iter().for_each(|count| numbers.add(&[server], count));
     }
@@ -212,36 +212,36 @@ fn stages(text: &mut Text, registry: &Registry, reports: &[Report]) {
             tallies.breakers.iter().enumerate().map(move |(index, breaker)| (server, index + 1, breaker))
         })
     };
-    let mut numbers = text.family(&f::BREAKER);
+    let mut numbers = sheet.family(&f::BREAKER);
     for (server, instance, (state, _)) in breakers() {
         for one in BreakerState::ALL {
             numbers.add(&[server, &instance.to_string(), one.word()], one == *state);
         }
     }
-    let mut numbers = text.family(&f::BREAKER_OPENINGS);
+    let mut numbers = sheet.family(&f::BREAKER_OPENINGS);
     for (server, instance, (_, openings)) in breakers() {
         numbers.add(&[server, &instance.to_string()], *openings);
     }
     let turns = || tallies.iter().filter_map(|(server, tallies)| Some((server, tallies.turns?)));
-    let mut numbers = text.family(&f::TURNS);
+    let mut numbers = sheet.family(&f::TURNS);
     for (server, turns) in turns() {
         numbers.add(&[server, "running"], turns.running);
         numbers.add(&[server, "waiting"], turns.waiting);
     }
-    let mut numbers = text.family(&f::TURNS_LIMIT);
+    let mut numbers = sheet.family(&f::TURNS_LIMIT);
     turns().for_each(|(server, turns)| numbers.add(&[server], turns.most));
     let caches = || reports.iter().filter_map(|report| Some((report.server.as_str(), report.cache?)));
-    let mut numbers = text.family(&f::CACHE_HITS);
+    let mut numbers = sheet.family(&f::CACHE_HITS);
     caches().for_each(|(server, cache)| numbers.add(&[server], cache.hits));
-    let mut numbers = text.family(&f::CACHE_MISSES);
+    let mut numbers = sheet.family(&f::CACHE_MISSES);
     caches().for_each(|(server, cache)| numbers.add(&[server], cache.misses));
-    let mut numbers = text.family(&f::CACHE_ANSWERS);
+    let mut numbers = sheet.family(&f::CACHE_ANSWERS);
     caches().for_each(|(server, cache)| numbers.add(&[server], cache.answers));
-    let mut numbers = text.family(&f::CACHE_BYTES);
+    let mut numbers = sheet.family(&f::CACHE_BYTES);
     caches().for_each(|(server, cache)| numbers.add(&[server], cache.bytes));
 }
 
-fn interceptors(text: &mut Text, tallies: Vec<HookTallies>) {
+fn interceptors(sheet: &mut Sheet, tallies: Vec<HookTallies>) {
     // Two may have one name, but no two numbers the same labels.
     let mut by_name: BTreeMap<String, [u64; 3]> = BTreeMap::new();
     for HookTallies { name, asked, denied, failed } in tallies {
@@ -249,26 +249,26 @@ fn interceptors(text: &mut Text, tallies: Vec<HookTallies>) {
         *sums = [sums[0] + asked, sums[1] + denied, sums[2] + failed];
     }
     for (place, family) in [&f::HOOKS, &f::HOOKS_DENIED, &f::HOOKS_FAILED].into_iter().enumerate() {
-        let mut numbers = text.family(family);
+        let mut numbers = sheet.family(family);
         by_name.iter().for_each(|(name, sums)| numbers.add(&[name], sums[place]));
     }
 }
 
-fn audit(text: &mut Text, registry: &Registry) {
+fn audit(sheet: &mut Sheet, registry: &Registry) {
     let Some(tallies) = registry.audit_tallies() else { return };
-    text.family(&f::AUDIT_KEPT).add(&[], tallies.kept);
-    text.family(&f::AUDIT_LOST).add(&[], tallies.lost);
-    text.family(&f::AUDIT_BROKEN).add(&[], tallies.is_broken);
+    sheet.family(&f::AUDIT_KEPT).add(&[], tallies.kept);
+    sheet.family(&f::AUDIT_LOST).add(&[], tallies.lost);
+    sheet.family(&f::AUDIT_BROKEN).add(&[], tallies.is_broken);
 }
 
-fn discovery(text: &mut Text, discovery: Discovery) {
+fn discovery(sheet: &mut Sheet, discovery: Discovery) {
     let Discovery { runs, failed, discovered, auto_registered, last_run } = discovery;
-    let mut numbers = text.family(&f::DISCOVERY_RUNS);
+    let mut numbers = sheet.family(&f::DISCOVERY_RUNS);
     numbers.add(&["done"], runs - failed);
     numbers.add(&["failed"], failed);
-    text.family(&f::DISCOVERED).add(&[], discovered);
-    text.family(&f::REGISTERED).add(&[], auto_registered);
+    sheet.family(&f::DISCOVERED).add(&[], discovered);
+    sheet.family(&f::REGISTERED).add(&[], auto_registered);
     if let Some(last) = last_run.and_then(|last| last.duration_since(UNIX_EPOCH).ok()) {
-        text.family(&f::DISCOVERY_LAST).add(&[], last);
+        sheet.family(&f::DISCOVERY_LAST).add(&[], last);
     }
 }

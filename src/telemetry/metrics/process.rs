@@ -3,24 +3,24 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::families;
-use super::text::Text;
+use super::text::Sheet;
 use crate::meter::Meters;
 
-pub(super) fn write(text: &mut Text, meters: &Meters) {
+pub(super) fn write(sheet: &mut Sheet, meters: &Meters) {
     if let Some(cpu) = cpu() {
-        text.family(&families::CPU).add(&[], cpu);
+        sheet.family(&families::CPU).add(&[], cpu);
     }
     if let Some(memory) = memory() {
-        text.family(&families::MEMORY).add(&[], memory);
+        sheet.family(&families::MEMORY).add(&[], memory);
     }
     if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
-        text.family(&families::FILES).add(&[], files.count());
+        sheet.family(&families::FILES).add(&[], files.count());
     }
     if let Some(most) = max_files() {
-        text.family(&families::MAX_FILES).add(&[], most);
+        sheet.family(&families::MAX_FILES).add(&[], most);
     }
     let began = meters.began().duration_since(UNIX_EPOCH).unwrap_or_default();
-    text.family(&families::BEGAN).add(&[], began);
+    sheet.family(&families::BEGAN).add(&[], began);
 }
 
 /// See `proc_pid_stat(5)`: the name may hold spaces, so what follows its bracket is counted.

@@ -46,77 +46,135 @@ impl Kind {
     }
 }
 
-/// Writes families one after the other.
-#[derive(Debug, Default)]
-pub(super) struct Text(String);
+/// All of a family's numbers at some moment.
+#[derive(Debug)]
+pub(crate) struct Collected {
+    pub(crate) family: &'static Family,
+    pub(crate) points: Vec<Point>,
+}
 
-impl Text {
-    /// Begins a family. All of its numbers must be written before the next one begins.
+/// Numbers with the values of their family's labels.
+#[derive(Debug)]
+pub(crate) struct Point {
+    pub(crate) values: Vec<String>,
+    pub(crate) data: Data,
+}
+
+/// What a point tells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Data {
+    /// Of a counter or a gauge.
+    Number(Number),
+    /// Durations in buckets.
+    Histogram(Histogram),
+    /// The sum of durations, and how many there were.
+    Summary(Duration, u64),
+}
+
+/// All families with their numbers, in the order in which they were begun.
+#[derive(Debug, Default)]
+pub(super) struct Sheet(Vec<Collected>);
+
+impl Sheet {
+    /// Begins a family.
     pub(super) fn family<'a>(&'a mut self, family: &'static Family) -> Numbers<'a> {
-        Numbers { text: &mut self.0, family, has_begun: false }
+        self.0.push(Collected { family, points: Vec::new() });
+        let place = self.0.len() - 1;
+        Numbers(&mut self.0[place])
     }
 
-    pub(super) fn finish(self) -> String {
+    /// All families that have numbers.
+    pub(super) fn finish(mut self) -> Vec<Collected> {
+        self.0.retain(|collected| !collected.points.is_empty());
         self.0
     }
 }
 
 /// The numbers of a family. One without any is not mentioned.
-pub(super) struct Numbers<'a> {
-    text: &'a mut String,
-    family: &'static Family,
-    has_begun: bool,
-}
+pub(super) struct Numbers<'a>(&'a mut Collected);
 
 impl Numbers<'_> {
     /// One number; `values` are those of the family's labels.
     pub(super) fn add(&mut self, values: &[&str], number: impl Into<Number>) {
-        self.line("", values, None, number.into());
+        self.point(values, Data::Number(number.into()));
     }
 
     /// Durations in buckets.
     pub(super) fn histogram(&mut self, values: &[&str], histogram: &Histogram) {
-        let mut count = 0;
-        for (bound, bucket) in BOUNDS.iter().zip(&histogram.buckets) {
-            count += bucket;
-            let bound = Number::Seconds(Duration::from_millis(*bound)).to_string();
-            self.line("_bucket", values, Some(("le", &bound)), Number::Whole(count));
-        }
-        let all = histogram.count();
-        self.line("_bucket", values, Some(("le", "+Inf")), Number::Whole(all));
-        self.line("_sum", values, None, Number::Seconds(histogram.sum));
-        self.line("_count", values, None, Number::Whole(all));
+        self.point(values, Data::Histogram(*histogram));
     }
 
     /// The sum of durations and how many there were.
     pub(super) fn summary(&mut self, values: &[&str], sum: Duration, count: u64) {
-        self.line("_sum", values, None, Number::Seconds(sum));
-        self.line("_count", values, None, Number::Whole(count));
+        self.point(values, Data::Summary(sum, count));
     }
 
-    fn line(&mut self, suffix: &str, values: &[&str], last: Option<(&str, &str)>, number: Number) {
-        let Family { name, kind, labels, help } = self.family;
+    fn point(&mut self, values: &[&str], data: Data) {
+        let Family { name, labels, .. } = self.0.family;
         debug_assert_eq!(labels.len(), values.len(), "{name}");
-        if !self.has_begun {
-            self.has_begun = true;
-            // A text has no failure to write to.
-            let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {}", kind.word());
-        }
-        self.text.push_str(name);
-        self.text.push_str(suffix);
-        let pairs = labels.iter().copied().zip(values.iter().copied()).chain(last);
-        for (index, (label, value)) in pairs.enumerate() {
-            self.text.push_str(if index == 0 { "{" } else { "," });
-            self.text.push_str(label);
-            self.text.push_str("=\"");
-            escape(self.text, value);
-            self.text.push('"');
-        }
-        if !labels.is_empty() || last.is_some() {
-            self.text.push('}');
-        }
-        let _ = writeln!(self.text, " {number}");
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        self.0.points.push(Point { values, data });
     }
+}
+
+/// Writes everything down.
+pub(super) fn write(all: &[Collected]) -> String {
+    let mut text = String::new();
+    for Collected { family, points } in all {
+        // A text has no failure to write to.
+        let _ =
+            writeln!(text, "# HELP {0} {1}\n# TYPE {0} {2}", family.name, family.help, family.kind.word());
+        for point in points {
+            let mut line = |suffix: &str, bound: Option<&str>, number: Number| {
+                line(&mut text, family, suffix, point, bound.map(|bound| ("le", bound)), number);
+            };
+            match &point.data {
+                Data::Number(number) => line("", None, *number),
+                Data::Summary(sum, count) => {
+                    line("_sum", None, Number::Seconds(*sum));
+                    line("_count", None, Number::Whole(*count));
+                }
+                Data::Histogram(histogram) => {
+                    let mut count = 0;
+                    for (bound, bucket) in BOUNDS.iter().zip(&histogram.buckets) {
+                        count += bucket;
+                        let bound = Number::Seconds(Duration::from_millis(*bound)).to_string();
+                        line("_bucket", Some(&bound), Number::Whole(count));
+                    }
+                    let all = histogram.count();
+                    line("_bucket", Some("+Inf"), Number::Whole(all));
+                    line("_sum", None, Number::Seconds(histogram.sum));
+                    line("_count", None, Number::Whole(all));
+                }
+            }
+        }
+    }
+    text
+}
+
+fn line(
+    text: &mut String,
+    family: &Family,
+    suffix: &str,
+    point: &Point,
+    last: Option<(&str, &str)>,
+    number: Number,
+) {
+    text.push_str(family.name);
+    text.push_str(suffix);
+    let values = point.values.iter().map(String::as_str);
+    let pairs = family.labels.iter().copied().zip(values).chain(last);
+    for (index, (label, value)) in pairs.enumerate() {
+        text.push_str(if index == 0 { "{" } else { "," });
+        text.push_str(label);
+        text.push_str("=\"");
+        escape(text, value);
+        text.push('"');
+    }
+    if !family.labels.is_empty() || last.is_some() {
+        text.push('}');
+    }
+    let _ = writeln!(text, " {number}");
 }
 
 /// Label values may hold anything; names of servers and tools are a stranger's.
@@ -133,7 +191,7 @@ fn escape(text: &mut String, value: &str) {
 
 /// A number, as exactly as it is known.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Number {
+pub(crate) enum Number {
     Whole(u64),
     Seconds(Duration),
 }
@@ -187,9 +245,9 @@ mod tests {
 
     #[test]
     fn what_strangers_call_their_tools_stays_inside_the_quotes() {
-        let mut text = Text::default();
-        text.family(&FAMILY).summary(&["a\"} 1\nb\\ü"], Duration::from_millis(1500), 3);
-        let text = text.finish();
+        let mut sheet = Sheet::default();
+        sheet.family(&FAMILY).summary(&["a\"} 1\nb\\ü"], Duration::from_millis(1500), 3);
+        let text = write(&sheet.finish());
         assert!(text.contains(r#"x_seconds_sum{a="a\"} 1\nb\\ü"} 1.5"#), "{text}");
         assert_eq!(text.lines().count(), 4, "{text}");
     }
@@ -200,9 +258,9 @@ mod tests {
         for millis in [0, 1, 2, 400_000] {
             histogram.add(Duration::from_millis(millis));
         }
-        let mut text = Text::default();
-        text.family(&FAMILY).histogram(&["s"], &histogram);
-        let text = text.finish();
+        let mut sheet = Sheet::default();
+        sheet.family(&FAMILY).histogram(&["s"], &histogram);
+        let text = write(&sheet.finish());
         for line in [
             r#"x_seconds_bucket{a="s",le="0.001"} 2"#,
             r#"x_seconds_bucket{a="s",le="0.005"} 3"#,
