@@ -14,6 +14,8 @@ pub use families::FAMILIES;
 pub use text::{Family, Kind};
 
 pub(crate) use text::{Collected, Data, Number};
+#[cfg(test)]
+pub(crate) use text::Point;
 
 use crate::registry::Registry;
 
