@@ -9,6 +9,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+mod admin;
 mod arguments;
 mod audit;
 mod auth;
@@ -37,6 +38,7 @@ mod stages;
 mod tree;
 mod values;
 
+pub use admin::{AdminConfig, AdminDoor};
 pub use arguments::ArgumentRule;
 pub use audit::{AuditArguments, AuditRules};
 pub use auth::{AuthConfig, ClientCredentialsConfig, ClientProof, ConfiguredClient, OauthConfig, SigningKey};

@@ -27,4 +27,5 @@ pub mod supervisor;
 pub mod telemetry;
 pub mod transport;
 pub mod trust;
+mod web;
 pub mod wire;
