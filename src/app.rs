@@ -12,10 +12,11 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::{Desk, Surroundings, Tending};
 use crate::audit::{Folder, Journal};
 use crate::call::Audience;
 use crate::catalog::Store;
-use crate::config::{AuditRules, Loaded, Secret};
+use crate::config::{AdminConfig, AuditRules, Loaded, Secret};
 use crate::frontend::http::Face;
 use crate::frontend::stdio::{Stdio, read_client};
 use crate::frontend::{Front, Hall, Outlet, Session};
@@ -45,6 +46,8 @@ const OUTBOX_LIMIT: usize = 32 << 20;
 
 /// A Switchboard without pipes.
 pub struct Switchboard {
+    /// Told when serving begins to end: whoever only looks after us is sent away.
+    closing: CancellationToken,
     hall: Arc<Hall>,
     registry: Arc<Registry>,
 }
@@ -176,7 +179,7 @@ impl Switchboard {
         let audience = Arc::clone(&hall) as Arc<dyn Audience>;
         let registry = Registry::open(parts, &audience);
         hall.attach(Arc::clone(&registry));
-        Self { hall, registry }
+        Self { closing: CancellationToken::new(), hall, registry }
     }
 
     /// The live set of servers.
@@ -187,6 +190,17 @@ impl Switchboard {
     /// What the HTTP face shows its clients into.
     pub fn front(&self) -> Arc<Front> {
         Arc::new(Front(Arc::clone(&self.hall)))
+    }
+
+    /// Opens the doors for those who look after it, until it ends. `opened` is told where they lead in.
+    pub fn tend(
+        &self,
+        config: AdminConfig,
+        around: Surroundings,
+        opened: impl FnOnce(&str) + Send + 'static,
+    ) -> Tending {
+        let desk = Desk::new(Arc::clone(&self.manager), self.front(), around);
+        Tending::begin(&desk, config, &self.closing, opened)
     }
 
     /// Serves one client on these pipes until it leaves or `signal` resolves, then ends everything in order.
@@ -213,6 +227,7 @@ impl Switchboard {
             signal = signal => Ended::Signal(signal),
         };
         let left = Instant::now();
+        self.closing.cancel();
         reading.abort();
         if ended == Ended::ClientLeft && !writing.is_finished() {
             let drained = async {
@@ -244,9 +259,14 @@ fn ending(passed: Duration) -> Ending {
 ///
 /// # Errors
 /// Signals cannot be listened to.
-pub async fn serve_http(switchboard: Switchboard, face: Face, stdio: Option<Stdio>) -> io::Result<Ended> {
+pub async fn serve_http(
+    switchboard: Switchboard,
+    face: Face,
+    stdio: Option<Stdio>,
+    tending: Tending,
+) -> io::Result<Ended> {
     let mut signal = Box::pin(signals()?);
-    let Switchboard { hall, registry } = switchboard;
+    let Switchboard { closing, hall, registry, .. } = switchboard;
     let shutdown = CancellationToken::new();
     // Nobody probes a server that listens: its servers may as well be ready when the first client comes.
     hall.open_doors();
@@ -257,6 +277,7 @@ pub async fn serve_http(switchboard: Switchboard, face: Face, stdio: Option<Stdi
     });
     let ended = Ended::Signal((&mut signal).await);
     let left = Instant::now();
+    closing.cancel();
     shutdown.cancel();
     let _ = serving.await;
     if let Some(beside) = beside {
@@ -264,6 +285,7 @@ pub async fn serve_http(switchboard: Switchboard, face: Face, stdio: Option<Stdi
     }
     registry.shutdown(ending(left.elapsed())).await;
     hall.end().await;
+    tending.ended().await;
     Ok(ended)
 }
 
@@ -295,10 +317,11 @@ async fn beside(hall: Arc<Hall>, stdio: Stdio) {
 ///
 /// # Errors
 /// Signals cannot be listened to.
-pub async fn serve_stdio(switchboard: Switchboard, stdio: Stdio) -> io::Result<Ended> {
+pub async fn serve_stdio(switchboard: Switchboard, stdio: Stdio, tending: Tending) -> io::Result<Ended> {
     let signal = signals()?;
     let Stdio { input, output, flags } = stdio;
     let ended = switchboard.serve(input, output, signal).await;
+    tending.ended().await;
     drop(flags);
     Ok(ended)
 }

@@ -52,6 +52,7 @@ use round::Rounds;
 use task::Errands;
 
 pub use changes::Changes;
+pub use link::Pulse;
 pub use lifecycle::{Lifecycle, Shutdown};
 pub use state::State;
 pub use verdict::Verdicts;
@@ -97,6 +98,8 @@ pub struct Backend {
     /// Calls that are sent again when the tools have been listed anew.
     after_listing: Mutex<Vec<(Call, Past)>>,
     state: Mutex<State>,
+    /// When it came into this state.
+    since: Mutex<Instant>,
     tallies: Mutex<Tallies>,
     noise: Mutex<Vec<String>>,
     stderr: Mutex<Option<StderrTail>>,
@@ -216,6 +219,7 @@ impl Backend {
             errands: Errands::default(),
             after_listing: Mutex::default(),
             state: Mutex::new(State::Idle),
+            since: Mutex::new(Instant::now()),
             tallies: Mutex::default(),
             noise: Mutex::default(),
             stderr: Mutex::default(),
@@ -244,6 +248,16 @@ impl Backend {
     /// What the server is doing.
     pub fn state(&self) -> State {
         lock(&self.state).clone()
+    }
+
+    /// Since when the server does that.
+    pub fn since(&self) -> Instant {
+        *lock(&self.since)
+    }
+
+    /// What its answers tell of it.
+    pub fn pulse(&self) -> Pulse {
+        self.link.pulse()
     }
 
     /// What happened so far.
@@ -481,6 +495,7 @@ impl Backend {
     }
 
     fn set_state(&self, state: State) {
+        *lock(&self.since) = Instant::now();
         *lock(&self.state) = state;
     }
 

@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` tells the rooms of this house and the way of a call through them. Every module of this
 //! crate is one room; its first paragraph says what it is for and what it never does.
 
+pub mod admin;
 pub mod app;
 pub mod audit;
 pub mod auth;

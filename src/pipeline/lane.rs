@@ -71,6 +71,8 @@ pub struct Trouble {
     pub refuses: bool,
     /// What is wrong, and until when.
     pub failure: Failure,
+    /// Since when.
+    pub since: Instant,
 }
 
 /// What stands before all servers.
@@ -224,6 +226,13 @@ impl Lane {
     /// For each instance, why it gets no calls at the moment although its own state may be well.
     pub fn troubles(&self) -> Vec<Option<Trouble>> {
         self.track.as_ref().map_or_else(|| vec![None], |track| track.group.troubles())
+    }
+
+    /// Closes the breakers of all instances. Whether any was open; `None` if there are none.
+    pub fn reset_breakers(&self) -> Option<bool> {
+        let members = self.track.as_ref().map(|track| track.group.members()).unwrap_or_default();
+        let breakers = members.iter().filter_map(|member| member.breaker.as_ref());
+        breakers.map(|breaker| breaker.reset()).reduce(|one, other| one | other)
     }
 
     /// What the cache has done and holds; `None` if there is none.
