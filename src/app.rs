@@ -21,6 +21,7 @@ use crate::frontend::http::Face;
 use crate::frontend::stdio::{Stdio, read_client};
 use crate::frontend::{Front, Hall, Outlet, Session};
 use crate::interceptor::{Interceptor, Rules};
+use crate::manager::Manager;
 use crate::pipeline::Auditor;
 use crate::policy::Policies;
 use crate::registry::{Parts, Registry, Ways};
@@ -50,6 +51,8 @@ pub struct Switchboard {
     closing: CancellationToken,
     hall: Arc<Hall>,
     registry: Arc<Registry>,
+    manager: Arc<Manager>,
+    follows: bool,
 }
 
 /// Whom a Switchboard serves.
@@ -87,6 +90,7 @@ pub struct Builder {
     clients: Clients,
     ways: Ways,
     interceptors: Vec<(Rules, Arc<dyn Interceptor>)>,
+    follows: bool,
 }
 
 impl Builder {
@@ -119,6 +123,11 @@ impl Builder {
         self
     }
 
+    /// Follows the config file while it serves: what changes in it takes effect, without a restart and without losing a call.
+    pub fn follow_config(self) -> Self {
+        Self { follows: true, ..self }
+    }
+
     /// Builds everything; starts no server. Must be called inside a runtime.
     pub fn build(self) -> Switchboard {
         Switchboard::new(self)
@@ -134,11 +143,12 @@ impl Switchboard {
             clients: Clients::Sole,
             ways: Ways::default(),
             interceptors: Vec::new(),
+            follows: false,
         }
     }
 
     fn new(builder: Builder) -> Self {
-        let Builder { loaded, state, clients, ways, interceptors } = builder;
+        let Builder { loaded, state, clients, ways, interceptors, follows } = builder;
         let secrets = loaded.config.secrets().iter().map(|secret| secret.expose().to_owned()).collect();
         let supervisor = Supervisor::new(SupervisorOptions {
             logs: state.as_ref().map(|state| state.join("logs")),
@@ -164,6 +174,7 @@ impl Switchboard {
             .audit
             .as_ref()
             .and_then(|rules| auditor(rules, loaded.config.secrets(), state.as_deref()));
+        let (recipe, files) = (loaded.recipe, loaded.files);
         let parts = Parts {
             config: loaded.config,
             problems: loaded.problems,
@@ -174,17 +185,28 @@ impl Switchboard {
             state,
             ways,
             audit,
+            audience: Arc::clone(&hall) as Arc<dyn Audience>,
             interceptors,
         };
-        let audience = Arc::clone(&hall) as Arc<dyn Audience>;
-        let registry = Registry::open(parts, &audience);
+        let registry = Registry::open(parts);
         hall.attach(Arc::clone(&registry));
-        Self { closing: CancellationToken::new(), hall, registry }
+        let manager = Manager::new(Arc::clone(&registry), recipe, files);
+        Self { closing: CancellationToken::new(), hall, registry, manager, follows }
     }
 
     /// The live set of servers.
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// Who puts servers in and takes them out while it runs.
+    pub fn manager(&self) -> &Arc<Manager> {
+        &self.manager
+    }
+
+    /// Sets the servers going before any client has come.
+    pub fn open_doors(&self) {
+        self.hall.open_doors();
     }
 
     /// What the HTTP face shows its clients into.
@@ -209,6 +231,9 @@ impl Switchboard {
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {
+        if self.follows {
+            self.manager.follow();
+        }
         let outbox = Arc::new(Outbox::new(OUTBOX_LIMIT));
         let session = Session::new(&self.hall, Outlet::Stream(Arc::clone(&outbox)), None);
         let writing = {
@@ -266,6 +291,9 @@ pub async fn serve_http(
     tending: Tending,
 ) -> io::Result<Ended> {
     let mut signal = Box::pin(signals()?);
+    if switchboard.follows {
+        switchboard.manager.follow();
+    }
     let Switchboard { closing, hall, registry, .. } = switchboard;
     let shutdown = CancellationToken::new();
     // Nobody probes a server that listens: its servers may as well be ready when the first client comes.

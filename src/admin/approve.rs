@@ -24,8 +24,12 @@ pub(super) async fn list(desk: &Desk, asked: &Asked) -> Result<Success, Refusal>
         desk.manager.info(server)?;
     }
     let cases = waiting(desk).await?;
-    let cases: Vec<Value> =
-        cases.iter().map(|(_, case)| case).filter(|case| wanted.is_none_or(|server| case.server.as_str() == server)).map(shown).collect();
+    let cases: Vec<Value> = cases
+        .iter()
+        .map(|(_, case)| case)
+        .filter(|case| wanted.is_none_or(|server| case.server.as_str() == server))
+        .map(shown)
+        .collect();
     let message = format!("{} definitions wait", cases.len());
     Ok(Success::new(cases.into(), message))
 }
@@ -48,8 +52,10 @@ pub(super) async fn approve(desk: &Desk, asked: &Asked) -> Result<Success, Refus
         let message = format!("nothing called `{}` waits; GET /proxy/approve lists what does", excerpt(name));
         return Err(Refusal::new(StatusCode::NOT_FOUND, ApiCode::NotFound, message));
     }
-    let chosen: Vec<(String, Case)> =
-        waiting.into_iter().filter(|(_, case)| all || names.iter().any(|name| is_meant(case, name))).collect();
+    let chosen: Vec<(String, Case)> = waiting
+        .into_iter()
+        .filter(|(_, case)| all || names.iter().any(|name| is_meant(case, name)))
+        .collect();
     let approved: Vec<Value> = chosen.iter().map(|(_, case)| shown(case)).collect();
     for (_, case) in &chosen {
         tracing::info!(
@@ -78,7 +84,8 @@ fn store(desk: &Desk) -> Result<PinStore, Refusal> {
 fn keep(store: &PinStore, chosen: &[(String, Case)]) -> std::io::Result<()> {
     let mut left: Vec<&(String, Case)> = chosen.iter().collect();
     while let Some((identity, first)) = left.first().copied() {
-        let (same, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|(_, case)| case.server == first.server);
+        let (same, others): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|(_, case)| case.server == first.server);
         let cases: Vec<&Case> = same.into_iter().map(|(_, case)| case).collect();
         store.approve(&first.server, identity, &cases)?;
         left = others;
@@ -94,7 +101,11 @@ async fn waiting(desk: &Desk) -> Result<Vec<(String, Case)>, Refusal> {
         .into_iter()
         .filter_map(|info| {
             let config = info.config?;
-            Some(Watched { rules: config.definitions?, identity: trust::identity(&config), server: info.name })
+            Some(Watched {
+                rules: config.definitions?,
+                identity: trust::identity(&config),
+                server: info.name,
+            })
         })
         .collect();
     if watched.is_empty() {

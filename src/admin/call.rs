@@ -87,8 +87,12 @@ fn nobody_has(catalog: &Catalog, name: &str, server: Option<&str>) -> Refusal {
         [] => "GET /proxy/tools lists them".to_owned(),
         near => format!("did you mean {}?", near.join(", ")),
     };
-    Refusal::new(StatusCode::NOT_FOUND, ApiCode::ToolNotFound, format!("there is no tool `{name}`{place}; {help}"))
-        .details(json!({ "tool": name, "nearest": near }))
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        ApiCode::ToolNotFound,
+        format!("there is no tool `{name}`{place}; {help}"),
+    )
+    .details(json!({ "tool": name, "nearest": near }))
 }
 
 enum Answer {
@@ -155,5 +159,6 @@ fn of_error(error: &Value, server: &str) -> Refusal {
         Some(code) if code == i64::from(codes::INVALID_PARAMS) => StatusCode::UNPROCESSABLE_ENTITY,
         _ => StatusCode::BAD_GATEWAY,
     };
-    Refusal::new(status, ApiCode::ToolExecutionFailed, message).details(json!({ "server_id": server, "error": error }))
+    Refusal::new(status, ApiCode::ToolExecutionFailed, message)
+        .details(json!({ "server_id": server, "error": error }))
 }

@@ -4,7 +4,6 @@
 //! comes over a network is not the owner's word: unless the config allows it, an entry may not name a command, nor read
 //! anything of this machine.
 
-use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::code::ApiCode;
@@ -86,7 +85,10 @@ fn name(fields: &mut Fields, id: Option<&str>) -> String {
         }
     };
     if name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
-        fields.wrong("name", format!("must have at most {MAX_NAME} characters, and none that controls anything"));
+        fields.wrong(
+            "name",
+            format!("must have at most {MAX_NAME} characters, and none that controls anything"),
+        );
     }
     name
 }
@@ -113,10 +115,15 @@ fn of_mission(fields: &mut Fields) -> Map<String, Value> {
     let needs_token = fields.flag("auth_required").unwrap_or(false);
     match fields.text("auth_token").filter(|token| !token.is_empty()) {
         Some(_) if transport == "stdio" => {
-            fields.wrong("auth_token", "is for servers at an address; a command gets secrets by `env`, see `config`");
+            fields.wrong(
+                "auth_token",
+                "is for servers at an address; a command gets secrets by `env`, see `config`",
+            );
         }
         Some(token) => set("auth_token", token.into()),
-        None if needs_token => fields.wrong("auth_token", "is missing, and `auth_required` says that it is needed"),
+        None if needs_token => {
+            fields.wrong("auth_token", "is missing, and `auth_required` says that it is needed")
+        }
         None => {}
     }
     let timeout = fields.seconds("timeout", LONGEST).unwrap_or(30.0);
@@ -157,7 +164,7 @@ fn foreign(entry: &Value) -> Result<(), Refusal> {
             "{what} cannot be registered over the network; if it shall be, write `admin: {{ allow_stdio_register: true }}` into the \
              config, or add the server there (`switchboard add`)"
         );
-        Err(Refusal::new(StatusCode::FORBIDDEN, ApiCode::Forbidden, message))
+        Err(Refusal::forbidden(message))
     };
     if is_command(members) {
         return refused("a command");
@@ -172,8 +179,7 @@ fn foreign(entry: &Value) -> Result<(), Refusal> {
     if any_text(entry, &is_local) {
         return refused("a Unix socket of this machine");
     }
-    const READING: [&str; 5] =
-        ["tls", "env_http_headers", "bearer_token_env_var", "inherit_env", "envFile"];
+    const READING: [&str; 5] = ["tls", "env_http_headers", "bearer_token_env_var", "inherit_env", "envFile"];
     match READING.into_iter().find(|key| members.contains_key(*key)) {
         Some(key) => refused(&format!("`{key}`, which reads from this machine,")),
         None => Ok(()),
@@ -182,7 +188,9 @@ fn foreign(entry: &Value) -> Result<(), Refusal> {
 
 /// Whether an entry runs a program, under any name that the config knows for that.
 fn is_command(members: &Map<String, Value>) -> bool {
-    let is_word = |key: &str| members.get(key).and_then(Value::as_str).is_some_and(|word| matches!(word, "stdio" | "local"));
+    let is_word = |key: &str| {
+        members.get(key).and_then(Value::as_str).is_some_and(|word| matches!(word, "stdio" | "local"))
+    };
     ["command", "cmd", "executable", "args", "cwd", "working_dir", "workingDirectory"]
         .iter()
         .any(|key| members.contains_key(*key))
@@ -234,7 +242,10 @@ mod tests {
         );
         let stdio = entry(json!({ "name": "a", "endpoint": "npx -y 'a b' \"\" c\\d", "transport": "stdio" }));
         assert_eq!((&stdio["command"], &stdio["args"]), (&json!("npx"), &json!(["-y", "a b", "", "c\\d"])));
-        assert_eq!(entry(json!({ "name": "a", "config": { "url": "http://x" } })), json!({ "url": "http://x" }));
+        assert_eq!(
+            entry(json!({ "name": "a", "config": { "url": "http://x" } })),
+            json!({ "url": "http://x" })
+        );
         let body = json!({ "name": "a", "endpoint": "http://x", "persist": true }).to_string();
         assert_eq!(read(body.as_bytes(), Some("a"), false).unwrap().keep, Keep::Config);
     }
@@ -245,7 +256,10 @@ mod tests {
             (json!({}), "`name` is missing"),
             (json!({ "name": "a" }), "`endpoint` is missing"),
             (json!({ "name": "a", "endpoint": 5 }), "must be a string, found a number"),
-            (json!({ "name": "a", "endpoint": "x", "transport": "smoke" }), "one of http, websocket, stdio, sse"),
+            (
+                json!({ "name": "a", "endpoint": "x", "transport": "smoke" }),
+                "one of http, websocket, stdio, sse",
+            ),
             (json!({ "name": "a", "endpoint": "x", "timeout": 0 }), "number of seconds"),
             (json!({ "name": "a", "endpoint": "x", "timeot": 1 }), "did you mean `timeout`"),
             (json!({ "name": "a", "endpoint": "x", "auth_required": true }), "`auth_token` is missing"),
@@ -277,9 +291,14 @@ mod tests {
         ] {
             let refusal = refused(json!({ "name": "a", "config": config }), false);
             assert!(refusal.contains("FORBIDDEN") && refusal.contains("allow_stdio_register"), "{refusal}");
-            assert!(read(json!({ "name": "a", "config": config }).to_string().as_bytes(), None, true).is_ok());
+            assert!(
+                read(json!({ "name": "a", "config": config }).to_string().as_bytes(), None, true).is_ok()
+            );
         }
-        assert!(refused(json!({ "name": "a", "endpoint": "sh -c true", "transport": "stdio" }), false).contains("a command"));
+        assert!(
+            refused(json!({ "name": "a", "endpoint": "sh -c true", "transport": "stdio" }), false)
+                .contains("a command")
+        );
         assert!(refused(json!({ "name": "a", "endpoint": "http://${HOST}/" }), false).contains("reference"));
         let body = json!({ "name": "a", "endpoint": "https://x/mcp", "auth_token": "$t" }).to_string();
         assert!(read(body.as_bytes(), None, false).is_ok());

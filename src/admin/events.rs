@@ -25,12 +25,8 @@ pub(super) fn follow(desk: &Desk, asked: &Asked) -> Result<Reply, Refusal> {
 
 /// A stream that ends with us, and to which nobody comes back: who comes again asks for the state first.
 pub(super) fn stream(desk: &Desk, source: impl Source + 'static) -> Reply {
-    let course = Course {
-        prime: None,
-        keep_alive: KEEP_ALIVE,
-        closing: desk.closing.clone(),
-        resumable: false,
-    };
+    let course =
+        Course { prime: None, keep_alive: KEEP_ALIVE, closing: desk.closing.clone(), resumable: false };
     reply::events(events::stream(source, course))
 }
 

@@ -19,7 +19,11 @@ impl Fields {
     /// The members of a body that must be a JSON object. `code` is what a wrong one is called.
     pub(super) fn read(body: &[u8], code: ApiCode) -> Result<Self, Refusal> {
         let value: Value = serde_json::from_slice(body).map_err(|error| {
-            let what = if body.is_empty() { "the body is empty; it must be a JSON object".to_owned() } else { format!("the body is not valid JSON: {error}") };
+            let what = if body.is_empty() {
+                "the body is empty; it must be a JSON object".to_owned()
+            } else {
+                format!("the body is not valid JSON: {error}")
+            };
             Refusal::request(what)
         })?;
         let Value::Object(members) = value else {
@@ -103,7 +107,10 @@ impl Fields {
         let value = self.take(field)?;
         let number = value.as_u64().filter(|number| (least..=most).contains(number));
         if number.is_none() {
-            self.wrong(field, format!("must be a whole number from {least} to {most}, found {}", shown(&value)));
+            self.wrong(
+                field,
+                format!("must be a whole number from {least} to {most}, found {}", shown(&value)),
+            );
         }
         number
     }
@@ -113,7 +120,10 @@ impl Fields {
         let value = self.take(field)?;
         let number = value.as_f64().filter(|number| value.is_number() && *number >= 0.001 && *number <= most);
         if number.is_none() {
-            self.wrong(field, format!("must be a number of seconds from 0.001 to {most}, found {}", shown(&value)));
+            self.wrong(
+                field,
+                format!("must be a number of seconds from 0.001 to {most}, found {}", shown(&value)),
+            );
         }
         number
     }

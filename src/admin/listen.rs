@@ -29,7 +29,7 @@ const LINGER: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The interface of `admin.listen`.
-pub struct Listener {
+pub(super) struct Listener {
     desk: Arc<Desk>,
     door: Door,
     opening: Opening,
@@ -47,7 +47,7 @@ impl Listener {
     ///
     /// # Errors
     /// [`Code::AdminListen`]: the address or path cannot be listened on.
-    pub async fn bind(config: &AdminConfig, desk: &Arc<Desk>) -> Result<Option<Listener>, Failure> {
+    pub(super) async fn bind(config: &AdminConfig, desk: &Arc<Desk>) -> Result<Option<Listener>, Failure> {
         let Some(door) = &config.listen else { return Ok(None) };
         let (opening, door, place) = match door {
             AdminDoor::Tcp { address, token } => {
@@ -67,7 +67,11 @@ impl Listener {
                 let shown = path.display().to_string();
                 let socket = Socket::bind(path).map_err(|error| failure(&shown, &error))?;
                 let tokens = token.as_ref().map(tokens).transpose()?;
-                (Opening::Unix(socket), Door { names: None, tokens, looks_only: false }, format!("unix:{shown}"))
+                (
+                    Opening::Unix(socket),
+                    Door { names: None, tokens, looks_only: false },
+                    format!("unix:{shown}"),
+                )
             }
             #[cfg(not(unix))]
             AdminDoor::Unix { path, .. } => {
@@ -79,12 +83,12 @@ impl Listener {
     }
 
     /// Where it listens: with the port that the system chose, if it was to choose.
-    pub fn place(&self) -> &str {
+    pub(super) fn place(&self) -> &str {
         &self.place
     }
 
     /// Serves until `shutdown`, then closes streams, lets requests be answered for a moment, and waits for all tasks.
-    pub async fn run(self, shutdown: CancellationToken) {
+    pub(super) async fn run(self, shutdown: CancellationToken) {
         let Listener { desk, door, opening, place } = self;
         tracing::info!(place, "the administration interface is open");
         let counting = Stats::follow(Arc::clone(&desk));

@@ -81,7 +81,11 @@ impl Tail {
         let from = length.saturating_sub(MOST_BYTES);
         let text = read(&mut file, from)?;
         // What stands before the first line end may be half a line, and what stands behind the last one is.
-        let begin = if from == 0 { 0 } else { text.iter().position(|byte| *byte == b'\n').map_or(text.len(), |at| at + 1) };
+        let begin = if from == 0 {
+            0
+        } else {
+            text.iter().position(|byte| *byte == b'\n').map_or(text.len(), |at| at + 1)
+        };
         let end = text.iter().rposition(|byte| *byte == b'\n').map_or(begin, |at| at + 1).max(begin);
         let all = lines(&text[begin..end]);
         let skipped = all.len().saturating_sub(count);

@@ -32,7 +32,14 @@ mod tests {
         assert_eq!(matches("/proxy/servers/{}", "/proxy/servers/a"), name("a"));
         assert_eq!(matches("/proxy/servers/{}", "/proxy/servers/a%2Fb%20%E2%98%83"), name("a/b ☃"));
         assert_eq!(matches("/proxy/servers/{}/restart", "/proxy/servers/a/restart"), name("a"));
-        for other in ["/proxy/servers/", "/proxy/servers", "/proxy/servers/a/b", "/proxy/servers/%ff", "proxy/servers/a", ""] {
+        for other in [
+            "/proxy/servers/",
+            "/proxy/servers",
+            "/proxy/servers/a/b",
+            "/proxy/servers/%ff",
+            "proxy/servers/a",
+            "",
+        ] {
             assert_eq!(matches("/proxy/servers/{}", other), None, "{other}");
         }
     }

@@ -54,7 +54,9 @@ impl Query {
         let number = said.parse().ok().filter(|number| is_number && (least..=most).contains(number));
         number.map(Some).ok_or_else(|| {
             let said = excerpt(said);
-            Refusal::request(format!("`{name}` must be a whole number from {least} to {most}, found `{said}`"))
+            Refusal::request(format!(
+                "`{name}` must be a whole number from {least} to {most}, found `{said}`"
+            ))
         })
     }
 
@@ -77,7 +79,10 @@ mod tests {
 
     #[test]
     fn parameters() {
-        let query = Query::read(Some("search=a+b%26c&lines=5&follow=true&status="), &["search", "lines", "follow", "status"]);
+        let query = Query::read(
+            Some("search=a+b%26c&lines=5&follow=true&status="),
+            &["search", "lines", "follow", "status"],
+        );
         let query = query.unwrap();
         assert_eq!(query.text("search"), Some("a b&c"));
         assert_eq!(query.text("status"), None);

@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::code::{ApiCode, of_call};
+use super::view;
 use crate::failure::{Code, Failure};
 use crate::manager::Fault;
 use crate::web::body::Unread;
@@ -80,10 +81,14 @@ impl Refusal {
     pub(super) fn stranger(stranger: Stranger) -> Self {
         let message = match stranger {
             Stranger::Host(name) => {
-                format!("the host `{name}` is not one of ours; if it is meant to be, add it to `admin.allowed_hosts`")
+                format!(
+                    "the host `{name}` is not one of ours; if it is meant to be, add it to `admin.allowed_hosts`"
+                )
             }
             Stranger::Nameless => "the request does not say for which host it is".to_owned(),
-            Stranger::Origin(page) => format!("pages of `{page}` may not talk to the administration interface"),
+            Stranger::Origin(page) => {
+                format!("pages of `{page}` may not talk to the administration interface")
+            }
         };
         Self::new(StatusCode::FORBIDDEN, ApiCode::Forbidden, message)
     }
@@ -105,7 +110,8 @@ impl Refusal {
     }
 
     pub(super) fn method(method: &Method, allowed: &str) -> Self {
-        let message = format!("`{}` is not served at this path; it knows {allowed}", excerpt(method.as_str()));
+        let message =
+            format!("`{}` is not served at this path; it knows {allowed}", excerpt(method.as_str()));
         let refusal = Self::new(StatusCode::METHOD_NOT_ALLOWED, ApiCode::MethodNotAllowed, message);
         match HeaderValue::from_str(allowed) {
             Ok(allowed) => refusal.header(header::ALLOW, allowed),
@@ -140,7 +146,8 @@ impl Refusal {
     pub(super) fn no_server(name: &str) -> Self {
         let name = excerpt(name);
         let message = format!("there is no server `{name}`; GET /proxy/servers lists them");
-        Self::new(StatusCode::NOT_FOUND, ApiCode::ServerNotFound, message).details(json!({ "server_id": name }))
+        Self::new(StatusCode::NOT_FOUND, ApiCode::ServerNotFound, message)
+            .details(json!({ "server_id": name }))
     }
 
     pub(super) fn forbidden(message: impl Into<String>) -> Self {
@@ -173,13 +180,7 @@ impl From<Fault> for Refusal {
             Some(remedy) => format!("{cause}. {remedy}"),
             None => cause.clone(),
         };
-        let problems: Vec<Value> = fault
-            .problems
-            .iter()
-            .map(|problem| {
-                json!({ "code": problem.code.id(), "message": problem.message, "remedy": problem.suggestion })
-            })
-            .collect();
+        let problems: Vec<Value> = fault.problems.iter().map(view::problem).collect();
         let details = json!({
             "code": code.id(), "server_id": server.as_ref().map(|server| server.as_str()), "problems": problems,
         });

@@ -54,8 +54,9 @@ impl Route {
         Self { method, path, action, query: &[] }
     }
 
-    const fn query(self, query: &'static [&'static str]) -> Self {
-        Self { query, ..self }
+    const fn query(mut self, query: &'static [&'static str]) -> Self {
+        self.query = query;
+        self
     }
 
     /// Whether it changes nothing.
@@ -71,8 +72,11 @@ impl Route {
 
 /// Every route.
 pub(super) const ROUTES: &[Route] = &[
-    Route::new(Method::GET, "/proxy/servers", Action::ListServers)
-        .query(&["status", "transport", "category"]),
+    Route::new(Method::GET, "/proxy/servers", Action::ListServers).query(&[
+        "status",
+        "transport",
+        "category",
+    ]),
     Route::new(Method::POST, "/proxy/servers", Action::Register),
     Route::new(Method::GET, "/proxy/servers/{}", Action::ShowServer),
     Route::new(Method::PUT, "/proxy/servers/{}", Action::Update),

@@ -106,12 +106,19 @@ pub(super) fn clear_cache(desk: &Desk, asked: &Asked) -> Result<Success, Refusal
 fn lane(desk: &Desk, asked: &Asked) -> Result<Lane, Refusal> {
     let info = desk.manager.info(&asked.name)?;
     desk.registry().lane(&info.name).ok_or_else(|| {
-        Refusal::no_server(&asked.name).details(json!({ "server_id": asked.name, "state": info.report.state }))
+        Refusal::no_server(&asked.name)
+            .details(json!({ "server_id": asked.name, "state": info.report.state }))
     })
 }
 
 fn note(asked: &Asked, action: &str) {
-    tracing::info!(actor = asked.who.name, via = asked.who.via, action, server = asked.name, "a server was tended");
+    tracing::info!(
+        actor = asked.who.name,
+        via = asked.who.via,
+        action,
+        server = asked.name,
+        "a server was tended"
+    );
 }
 
 fn done(server: &str, what: &str, keep: Keep) -> Success {

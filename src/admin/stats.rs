@@ -25,8 +25,12 @@ const MINUTES: usize = 61;
 const HOURS: usize = 30 * 24 + 1;
 
 /// The periods, by the mission's words.
-const PERIODS: [(&str, Duration); 4] =
-    [("1h", HOUR), ("24h", Duration::from_secs(24 * 3600)), ("7d", Duration::from_secs(7 * 24 * 3600)), ("30d", Duration::from_secs(30 * 24 * 3600))];
+const PERIODS: [(&str, Duration); 4] = [
+    ("1h", HOUR),
+    ("24h", Duration::from_secs(24 * 3600)),
+    ("7d", Duration::from_secs(7 * 24 * 3600)),
+    ("30d", Duration::from_secs(30 * 24 * 3600)),
+];
 
 /// What calls came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,8 +153,7 @@ impl Rings {
 /// What every server has come to so far.
 fn servers(registry: &Registry) -> HashMap<ServerName, Counted> {
     let mut servers = HashMap::new();
-    for entry in registry.entries().iter() {
-        let Some(lane) = registry.lane(entry.name()) else { continue };
+    for lane in registry.servers().lanes() {
         let mut sum = Counted::default();
         for backend in lane.backends() {
             let (tallies, pulse) = (backend.tallies(), backend.pulse());
@@ -161,7 +164,7 @@ fn servers(registry: &Registry) -> HashMap<ServerName, Counted> {
                 took: pulse.took,
             });
         }
-        servers.insert(entry.name().clone(), sum);
+        servers.insert(lane.backend().name().clone(), sum);
     }
     servers
 }

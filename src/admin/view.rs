@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use super::desk::Desk;
-use crate::config::{AuthConfig, Launch, RemoteKind, RemoteLaunch, SecurityLevel, ServerConfig, hide_in_text};
+use crate::config::{
+    AuthConfig, Launch, Problem, RemoteKind, RemoteLaunch, SecurityLevel, ServerConfig, hide_in_text,
+};
 use crate::manager::{Keep, ServerInfo};
 use crate::protocol::VERSION;
 use crate::status::{self, Level, Report};
@@ -29,7 +31,7 @@ pub(super) fn status(report: &Report, is_known: bool) -> &'static str {
 
 /// A server in a list.
 pub(super) fn brief(desk: &Desk, info: &ServerInfo) -> Value {
-    let config = info.config.as_deref();
+    let config = info.config.as_ref();
     json!({
         "server_id": info.name.as_str(),
         "name": info.name.as_str(),
@@ -48,11 +50,14 @@ pub(super) fn brief(desk: &Desk, info: &ServerInfo) -> Value {
 /// Everything about a server.
 pub(super) fn full(desk: &Desk, info: &ServerInfo) -> Value {
     let mut value = brief(desk, info);
-    let config = info.config.as_deref();
+    let config = info.config.as_ref();
     let mut add = |key: &str, more: Value| value[key] = more;
     add("auth_required", config.is_some_and(shows_credentials).into());
     add("timeout", config.map(|config| config.timeouts.call.as_secs_f64()).into());
-    add("retry_attempts", config.map(|config| config.stages.retry.map_or(1, |retry| retry.max_attempts)).into());
+    add(
+        "retry_attempts",
+        config.map(|config| config.stages.retry.map_or(1, |retry| retry.max_attempts)).into(),
+    );
     add("description", config.and_then(|config| config.description.clone()).into());
     add("metadata", config.map(|config| config.metadata.clone()).unwrap_or_default().into());
     add("persisted", (info.keep == Keep::Config).into());
@@ -85,12 +90,9 @@ pub(super) fn whole(desk: &Desk) -> Value {
     let registry = desk.registry();
     let reports = status::reports(registry);
     let on = || reports.iter().filter(|report| report.level != Level::Disabled);
-    let problems: Vec<Value> = registry
-        .problems()
-        .iter()
-        .filter(|problem| problem.server.is_none())
-        .map(|problem| json!({ "code": problem.code.id(), "message": problem.message, "remedy": problem.suggestion }))
-        .collect();
+    let servers = registry.servers();
+    let of_file = servers.problems().iter().filter(|problem| problem.server.is_none());
+    let problems: Vec<Value> = registry.refused().iter().chain(of_file).map(problem).collect();
     json!({
         "version": VERSION,
         "pid": std::process::id(),
@@ -103,6 +105,16 @@ pub(super) fn whole(desk: &Desk) -> Value {
         "servers": reports.iter().map(status::to_json).collect::<Vec<_>>(),
         "problems": problems,
         "audit": registry.audit_trouble(),
+    })
+}
+
+/// What is wrong with the config.
+pub(super) fn problem(problem: &Problem) -> Value {
+    json!({
+        "code": problem.code.id(),
+        "message": problem.message,
+        "remedy": problem.suggestion,
+        "place": problem.place.as_ref().map(ToString::to_string),
     })
 }
 

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::catalog::Store;
+use crate::cli::Global;
 use crate::cli::exit::{self, Exit};
 use crate::cli::inside::Setup;
 use crate::cli::suggest::{did_you_mean, near};
 use crate::cli::terminal::{Paint, counted, one_line};
-use crate::cli::Global;
 use crate::config::ServerConfig;
 use crate::trust::diff::{self, Change, Piece};
 use crate::trust::{self, Case, Found, Neighbours, PinStore, Pins, cases, identity};

@@ -17,7 +17,9 @@ use crate::config::{self, Environment};
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit codes: 0 all well, 3 some servers cannot be used, 5 nothing runs or no such server.")]
+#[command(
+    after_help = "Exit codes: 0 all well, 3 some servers cannot be used, 5 nothing runs or no such server."
+)]
 pub struct StatusArgs {
     /// Everything about this server
     #[arg(value_name = "SERVER")]

@@ -37,7 +37,14 @@ struct State {
 
 impl Breaker {
     pub(super) fn new(server: ServerName, rules: Rules) -> Self {
-        Self { server, state: Mutex::new(State { machine: Machine::new(rules), turned: Instant::now(), last: String::new() }) }
+        Self {
+            server,
+            state: Mutex::new(State {
+                machine: Machine::new(rules),
+                turned: Instant::now(),
+                last: String::new(),
+            }),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

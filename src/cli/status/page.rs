@@ -15,7 +15,12 @@ pub(super) fn render(seen: &[Seen], is_detailed: bool, paint: Paint, screen: Opt
         lines.push(paint.bold(&head(one)));
         lines.extend(one.data["problems"].as_array().into_iter().flatten().map(|problem| {
             let remedy = problem["remedy"].as_str().map(|remedy| format!("; {remedy}")).unwrap_or_default();
-            format!("config: {}{} ({})", one_line(text(problem, "message")), one_line(&remedy), text(problem, "code"))
+            format!(
+                "config: {}{} ({})",
+                one_line(text(problem, "message")),
+                one_line(&remedy),
+                text(problem, "code")
+            )
         }));
         lines.extend(one.data["audit"].as_str().map(one_line));
         let width = one.servers().iter().map(|server| columns(&one_line(text(server, "server")))).max();
@@ -23,7 +28,10 @@ pub(super) fn render(seen: &[Seen], is_detailed: bool, paint: Paint, screen: Opt
             lines.extend(self::server(server, width.unwrap_or(0).clamp(8, 40), is_detailed, paint));
         }
         if one.servers().is_empty() {
-            lines.push("no servers are configured; `switchboard config path` shows where the config belongs".to_owned());
+            lines.push(
+                "no servers are configured; `switchboard config path` shows where the config belongs"
+                    .to_owned(),
+            );
         }
     }
     // Colours take no room, so only lines without any are cut.
@@ -109,7 +117,12 @@ fn details(server: &Value) -> Vec<String> {
         lines.push(format!("ready for {}", for_people(uptime)));
     }
     for (index, one) in server["instances"].as_array().into_iter().flatten().enumerate() {
-        lines.push(format!("instance {}: {}, {} calls", index + 1, one_line(text(one, "state")), number(one, "calls")));
+        lines.push(format!(
+            "instance {}: {}, {} calls",
+            index + 1,
+            one_line(text(one, "state")),
+            number(one, "calls")
+        ));
     }
     let texts = |member: &str| -> Vec<String> {
         let all = server[member].as_array().into_iter().flatten();
