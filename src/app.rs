@@ -12,14 +12,16 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::{Desk, Surroundings, Tending};
 use crate::audit::{Folder, Journal};
 use crate::call::Audience;
 use crate::catalog::Store;
-use crate::config::{AuditRules, Loaded, Secret};
+use crate::config::{AdminConfig, AuditRules, Loaded, Secret};
 use crate::frontend::http::Face;
 use crate::frontend::stdio::{Stdio, read_client};
 use crate::frontend::{Front, Hall, Outlet, Session};
 use crate::interceptor::{Interceptor, Rules};
+use crate::manager::Manager;
 use crate::pipeline::Auditor;
 use crate::policy::Policies;
 use crate::registry::{Parts, Registry, Ways};
@@ -49,10 +51,14 @@ const OUTBOX_LIMIT: usize = 32 << 20;
 
 /// A Switchboard without pipes.
 pub struct Switchboard {
+    /// Told when serving begins to end: whoever only looks after us is sent away.
+    closing: CancellationToken,
     hall: Arc<Hall>,
     registry: Arc<Registry>,
     /// Sends traces and metrics to a collector.
     exporter: Option<Exporter>,
+    manager: Arc<Manager>,
+    follows: bool,
 }
 
 /// Whom a Switchboard serves.
@@ -70,7 +76,9 @@ fn auditor(rules: &AuditRules, secrets: &[Secret], state: Option<&Path>) -> Opti
         Some(state) => Journal::begin(Folder::new(state.join("audit")), rules.max_size, rules.keep),
         None => Err(io::Error::other("nothing is kept on disk here")),
     };
-    let journal = begun.inspect_err(|error| tracing::error!(event = "audit.failed", %error, "there is no audit log")).ok()?;
+    let journal = begun
+        .inspect_err(|error| tracing::error!(event = "audit.failed", %error, "there is no audit log"))
+        .ok()?;
     Some(Arc::new(Auditor::new(journal, rules, secrets)))
 }
 
@@ -90,6 +98,7 @@ pub struct Builder {
     clients: Clients,
     ways: Ways,
     interceptors: Vec<(Rules, Arc<dyn Interceptor>)>,
+    follows: bool,
 }
 
 impl Builder {
@@ -122,6 +131,11 @@ impl Builder {
         self
     }
 
+    /// Follows the config file while it serves: what changes in it takes effect, without a restart and without losing a call.
+    pub fn follow_config(self) -> Self {
+        Self { follows: true, ..self }
+    }
+
     /// Builds everything; starts no server. Must be called inside a runtime.
     pub fn build(self) -> Switchboard {
         Switchboard::new(self)
@@ -137,11 +151,12 @@ impl Switchboard {
             clients: Clients::Sole,
             ways: Ways::default(),
             interceptors: Vec::new(),
+            follows: false,
         }
     }
 
     fn new(builder: Builder) -> Self {
-        let Builder { loaded, state, clients, ways, interceptors } = builder;
+        let Builder { loaded, state, clients, ways, interceptors, follows } = builder;
         let secrets = loaded.config.secrets().iter().map(|secret| secret.expose().to_owned()).collect();
         let supervisor = Supervisor::new(SupervisorOptions {
             logs: state.as_ref().map(|state| state.join("logs")),
@@ -169,6 +184,7 @@ impl Switchboard {
             .and_then(|rules| auditor(rules, loaded.config.secrets(), state.as_deref()));
         let collector = loaded.config.telemetry.otlp.clone().map(|collector| (collector, Tracer::new()));
         let tracer = collector.as_ref().map(|(_, (tracer, _))| Arc::clone(tracer));
+        let (recipe, files) = (loaded.recipe, loaded.files);
         let parts = Parts {
             config: loaded.config,
             problems: loaded.problems,
@@ -179,16 +195,17 @@ impl Switchboard {
             state,
             ways,
             audit,
+            audience: Arc::clone(&hall) as Arc<dyn Audience>,
             interceptors,
             tracer,
         };
-        let audience = Arc::clone(&hall) as Arc<dyn Audience>;
-        let registry = Registry::open(parts, &audience);
+        let registry = Registry::open(parts);
         hall.attach(Arc::clone(&registry));
+        let manager = Manager::new(Arc::clone(&registry), recipe, files);
         let exporter = collector.map(|(collector, (tracer, spans))| {
             Exporter::start(collector, tracer, spans, Arc::downgrade(&registry))
         });
-        Self { hall, registry, exporter }
+        Self { closing: CancellationToken::new(), hall, registry, exporter, manager, follows }
     }
 
     /// The live set of servers.
@@ -196,9 +213,30 @@ impl Switchboard {
         &self.registry
     }
 
+    /// Who puts servers in and takes them out while it runs.
+    pub fn manager(&self) -> &Arc<Manager> {
+        &self.manager
+    }
+
+    /// Sets the servers going before any client has come.
+    pub fn open_doors(&self) {
+        self.hall.open_doors();
+    }
+
     /// What the HTTP face shows its clients into.
     pub fn front(&self) -> Arc<Front> {
         Arc::new(Front(Arc::clone(&self.hall)))
+    }
+
+    /// Opens the doors for those who look after it, until it ends. `opened` is told where they lead in.
+    pub fn tend(
+        &self,
+        config: AdminConfig,
+        around: Surroundings,
+        opened: impl FnOnce(&str) + Send + 'static,
+    ) -> Tending {
+        let desk = Desk::new(Arc::clone(&self.manager), self.front(), around);
+        Tending::begin(&desk, config, &self.closing, opened)
     }
 
     /// Serves one client on these pipes until it leaves or `signal` resolves, then ends everything in order.
@@ -207,6 +245,9 @@ impl Switchboard {
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {
+        if self.follows {
+            self.manager.follow();
+        }
         let outbox = Arc::new(Outbox::new(OUTBOX_LIMIT));
         let session = Session::new(&self.hall, Outlet::Stream(Arc::clone(&outbox)), None);
         let writing = {
@@ -225,6 +266,7 @@ impl Switchboard {
             signal = signal => Ended::Signal(signal),
         };
         let left = Instant::now();
+        self.closing.cancel();
         reading.abort();
         if ended == Ended::ClientLeft && !writing.is_finished() {
             let drained = async {
@@ -266,9 +308,17 @@ fn last_words(passed: Duration) -> Duration {
 ///
 /// # Errors
 /// Signals cannot be listened to.
-pub async fn serve_http(switchboard: Switchboard, face: Face, stdio: Option<Stdio>) -> io::Result<Ended> {
+pub async fn serve_http(
+    switchboard: Switchboard,
+    face: Face,
+    stdio: Option<Stdio>,
+    tending: Tending,
+) -> io::Result<Ended> {
     let mut signal = Box::pin(signals()?);
-    let Switchboard { hall, registry, exporter } = switchboard;
+    if switchboard.follows {
+        switchboard.manager.follow();
+    }
+    let Switchboard { closing, hall, registry, exporter, .. } = switchboard;
     let shutdown = CancellationToken::new();
     // Nobody probes a server that listens: its servers may as well be ready when the first client comes.
     hall.open_doors();
@@ -279,6 +329,7 @@ pub async fn serve_http(switchboard: Switchboard, face: Face, stdio: Option<Stdi
     });
     let ended = Ended::Signal((&mut signal).await);
     let left = Instant::now();
+    closing.cancel();
     shutdown.cancel();
     let _ = serving.await;
     if let Some(beside) = beside {
@@ -289,6 +340,7 @@ pub async fn serve_http(switchboard: Switchboard, face: Face, stdio: Option<Stdi
     if let Some(exporter) = exporter {
         exporter.finish(last_words(left.elapsed())).await;
     }
+    tending.ended().await;
     Ok(ended)
 }
 
@@ -320,10 +372,11 @@ async fn beside(hall: Arc<Hall>, stdio: Stdio) {
 ///
 /// # Errors
 /// Signals cannot be listened to.
-pub async fn serve_stdio(switchboard: Switchboard, stdio: Stdio) -> io::Result<Ended> {
+pub async fn serve_stdio(switchboard: Switchboard, stdio: Stdio, tending: Tending) -> io::Result<Ended> {
     let signal = signals()?;
     let Stdio { input, output, flags } = stdio;
     let ended = switchboard.serve(input, output, signal).await;
+    tending.ended().await;
     drop(flags);
     Ok(ended)
 }

@@ -21,14 +21,15 @@ mod messages;
 mod reader;
 mod round;
 mod state;
+mod succession;
 mod task;
 mod verdict;
 mod way;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -53,7 +54,9 @@ use task::Errands;
 
 pub use changes::Changes;
 pub use lifecycle::{Lifecycle, Shutdown};
+pub use link::Pulse;
 pub use state::State;
+pub(crate) use succession::Journey;
 pub use verdict::Verdicts;
 pub use way::Way;
 
@@ -97,7 +100,15 @@ pub struct Backend {
     /// Calls that are sent again when the tools have been listed anew.
     after_listing: Mutex<Vec<(Call, Past)>>,
     state: Mutex<State>,
+    /// When it came into this state.
+    since: Mutex<Instant>,
     tallies: Mutex<Tallies>,
+    /// What happened to the backends whose place this one has taken.
+    earlier: Tallies,
+    /// How many calls are on their way here through stages.
+    journeys: AtomicUsize,
+    /// Why the server does not stay.
+    farewell: OnceLock<&'static str>,
     noise: Mutex<Vec<String>>,
     stderr: Mutex<Option<StderrTail>>,
     /// Why the server refuses calls until somebody logs in to it.
@@ -216,7 +227,11 @@ impl Backend {
             errands: Errands::default(),
             after_listing: Mutex::default(),
             state: Mutex::new(State::Idle),
+            since: Mutex::new(Instant::now()),
             tallies: Mutex::default(),
+            earlier: Tallies::default(),
+            journeys: AtomicUsize::new(0),
+            farewell: OnceLock::new(),
             noise: Mutex::default(),
             stderr: Mutex::default(),
             wants_login: Mutex::default(),
@@ -246,9 +261,19 @@ impl Backend {
         lock(&self.state).clone()
     }
 
+    /// Since when the server does that.
+    pub fn since(&self) -> Instant {
+        *lock(&self.since)
+    }
+
+    /// What its answers tell of it.
+    pub fn pulse(&self) -> Pulse {
+        self.link.pulse()
+    }
+
     /// What happened so far.
     pub fn tallies(&self) -> Tallies {
-        *lock(&self.tallies)
+        self.earlier.and(*lock(&self.tallies))
     }
 
     /// Whether a start of the server has failed, or has ended without a list: it will show nothing before it is called.
@@ -259,7 +284,7 @@ impl Backend {
             | State::Failed { .. }
             | State::NeedsLogin { .. }
             | State::Ended => true,
-            State::Idle => self.tallies().starts > 0,
+            State::Idle => lock(&self.tallies).starts > 0,
             State::Starting { .. } | State::Ready { .. } => false,
         }
     }
@@ -481,6 +506,7 @@ impl Backend {
     }
 
     fn set_state(&self, state: State) {
+        *lock(&self.since) = Instant::now();
         *lock(&self.state) = state;
     }
 

@@ -18,6 +18,8 @@ pub mod inside;
 pub mod lists;
 pub mod mock;
 pub mod serve;
+#[cfg(unix)]
+pub mod status;
 pub mod suggest;
 pub mod terminal;
 
@@ -70,6 +72,9 @@ enum Command {
     Resources(lists::ListArgs),
     /// Call one tool, as your AI client would
     Call(call::CallArgs),
+    /// Show how the servers of running Switchboards are
+    #[cfg(unix)]
+    Status(status::StatusArgs),
     /// Explain a failure code, or what a tool's name stands for
     Explain(explain::ExplainArgs),
     /// Show definitions that changed or look dishonest, and release them
@@ -111,6 +116,8 @@ pub fn main() -> ExitCode {
         Some(Command::Prompts(args)) => lists::run(&global, lists::What::Prompts, args).into(),
         Some(Command::Resources(args)) => lists::run(&global, lists::What::Resources, args).into(),
         Some(Command::Call(args)) => call::run(&global, args).into(),
+        #[cfg(unix)]
+        Some(Command::Status(args)) => status::run(&global, &args).into(),
         Some(Command::Explain(args)) => explain::run(&global, args).into(),
         Some(Command::Approve(args)) => approve::run(&global, args).into(),
         Some(Command::Auth(command)) => auth::run(&global, command),

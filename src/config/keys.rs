@@ -39,7 +39,7 @@ const ROOT_KEYS: &[Key] = &[
     Key::new("policy", Shape::Table(&POLICY), "Who may call what."),
     Key::new("security", Shape::Table(&SECURITY), "The security level."),
     Key::new("discovery", Shape::Table(&DISCOVERY), "Where to look for further servers.").planned(),
-    Key::new("admin", Shape::Table(&ADMIN), "The administration interface.").planned(),
+    Key::new("admin", Shape::Table(&ADMIN), "The administration interface."),
     Key::new("telemetry", Shape::Table(&TELEMETRY), "Metrics, traces and the audit log."),
     Key::new("proxy", Shape::Table(&MISSION), "The whole config in the shape of `config/proxy.yaml`."),
 ];
@@ -106,6 +106,12 @@ const LAUNCH: &[Key] = &[
     Key::new("enabled", Shape::Bool, "Whether this server is served.").default("true"),
     Key::new("disabled", Shape::Bool, "The opposite of `enabled`."),
     Key::new("description", Shape::Text, "What the server is for."),
+    Key::new(
+        "metadata",
+        Shape::Map(&Shape::Anything),
+        "Whatever its owner wants to keep with it; shown by the administration interface.",
+    )
+    .aliases(&["_meta"]),
     Key::new(
         "endpoints",
         Shape::List(&Shape::Template),
@@ -252,7 +258,6 @@ const SERVER_FOREIGN: &[Key] = &[
     Key::foreign("gallery", &[]),
     Key::foreign("required", &[]),
     Key::foreign("bundled", &["display_name", "available"]),
-    Key::foreign("metadata", &["_meta"]),
     Key::foreign("$schema", &[]),
 ];
 
@@ -693,9 +698,27 @@ static NETWORK: Table = Table {
 
 static ADMIN: Table = Table {
     groups: &[&[
-        Key::new("listen", Shape::Text, "The address to listen on."),
-        Key::new("token", Shape::Secret, "The token that requests must carry."),
-        Key::new("allow_stdio_register", Shape::Bool, "Whether commands may be registered over the network."),
+        Key::new(
+            "listen",
+            Shape::Text,
+            "The address to listen on (`127.0.0.1:7700`, or a port), or the path of a Unix socket. Without it, nothing can be changed \
+             from outside.",
+        ),
+        Key::new("token", Shape::Secret, "The bearer token that requests must show; needed for an address."),
+        Key::new(
+            "allow_stdio_register",
+            Shape::Bool,
+            "Whether requests may register what runs or reads on this machine: commands, Unix sockets, references to variables and files.",
+        )
+        .default("false"),
+        Key::new("allowed_hosts", TEXTS, "Further names (`name` or `name:port`) under which it is reached.")
+            .default("[]"),
+        Key::new(
+            "status",
+            Shape::Bool,
+            "Whether `switchboard status` finds this process, by a Unix socket of its user's that changes nothing.",
+        )
+        .default("true"),
     ]],
 };
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::admin::AdminConfig;
 use super::arguments::ArgumentRule;
 use super::audit::AuditRules;
 use super::auth::AuthConfig;
@@ -28,6 +29,8 @@ pub struct Config {
     pub expose: Expose,
     /// How clients are served over HTTP, or why they cannot be: nothing is guessed about who may come in.
     pub http: Result<HttpFace, Box<Problem>>,
+    /// How Switchboard is administered, or why that cannot be: nothing is guessed about who may.
+    pub admin: Result<AdminConfig, Box<Problem>>,
     /// The audit log, if there is to be one.
     pub audit: Option<AuditRules>,
     /// What is counted, and where it goes.
@@ -113,6 +116,8 @@ pub struct ServerConfig {
     pub description: Option<String>,
     /// Free words.
     pub categories: Vec<String>,
+    /// What its owner keeps with it.
+    pub metadata: serde_json::Map<String, serde_json::Value>,
     /// Where its entry stands.
     pub place: Option<Place>,
 }
@@ -281,7 +286,7 @@ impl Config {
     /// What remains of a config file that cannot be read: no servers, no face whose tokens nobody knows, and no policies.
     pub(super) fn unreadable(problem: &Problem) -> Self {
         let unknown = || Box::new(problem.clone());
-        Self { http: Err(unknown()), policy: Err(unknown()), ..Self::default() }
+        Self { http: Err(unknown()), admin: Err(unknown()), policy: Err(unknown()), ..Self::default() }
     }
 
     /// Values that no log, error or status may contain, longest first.
@@ -337,6 +342,7 @@ impl ServerConfig {
             auth: AuthConfig::default(),
             description: None,
             categories: Vec::new(),
+            metadata: serde_json::Map::new(),
             place: None,
         }
     }
@@ -488,6 +494,7 @@ impl Default for Config {
         Self {
             servers: Vec::new(),
             expose: Expose::default(),
+            admin: Ok(AdminConfig::default()),
             audit: None,
             telemetry: TelemetryRules::default(),
             http: Ok(HttpFace::default()),

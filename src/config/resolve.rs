@@ -2,7 +2,7 @@
 //! expanded, paths made absolute, prefixes made unique.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::arguments;
@@ -11,7 +11,6 @@ use super::auth::{self, AuthConfig};
 use super::built_ins;
 use super::check::{check_table, twice};
 use super::definitions;
-use super::environment::Environment;
 use super::hash::name_hash;
 use super::interpolate::{Context, Trouble, expand};
 use super::keys;
@@ -33,31 +32,18 @@ use crate::names::{RESERVED_SLUG, slug};
 
 /// Resolves a gathered tree. The second result is the same tree with all defaults filled in: what `config show`
 /// prints.
-pub(super) fn resolve(
-    mut root: Node,
-    environment: &Environment,
-    folder: &Path,
-    reporter: &mut Reporter,
-) -> (Config, Node) {
+pub(super) fn resolve(mut root: Node, context: &Context<'_>, reporter: &mut Reporter) -> (Config, Node) {
     let servers = root.take(SERVERS);
     let wants_audit = root.at("telemetry.audit").is_some();
     let http = take_all(&mut root, "http");
+    let admin = take_all(&mut root, "admin");
     let interceptors = take_all(&mut root, "interceptors");
     let policy = take_all(&mut root, "policy");
     let mut root = check_table(root, &keys::ROOT, "", reporter);
-    // By itself, so that its errors can be told from others.
-    let mark = reporter.mark();
-    let mut http = check_table(http, &keys::ROOT, "", reporter);
-    let http_error = reporter.errors_since(mark).next().cloned();
-    if let Some(http) = http.take("http") {
-        root.set("http", http.value);
-    }
-    let mark = reporter.mark();
-    let mut policy = check_table(policy, &keys::ROOT, "", reporter);
-    let policy_error = reporter.errors_since(mark).next().cloned();
-    if let Some(policy) = policy.take("policy") {
-        root.set("policy", policy.value);
-    }
+    // By themselves, so that their errors can be told from others.
+    let http_error = checked_apart(http, "http", &mut root, reporter);
+    let admin_error = checked_apart(admin, "admin", &mut root, reporter);
+    let policy_error = checked_apart(policy, "policy", &mut root, reporter);
     let mut effective = overlay(root, &built_in(&keys::ROOT));
     let defaults = effective.take("defaults").map(|member| member.value);
     let settings = match defaults {
@@ -65,15 +51,11 @@ pub(super) fn resolve(
         None => built_in(&keys::DEFAULTS),
     };
 
-    let mut resolver = Resolver {
-        context: Context { environment, folder },
-        reporter,
-        redactions: Redactions::default(),
-        level: presets::of_all(&effective),
-    };
-    resolver.note_root_secrets(&effective);
+    let mut resolver =
+        Resolver { context, reporter, redactions: Redactions::default(), level: presets::of_all(&effective) };
     let enabled = resolver.enabled(&effective, servers.as_ref());
     let http = resolver.http_face(&effective);
+    let admin = resolver.admin(&effective);
     let names: Vec<ServerName> = servers
         .iter()
         .flat_map(|servers| servers.value.members())
@@ -108,6 +90,7 @@ pub(super) fn resolve(
         audit: audit(&effective, wants_audit, presets::of_all(&effective)),
         telemetry,
         http: http_error.map_or(http, |problem| Err(Box::new(problem))),
+        admin: admin_error.map_or(admin, |problem| Err(Box::new(problem))),
         policy: policy_error.map_or(policy, |problem| Err(Box::new(problem))),
         enabled,
         interceptors,
@@ -123,6 +106,17 @@ fn take_all(root: &mut Node, key: &str) -> Node {
     let (taken, left) = std::mem::take(members).into_iter().partition(|member| member.key == key);
     *members = left;
     Node { kind: Kind::Map(taken), origin }
+}
+
+/// Checks a block that was [taken out](take_all), puts it back, and gives the first error that it has.
+fn checked_apart(taken: Node, key: &str, root: &mut Node, reporter: &mut Reporter) -> Option<Problem> {
+    let mark = reporter.mark();
+    let mut checked = check_table(taken, &keys::ROOT, "", reporter);
+    let error = reporter.errors_since(mark).next().cloned();
+    if let Some(member) = checked.take(key) {
+        root.set(key, member.value);
+    }
+    error
 }
 
 /// The built-in values of a table as a tree.
@@ -225,7 +219,7 @@ impl Resolved {
 }
 
 pub(super) struct Resolver<'a> {
-    context: Context<'a>,
+    context: &'a Context<'a>,
     pub(super) reporter: &'a mut Reporter,
     pub(super) redactions: Redactions,
     /// The security level of the whole config.
@@ -244,15 +238,6 @@ impl Resolver<'_> {
             self.reporter.warn(Code::ConfigConflict, &node.origin, message).hint("remove it to serve them");
         }
         enabled
-    }
-
-    /// Secrets outside of server entries are not used in this version, but must not be logged either.
-    fn note_root_secrets(&mut self, effective: &Node) {
-        if let Some(token) = effective.at("admin.token").and_then(Node::as_str)
-            && let Ok(expanded) = expand(token, &self.context)
-        {
-            self.redactions.note("token", &expanded.text);
-        }
     }
 
     /// The block `policy:`. A block with any error is not the same as none: then nobody may call anything.
@@ -430,6 +415,10 @@ impl Resolver<'_> {
             auth: auth?,
             description: node.get("description").and_then(Node::as_str).map(str::to_owned),
             categories: texts(node.get("categories")),
+            metadata: match node.get("metadata").map(Node::to_json) {
+                Some(serde_json::Value::Object(metadata)) => metadata,
+                _ => serde_json::Map::new(),
+            },
             place: self.reporter.place(origin),
         })
     }
@@ -658,7 +647,7 @@ impl Resolver<'_> {
 
     /// Expands the references of a value, or reports what is wrong with them.
     pub(super) fn expand(&mut self, node: &Node, path: &str) -> Option<String> {
-        match expand(node.as_str().unwrap_or_default(), &self.context) {
+        match expand(node.as_str().unwrap_or_default(), self.context) {
             Ok(expanded) => {
                 for (name, value) in &expanded.pieces {
                     self.redactions.note(name, value);

@@ -105,7 +105,14 @@ fn log(method: Method, failure: &Failure) {
     match failure.ran {
         Ran::No => tracing::debug!(event = "call.refused", code, server, method, "a call was refused"),
         Ran::Unknown => {
-            tracing::info!(event = "call.failed", code, server, method, cause = failure.cause, "a call failed");
+            tracing::info!(
+                event = "call.failed",
+                code,
+                server,
+                method,
+                cause = failure.cause,
+                "a call failed"
+            );
         }
     }
 }

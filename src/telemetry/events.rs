@@ -68,8 +68,7 @@ mod tests {
         let manual = include_str!("../../docs/telemetry.md");
         let table = manual.split("## Events").nth(1).expect("the manual has a chapter of events");
         let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-        let in_manual: BTreeSet<String> =
-            rows.filter(|name| name.contains('.')).map(str::to_owned).collect();
+        let in_manual: BTreeSet<String> = rows.filter(|name| name.contains('.')).map(str::to_owned).collect();
         assert_eq!(listed, in_manual, "the list, and docs/telemetry.md");
         assert!(EVENTS.is_sorted());
     }

@@ -13,9 +13,9 @@ mod text;
 pub use families::FAMILIES;
 pub use text::{Family, Kind};
 
-pub(crate) use text::{Collected, Data, Number};
 #[cfg(test)]
 pub(crate) use text::Point;
+pub(crate) use text::{Collected, Data, Number};
 
 use crate::registry::Registry;
 

@@ -87,7 +87,10 @@ fn sent(call: &Call) -> serde_json::Value {
     }
     let text = splice.to_bytes();
     let whole: serde_json::Value = serde_json::from_slice(&text).expect("it is JSON");
-    assert_eq!(text.iter().filter(|byte| **byte == b'{').count(), text.iter().filter(|byte| **byte == b'}').count());
+    assert_eq!(
+        text.iter().filter(|byte| **byte == b'{').count(),
+        text.iter().filter(|byte| **byte == b'}').count()
+    );
     whole["params"].clone()
 }
 
@@ -163,7 +166,8 @@ fn a_header_counts_where_the_message_says_nothing() {
     }
     let text = with_header(r#"{"id":1,"method":"x","params":{}}"#, Some("a=b,\"c"));
     assert!(text.contains(r#""tracestate":"a=b,\"c""#), "{text}");
-    let nothing = carried(Bytes::from_static(b"{\"id\":1,\"method\":\"x\",\"params\":{}}"), &HeaderMap::new());
+    let nothing =
+        carried(Bytes::from_static(b"{\"id\":1,\"method\":\"x\",\"params\":{}}"), &HeaderMap::new());
     assert!(!nothing.windows(5).any(|part| part == b"trace"));
 }
 

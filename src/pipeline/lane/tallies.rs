@@ -44,7 +44,7 @@ impl BreakerState {
 impl Lane {
     /// What the stages have done and are doing.
     pub fn tallies(&self) -> LaneTallies {
-        let Some(track) = &self.track else { return LaneTallies::default() };
+        let Some(track) = &self.0.track else { return LaneTallies::default() };
         let now = Instant::now();
         let breakers = track.group.members().iter().filter_map(|member| {
             let breaker = member.breaker.as_ref()?;

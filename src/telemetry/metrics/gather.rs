@@ -45,7 +45,8 @@ fn servers(sheet: &mut Sheet, registry: &Registry, reports: &[Report]) {
         numbers.add(&[level.word()], count);
     }
     let mut numbers = sheet.family(&f::SERVER_INFO);
-    for entry in registry.entries() {
+    let now = registry.servers();
+    for entry in now.entries() {
         if let Entry::Ready(config) = entry {
             numbers.add(&[config.name.as_str(), transport(config), strategy(config)], 1u64);
         }
@@ -70,7 +71,7 @@ fn servers(sheet: &mut Sheet, registry: &Registry, reports: &[Report]) {
     enabled().for_each(|report| numbers.add(&[&report.server], report.notes.len()));
     let mut numbers = sheet.family(&f::CONFIG_PROBLEMS);
     for (word, severity) in [("error", Severity::Error), ("warning", Severity::Warning)] {
-        let count = registry.problems().iter().filter(|problem| problem.severity == severity).count();
+        let count = now.problems().iter().filter(|problem| problem.severity == severity).count();
         numbers.add(&[word], count);
     }
 }

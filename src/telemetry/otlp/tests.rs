@@ -19,7 +19,8 @@ fn read(text: &[u8]) -> Value {
 
 #[test]
 fn a_span_is_written_as_the_protocol_has_it() {
-    let parent = Context::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").expect("it is one");
+    let parent =
+        Context::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").expect("it is one");
     let context = parent.child();
     let span = Span {
         context,
@@ -34,7 +35,10 @@ fn a_span_is_written_as_the_protocol_has_it() {
     };
     let message = read(&traces(&Resource::ours(), &[span]));
     let of = &message["resourceSpans"][0];
-    assert_eq!(of["resource"]["attributes"][0], json!({ "key": "service.name", "value": { "stringValue": "switchboard" } }));
+    assert_eq!(
+        of["resource"]["attributes"][0],
+        json!({ "key": "service.name", "value": { "stringValue": "switchboard" } })
+    );
     let expected = json!({
         "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
         "spanId": context.span.to_string(),
@@ -63,14 +67,21 @@ fn numbers_are_written_as_the_protocol_has_them() {
             family: &CALLS,
             points: vec![Point { values: vec!["b".into()], data: Data::Number(Number::Whole(u64::MAX)) }],
         },
-        Collected { family: &TIMES, points: vec![Point { values: vec![], data: Data::Histogram(histogram) }] },
+        Collected {
+            family: &TIMES,
+            points: vec![Point { values: vec![], data: Data::Histogram(histogram) }],
+        },
         Collected {
             family: &SIZE,
-            points: vec![Point { values: vec![], data: Data::Number(Number::Seconds(Duration::from_millis(250))) }],
+            points: vec![Point {
+                values: vec![],
+                data: Data::Number(Number::Seconds(Duration::from_millis(250))),
+            }],
         },
     ];
     let message = read(&metrics(&Resource::ours(), &all, SystemTime::UNIX_EPOCH));
-    let [calls, times, size] = &message["resourceMetrics"][0]["scopeMetrics"][0]["metrics"].as_array().expect("there are some")[..]
+    let [calls, times, size] =
+        &message["resourceMetrics"][0]["scopeMetrics"][0]["metrics"].as_array().expect("there are some")[..]
     else {
         panic!("{message}")
     };
