@@ -18,19 +18,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
-use ahash::HashMap;
-use tokio::time::Instant;
-
 use crate::call::Call;
 use crate::failure::Code;
 use crate::names::{OriginalName, ServerName};
 use crate::protocol::Method;
+use ahash::HashMap;
 
 pub use counts::{Counts, Ending, Kind, KindCounts, ToolCounts};
 pub use histogram::{BOUNDS, Histogram};
 pub use stats::{Discovery, Stats};
 
-use stats::History;
 use watch::Watched;
 pub(crate) use watch::ending;
 
@@ -72,7 +69,6 @@ pub struct Present {
 struct Shared {
     /// How many tools have numbers of their own.
     tools: AtomicUsize,
-    history: History,
 }
 
 /// What is counted of one server.
@@ -97,8 +93,6 @@ pub struct Ended {
     pub ending: Ending,
     /// Our own code, if the failure is one of ours.
     pub code: Option<Code>,
-    /// When.
-    pub at: Instant,
     /// How long it took.
     pub took: Duration,
     /// The size of its parameters, in bytes.
@@ -176,9 +170,11 @@ impl Meters {
         self.servers().iter().map(|(name, meter)| (name.clone(), meter.counts())).collect()
     }
 
-    /// All requests of the last `period`, or since we run. A period is rounded up to whole steps of five minutes.
-    pub fn stats(&self, period: Option<Duration>) -> Stats {
-        self.shared.history.stats(period, Instant::now())
+    /// All requests since we run.
+    pub fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        self.servers().values().for_each(|meter| stats.add(&meter.inner().counts));
+        stats
     }
 
     /// Counts a run of the discovery: how many servers it found, and how many of them were put in at once.
@@ -228,18 +224,15 @@ impl Meter {
 
     /// Counts a request of any kind.
     pub fn record(&self, method: Method, label: &OriginalName, ended: Ended) {
-        {
-            let mut inner = self.inner();
-            inner.counts.add(Kind::of(method), ended);
-            if method == Method::ToolsCall {
-                let place = match inner.tools.get(label) {
-                    Some(place) => Some(*place),
-                    None => self.place_for(&mut inner, label),
-                };
-                inner.counts.add_tool(place, ended);
-            }
+        let mut inner = self.inner();
+        inner.counts.add(Kind::of(method), ended);
+        if method == Method::ToolsCall {
+            let place = match inner.tools.get(label) {
+                Some(place) => Some(*place),
+                None => self.place_for(&mut inner, label),
+            };
+            inner.counts.add_tool(place, ended);
         }
-        self.shared.history.record(ended);
     }
 
     fn place_for(&self, inner: &mut Inner, tool: &OriginalName) -> Option<usize> {

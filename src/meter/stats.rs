@@ -1,19 +1,10 @@
-//! What was counted in the last hour, day or month: sums of five minutes each, as long as there were any calls.
+//! What was counted, in sums over all servers.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tokio::time::Instant;
+use super::{Counts, Ending, Kind};
 
-use super::{Ended, Ending};
-
-/// How much time one sum is of.
-const STEP: Duration = Duration::from_secs(300);
-/// How long sums are kept.
-const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// Requests of some time.
+/// Requests of clients since we run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// All that have ended.
@@ -39,31 +30,19 @@ impl Stats {
         self.took.checked_div(timed).unwrap_or_default()
     }
 
-    fn add(&mut self, ended: Ended) {
-        self.total += 1;
-        match ended.ending {
-            Ending::Ok => self.successful += 1,
-            Ending::ToolError | Ending::Error | Ending::Failed => self.failed += 1,
-            Ending::Cancelled => {
-                self.cancelled += 1;
-                return;
-            }
+    /// Adds what was counted of a server.
+    pub(super) fn add(&mut self, counts: &Counts) {
+        for kind in Kind::ALL {
+            let counts = counts.of(kind);
+            let ended = |ending| counts.ended(ending);
+            self.successful += ended(Ending::Ok);
+            self.failed += ended(Ending::ToolError) + ended(Ending::Error) + ended(Ending::Failed);
+            self.cancelled += ended(Ending::Cancelled);
+            self.took = self.took.saturating_add(counts.took.sum);
+            self.min = self.min.into_iter().chain(counts.took.min).min();
+            self.max = self.max.max(counts.took.max);
         }
-        self.took = self.took.saturating_add(ended.took);
-        self.min = Some(self.min.map_or(ended.took, |min| min.min(ended.took)));
-        self.max = self.max.max(ended.took);
-    }
-
-    fn and(self, other: Self) -> Self {
-        Self {
-            total: self.total + other.total,
-            successful: self.successful + other.successful,
-            failed: self.failed + other.failed,
-            cancelled: self.cancelled + other.cancelled,
-            took: self.took.saturating_add(other.took),
-            min: self.min.into_iter().chain(other.min).min(),
-            max: self.max.max(other.max),
-        }
+        self.total = self.successful + self.failed + self.cancelled;
     }
 }
 
@@ -89,41 +68,5 @@ impl Discovery {
         self.discovered += discovered;
         self.auto_registered += auto_registered;
         self.last_run = Some(SystemTime::now());
-    }
-}
-
-/// See the module.
-#[derive(Debug, Default)]
-pub(super) struct History(Mutex<Sums>);
-
-#[derive(Debug, Default)]
-struct Sums {
-    all: Stats,
-    /// The beginnings of times, and what was counted in each. The oldest is first.
-    steps: VecDeque<(Instant, Stats)>,
-}
-
-impl History {
-    pub(super) fn record(&self, ended: Ended) {
-        let now = ended.at;
-        let mut sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sums.all.add(ended);
-        if sums.steps.back().is_none_or(|(begin, _)| now.saturating_duration_since(*begin) >= STEP) {
-            while sums.steps.front().is_some_and(|(begin, _)| now - *begin > KEPT + STEP) {
-                sums.steps.pop_front();
-            }
-            sums.steps.push_back((now, Stats::default()));
-        }
-        if let Some((_, step)) = sums.steps.back_mut() {
-            step.add(ended);
-        }
-    }
-
-    pub(super) fn stats(&self, period: Option<Duration>, now: Instant) -> Stats {
-        let sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(period) = period else { return sums.all };
-        let is_in = |begin: Instant| now.saturating_duration_since(begin) < period.saturating_add(STEP);
-        let steps = sums.steps.iter().filter(|(begin, _)| is_in(*begin));
-        steps.map(|(_, step)| *step).fold(Stats::default(), Stats::and)
     }
 }

@@ -2,19 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::*;
 
 fn ended(ending: Ending, millis: u64) -> Ended {
-    Ended {
-        ending,
-        code: None,
-        at: Instant::now(),
-        took: Duration::from_millis(millis),
-        sent: 2,
-        received: 3,
-    }
+    Ended { ending, code: None, took: Duration::from_millis(millis), sent: 2, received: 3 }
 }
 
 fn meters() -> (Meters, Arc<Meter>) {
@@ -32,7 +23,7 @@ fn record_tool_call() {
     meter.record_tool_call(&tool, Ended { code: Some(Code::CallTimeout), ..ended(Ending::Failed, 30) });
     meter.record_tool_call(&tool, ended(Ending::Cancelled, 40));
     meter.record(Method::PromptsGet, &tool, ended(Ending::Ok, 5));
-    let stats = meters.stats(None);
+    let stats = meters.stats();
     assert_eq!((stats.total, stats.successful, stats.failed, stats.cancelled), (5, 2, 2, 1));
     let counts = meter.counts();
     assert_eq!((counts.sent, counts.received), (10, 15));
@@ -46,13 +37,13 @@ fn record_tool_call() {
 #[test]
 fn update_response_time_metrics() {
     let (meters, meter) = meters();
-    assert_eq!((meters.stats(None).average(), meters.stats(None).min), (Duration::ZERO, None));
+    assert_eq!((meters.stats().average(), meters.stats().min), (Duration::ZERO, None));
     for millis in [30, 10, 50] {
         meter.record_tool_call(&"read".into(), ended(Ending::Ok, millis));
     }
     // How long a client was patient is no response time.
     meter.record_tool_call(&"read".into(), ended(Ending::Cancelled, 9000));
-    let stats = meters.stats(None);
+    let stats = meters.stats();
     assert_eq!(stats.average(), Duration::from_millis(30));
     assert_eq!((stats.min, stats.max), (Some(Duration::from_millis(10)), Duration::from_millis(50)));
     let took = meter.counts().of(Kind::ToolsCall).took;
@@ -70,22 +61,6 @@ fn record_discovery() {
     let Discovery { runs, failed, discovered, auto_registered, last_run } = meters.discovered();
     assert_eq!((runs, failed, discovered, auto_registered), (3, 1, 5, 1));
     assert!(last_run.is_some());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_period_holds_what_was_counted_in_it() {
-    let (meters, meter) = meters();
-    meter.record_tool_call(&"a".into(), ended(Ending::Ok, 1000));
-    tokio::time::advance(Duration::from_secs(7200)).await;
-    meter.record_tool_call(&"a".into(), ended(Ending::Error, 10));
-    let hour = meters.stats(Some(Duration::from_secs(3600)));
-    assert_eq!((hour.total, hour.failed, hour.max), (1, 1, Duration::from_millis(10)));
-    let day = meters.stats(Some(Duration::from_secs(24 * 3600)));
-    assert_eq!((day.total, day.max), (2, Duration::from_secs(1)));
-    tokio::time::advance(Duration::from_secs(31 * 24 * 3600)).await;
-    meter.record_tool_call(&"a".into(), ended(Ending::Ok, 1));
-    assert_eq!(meters.stats(Some(Duration::MAX)).total, 1, "what is older than a month is forgotten");
-    assert_eq!(meters.stats(None).total, 3);
 }
 
 #[test]
@@ -116,7 +91,6 @@ fn a_server_that_comes_back_goes_on_with_its_counts_and_those_that_are_gone_are_
         meter.record_tool_call(&"a".into(), ended(Ending::Ok, 1));
     }
     assert!(meters.counts().len() <= MAX_GONE);
-    assert_eq!(meters.stats(None).total, 3 * MAX_GONE as u64 + 1);
     // The places of tools are free again.
     assert!(meters.shared.tools.load(Ordering::Relaxed) <= MAX_TOOLS);
     assert!(Meters::new(false).of(&"files".into()).is_none());

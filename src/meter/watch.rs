@@ -43,9 +43,8 @@ impl Watched {
     fn end(&self, ending: Ending, code: Option<Code>, received: usize) {
         let meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(meter) = meter {
-            let at = Instant::now();
-            let took = at - self.began;
-            let ended = Ended { ending, code, at, took, sent: self.sent, received };
+            let took = self.began.elapsed();
+            let ended = Ended { ending, code, took, sent: self.sent, received };
             meter.record(self.method, &self.label, ended);
         }
     }

@@ -124,7 +124,7 @@ impl Breaker {
         let was_open = state.machine.reset();
         if was_open {
             state.turned = Instant::now();
-            tracing::warn!(server = %self.server, state = "closed", by = "hand", "circuit breaker");
+            tracing::warn!(event = "breaker.closed", server = %self.server, state = "closed", by = "hand", "circuit breaker");
         }
         was_open
     }

@@ -6,6 +6,8 @@
 /// `docs/telemetry.md` tells of each what it means and which fields it has; tests compare this list with the manual and with the
 /// places where events are written.
 pub const EVENTS: &[&str] = &[
+    "admin.failed",
+    "admin.listening",
     "audit.failed",
     "audit.resumed",
     "breaker.closed",
@@ -16,6 +18,8 @@ pub const EVENTS: &[&str] = &[
     "call.refused",
     "client.connected",
     "config.problem",
+    "config.refused",
+    "config.reloaded",
     "definitions.gone",
     "definitions.held",
     "health.failed",
@@ -35,6 +39,8 @@ pub const EVENTS: &[&str] = &[
     "server.restarted",
     "server.started",
     "server.state",
+    "servers.changed",
+    "servers.unchanged",
     "telemetry.failed",
     "telemetry.resumed",
 ];
