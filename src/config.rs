@@ -15,8 +15,10 @@ mod auth;
 mod built_ins;
 mod check;
 mod definitions;
+mod discovery;
 mod environment;
 mod hash;
+mod hide;
 mod http;
 mod interceptors;
 mod interpolate;
@@ -42,7 +44,9 @@ pub use audit::{AuditArguments, AuditRules};
 pub use auth::{AuthConfig, ClientCredentialsConfig, ClientProof, ConfiguredClient, OauthConfig, SigningKey};
 pub use built_ins::{BuiltIns, LogRules, RedactRules, SecretKind};
 pub use definitions::{Answer, DefinitionRules};
+pub use discovery::{AutoRegister, CLIENT_NAMES, DiscoveryConfig, NetworkDiscovery};
 pub use environment::{ConfigReason, Environment, Locations, locate};
+pub use hide::{hide_in_text, hide_secrets};
 pub use http::{HttpFace, parse_listen};
 pub use interceptors::{
     Fail, InterceptorConfig, InterceptorKind, InterceptorMode, InterceptorRules, InterceptorWay, Phase,
@@ -165,6 +169,16 @@ fn load_text_at(text: String, syntax: Syntax, path: &Path, environment: &Environ
     let problems = reporter.into_problems();
     let config = problems.first().map_or_else(Config::default, Config::unreadable);
     Loaded { config, problems, settings: Settings::default() }
+}
+
+/// Parses a text in one of the three syntaxes, whatever it means: for the configs of other programs.
+///
+/// # Errors
+/// What is wrong with it first, in words.
+pub fn parse_tree(text: &str, syntax: Syntax) -> Result<serde_json::Value, String> {
+    let parsed = tree::parse(text, syntax);
+    let first = |errors: Vec<tree::SyntaxError>| errors.into_iter().next().map(|error| error.message);
+    parsed.map(|node| node.to_json()).map_err(|errors| first(errors).unwrap_or_else(|| "it is empty".to_owned()))
 }
 
 /// What mends the slips that people make most, by the words of the parsers.

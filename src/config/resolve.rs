@@ -11,6 +11,7 @@ use super::auth::{self, AuthConfig};
 use super::built_ins;
 use super::check::{check_table, twice};
 use super::definitions;
+use super::discovery::discovery;
 use super::environment::Environment;
 use super::hash::name_hash;
 use super::interpolate::{Context, Trouble, expand};
@@ -81,6 +82,7 @@ pub(super) fn resolve(
         .collect();
     let interceptors = resolver.interceptors(interceptors, &names, &mut effective);
     let policy = resolver.policy(&effective);
+    let discovery = discovery(effective.get("discovery"), &resolver.context, resolver.reporter);
     let mut resolved = Vec::new();
     let mut shown = Vec::new();
     for (member, repeated) in by_name(servers) {
@@ -107,6 +109,7 @@ pub(super) fn resolve(
         audit: audit(&effective, wants_audit, presets::of_all(&effective)),
         http: http_error.map_or(http, |problem| Err(Box::new(problem))),
         policy: policy_error.map_or(policy, |problem| Err(Box::new(problem))),
+        discovery,
         enabled,
         interceptors,
         secrets: resolver.redactions.into_secrets(),
