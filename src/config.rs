@@ -178,7 +178,9 @@ fn load_text_at(text: String, syntax: Syntax, path: &Path, environment: &Environ
 pub fn parse_tree(text: &str, syntax: Syntax) -> Result<serde_json::Value, String> {
     let parsed = tree::parse(text, syntax);
     let first = |errors: Vec<tree::SyntaxError>| errors.into_iter().next().map(|error| error.message);
-    parsed.map(|node| node.to_json()).map_err(|errors| first(errors).unwrap_or_else(|| "it is empty".to_owned()))
+    parsed
+        .map(|node| node.to_json())
+        .map_err(|errors| first(errors).unwrap_or_else(|| "it is empty".to_owned()))
 }
 
 /// What mends the slips that people make most, by the words of the parsers.

@@ -134,7 +134,9 @@ pub(super) fn discovery(
         auto_register,
         interval: duration("interval"),
         timeout: duration("timeout").unwrap_or(default.timeout),
-        max_concurrent: at_once.and_then(|count| usize::try_from(count).ok()).unwrap_or(default.max_concurrent),
+        max_concurrent: at_once
+            .and_then(|count| usize::try_from(count).ok())
+            .unwrap_or(default.max_concurrent),
     })
 }
 
@@ -144,7 +146,9 @@ fn network(said: &Node, reporter: &mut Reporter) -> NetworkDiscovery {
     for node in said.get("base_urls").map(Node::elements).unwrap_or_default() {
         let Some(text) = node.as_str() else { continue };
         let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-        if host.is_some_and(|host| !host.is_empty() && !host.starts_with(['/', ':']) && !host.contains(['*', ' '])) {
+        if host.is_some_and(|host| {
+            !host.is_empty() && !host.starts_with(['/', ':']) && !host.contains(['*', ' '])
+        }) {
             base_urls.push(text.to_owned());
         } else {
             let message = format!("`discovery.network.base_urls` has `{text}`, which is no address");
@@ -154,7 +158,12 @@ fn network(said: &Node, reporter: &mut Reporter) -> NetworkDiscovery {
         }
     }
     let ports = said.get("ports").map(|ports| {
-        ports.elements().iter().filter_map(Node::as_whole).filter_map(|port| u16::try_from(port).ok()).collect()
+        ports
+            .elements()
+            .iter()
+            .filter_map(Node::as_whole)
+            .filter_map(|port| u16::try_from(port).ok())
+            .collect()
     });
     NetworkDiscovery {
         base_urls: if said.get("base_urls").is_some() { base_urls } else { default.base_urls },
@@ -170,7 +179,8 @@ fn services(said: &Node, reporter: &mut Reporter) -> Vec<String> {
         if text == "mdns" || scheme.is_some_and(|scheme| SCHEMES.contains(&scheme)) {
             services.push(text.to_owned());
         } else {
-            let message = format!("`discovery.services` has `{text}`, which is no registry that is known here");
+            let message =
+                format!("`discovery.services` has `{text}`, which is no registry that is known here");
             reporter.error(Code::ConfigValue, &node.origin, message).hint(
                 "write `consul://host:8500`, `etcd://host:2379`, the `https://` address of an MCP registry, or `mdns`",
             );
@@ -212,7 +222,9 @@ fn auto_register(said: &Node, reporter: &mut Reporter) -> AutoRegister {
             let known = |key: &str| matches!(key, "match" | "tools");
             for member in members.iter().filter(|member| !known(&member.key)) {
                 let message = format!("unknown key `{}` in `discovery.auto_register`", member.key);
-                reporter.error(Code::ConfigUnknownKey, &member.origin, message).hint("it knows `match` and `tools`");
+                reporter
+                    .error(Code::ConfigUnknownKey, &member.origin, message)
+                    .hint("it knows `match` and `tools`");
             }
             if members.iter().any(|member| !known(&member.key)) {
                 return AutoRegister::Never;
@@ -220,7 +232,9 @@ fn auto_register(said: &Node, reporter: &mut Reporter) -> AutoRegister {
             let globs = |key: &str| -> Option<Vec<Glob>> {
                 let Some(value) = node.get(key) else { return Some(Vec::new()) };
                 match (&value.kind, value.as_str()) {
-                    (Kind::List(elements), _) if elements.iter().all(|element| element.as_str().is_some()) => {
+                    (Kind::List(elements), _)
+                        if elements.iter().all(|element| element.as_str().is_some()) =>
+                    {
                         Some(texts(Some(value)).into_iter().map(Glob::new).collect())
                     }
                     (_, Some(text)) => Some(vec![Glob::new(text)]),

@@ -33,9 +33,11 @@ fn hide(value: &Value, key: &str, depth: usize) -> Value {
         Value::Object(members) if matches!(key, "env" | "headers") => {
             members.iter().map(|(name, value)| (name.clone(), masked(value))).collect::<Map<_, _>>().into()
         }
-        Value::Object(members) => {
-            members.iter().map(|(name, value)| (name.clone(), hide(value, name, depth + 1))).collect::<Map<_, _>>().into()
-        }
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (name.clone(), hide(value, name, depth + 1)))
+            .collect::<Map<_, _>>()
+            .into(),
         Value::Array(elements) if matches!(key, "args" | "command") => arguments(elements),
         Value::Array(elements) => elements.iter().map(|element| hide(element, key, depth + 1)).collect(),
         // Such a key may name a secret instead of holding it.
@@ -48,7 +50,9 @@ fn hide(value: &Value, key: &str, depth: usize) -> Value {
 /// A value that is a secret unless it only refers to one.
 fn masked(value: &Value) -> Value {
     match value {
-        Value::String(text) if text.contains("${") && !text.contains("$${") => hide_suspicious(&describe(text)).into(),
+        Value::String(text) if text.contains("${") && !text.contains("$${") => {
+            hide_suspicious(&describe(text)).into()
+        }
         Value::String(text) if text.is_empty() => value.clone(),
         _ => MASK.into(),
     }

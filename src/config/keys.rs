@@ -676,7 +676,11 @@ static SECURITY: Table = Table {
 
 static DISCOVERY: Table = Table {
     groups: &[&[
-        Key::new("enabled", Shape::Bool, "Whether to look at all. True alone tries the usual ports of this machine."),
+        Key::new(
+            "enabled",
+            Shape::Bool,
+            "Whether to look at all. True alone tries the usual ports of this machine.",
+        ),
         Key::new("network", Shape::Table(&NETWORK), "Addresses to try."),
         Key::new(
             "files",
@@ -696,7 +700,11 @@ static DISCOVERY: Table = Table {
         ),
         Key::new("interval", DURATION, "Look again after this long. Without it, once at the start."),
         Key::new("timeout", DURATION, "How long one address, registry or file may take; 5 s without a word."),
-        Key::new("max_concurrent", Shape::Whole { min: 1, max: 100 }, "How many are tried at once; 10 without a word."),
+        Key::new(
+            "max_concurrent",
+            Shape::Whole { min: 1, max: 100 },
+            "How many are tried at once; 10 without a word.",
+        ),
     ]],
 };
 

@@ -78,12 +78,16 @@ async fn server(card: &Value, host: &Url, deadline: Instant) -> Option<Draft> {
         Some(proposal) => proposal,
         // The older shape names its endpoint alone.
         None => {
-            let text = |path: [&str; 2]| card.get(path[0]).and_then(|below| below.get(path[1])).and_then(Value::as_str);
+            let text = |path: [&str; 2]| {
+                card.get(path[0]).and_then(|below| below.get(path[1])).and_then(Value::as_str)
+            };
             let endpoint = text(["transport", "endpoint"]).or_else(|| text(["transport", "url"]))?;
             let target = Target::new(host.join(endpoint).ok()?, RemoteKind::Auto);
             let mut proposal = locked(&target);
             proposal.problem = None;
-            proposal.called = text(["serverInfo", "name"]).or_else(|| card.get("name").and_then(Value::as_str)).and_then(one_line);
+            proposal.called = text(["serverInfo", "name"])
+                .or_else(|| card.get("name").and_then(Value::as_str))
+                .and_then(one_line);
             proposal.target = Some(target);
             proposal.source = source;
             proposal
@@ -97,9 +101,12 @@ async fn server(card: &Value, host: &Url, deadline: Instant) -> Option<Draft> {
     }
     match probe::greet(&target, left(deadline)).await {
         Ok(shown) => Some(Draft { entry: proposal.entry, source: proposal.source, ..draft(&target, shown) }),
-        Err(Refused::WantsLogin) => Some(Draft { called: proposal.called, source: proposal.source, ..locked(&target) }),
+        Err(Refused::WantsLogin) => {
+            Some(Draft { called: proposal.called, source: proposal.source, ..locked(&target) })
+        }
         Err(Refused::Failure(failure)) => {
-            proposal.problem = Some(format!("its card names it, but it could not be asked: {}", failure.cause));
+            proposal.problem =
+                Some(format!("its card names it, but it could not be asked: {}", failure.cause));
             Some(proposal)
         }
     }

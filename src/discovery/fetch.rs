@@ -36,7 +36,12 @@ impl Fetcher {
     }
 
     /// Fetches a JSON document of Consul, with its token if there is one.
-    pub(super) async fn get_with_token(&self, url: &Url, token: Option<&Secret>, patience: Duration) -> Fetched {
+    pub(super) async fn get_with_token(
+        &self,
+        url: &Url,
+        token: Option<&Secret>,
+        patience: Duration,
+    ) -> Fetched {
         let mut request = self.client(url).await?.get(url.clone()).header("accept", "application/json");
         if let Some(token) = token {
             request = request.header("x-consul-token", token.expose());
@@ -75,14 +80,21 @@ fn build((secure, local): (bool, bool)) -> Result<reqwest::Client, Failure> {
         .user_agent(concat!("switchboard/", env!("CARGO_PKG_VERSION")))
         .referer(false)
         .redirect(redirect::Policy::custom(|attempt| {
-            let same_origin = attempt.previous().last().is_some_and(|from| from.origin() == attempt.url().origin());
-            if same_origin && attempt.previous().len() <= MOST_REDIRECTS { attempt.follow() } else { attempt.stop() }
+            let same_origin =
+                attempt.previous().last().is_some_and(|from| from.origin() == attempt.url().origin());
+            if same_origin && attempt.previous().len() <= MOST_REDIRECTS {
+                attempt.follow()
+            } else {
+                attempt.stop()
+            }
         }));
     // What runs on this machine is never reached through a proxy: the proxy would look for it on its own.
     if local {
         builder = builder.no_proxy();
     }
-    builder.build().map_err(|error| Failure::new(Code::NetTls, format!("no HTTP client can be made: {error}")))
+    builder
+        .build()
+        .map_err(|error| Failure::new(Code::NetTls, format!("no HTTP client can be made: {error}")))
 }
 
 async fn read(request: RequestBuilder, url: &Url, patience: Duration) -> Fetched {

@@ -29,7 +29,8 @@ pub(super) fn read(names: &[String], paths: &[PathBuf], environment: &Environmen
     for name in names {
         let Some(client) = Client::find(name) else {
             let source = Source::File { client: None, path: name.clone() };
-            let failure = Failure::new(Code::ConfigValue, format!("`{name}` is no program that is known here"));
+            let failure =
+                Failure::new(Code::ConfigValue, format!("`{name}` is no program that is known here"));
             read.push((name.clone(), Looked::failed(Failed { place: name.clone(), source, failure })));
             continue;
         };
@@ -79,7 +80,9 @@ fn file(path: &Path, client: Option<&'static Client>) -> Looked {
 fn text_of(path: &Path) -> Result<Option<String>, String> {
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         Err(error) => return Err(format!("it cannot be opened: {error}")),
     };
     // A pipe or a device could keep us waiting for ever.
@@ -102,7 +105,9 @@ fn entries(root: &Value, dialect: &Dialect) -> Vec<(String, Map<String, Value>)>
     let mut sections: Vec<&Value> = dialect.sections.iter().filter_map(|path| at(root, path)).collect();
     if dialect.has_projects {
         let projects = root.get("projects").and_then(Value::as_object);
-        sections.extend(projects.into_iter().flat_map(Map::values).filter_map(|project| project.get("mcpServers")));
+        sections.extend(
+            projects.into_iter().flat_map(Map::values).filter_map(|project| project.get("mcpServers")),
+        );
     }
     let mut entries = Vec::new();
     for section in sections {

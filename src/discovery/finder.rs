@@ -85,7 +85,8 @@ impl Finder {
     pub async fn run(&self, wishes: &Wishes, progress: impl Fn(Progress<'_>)) -> Findings {
         let mut search = Search { progress: &progress, done: 0, all: 0, findings: Gathered::default() };
         let fetcher = Fetcher::default();
-        let (addresses, failed) = if wishes.network { network::candidates(wishes) } else { Default::default() };
+        let (addresses, failed) =
+            if wishes.network { network::candidates(wishes) } else { Default::default() };
         search.findings.failed.extend(failed);
         let registries: &[String] = if wishes.services { &wishes.service_endpoints } else { &[] };
         search.all = addresses.len() + registries.len();
@@ -96,15 +97,21 @@ impl Finder {
         if wishes.files {
             found = self.read_files(wishes, &mut search).await;
         }
-        let asked = stream::iter(registries)
-            .map(async |endpoint| (endpoint, services::ask(endpoint, &fetcher, in_time(wishes.timeout)).await))
+        let asked = stream::iter(registries.to_vec())
+            .map(|endpoint| {
+                let (fetcher, until) = (&fetcher, in_time(wishes.timeout));
+                async move {
+                    let looked = services::ask(&endpoint, fetcher, until).await;
+                    (endpoint, looked)
+                }
+            })
             .buffered(wishes.max_concurrent.max(1))
             .collect::<Vec<_>>()
             .await;
         let mut errands: Vec<Errand> = addresses.into_iter().map(Errand::Address).collect();
         for (endpoint, looked) in asked {
             search.all += looked.drafts.iter().filter(|draft| draft.target.is_some()).count();
-            search.count(&hide_in_text(endpoint), &looked);
+            search.count(&hide_in_text(&endpoint), &looked);
             search.findings.failed.extend(looked.failed);
             search.findings.is_partial |= looked.is_partial;
             errands.extend(looked.drafts.into_iter().map(|draft| Errand::Greeting(Box::new(draft))));
@@ -144,7 +151,11 @@ impl Finder {
     }
 
     /// Reads the configs that the wishes name. Their servers come last, whatever was ready first.
-    async fn read_files<P: Fn(Progress<'_>)>(&self, wishes: &Wishes, search: &mut Search<'_, P>) -> Vec<Draft> {
+    async fn read_files<P: Fn(Progress<'_>)>(
+        &self,
+        wishes: &Wishes,
+        search: &mut Search<'_, P>,
+    ) -> Vec<Draft> {
         let (environment, clients, paths) =
             (self.environment.clone(), wishes.clients.clone(), wishes.config_paths.clone());
         let reading = tokio::task::spawn_blocking(move || files::read(&clients, &paths, &environment));
@@ -190,8 +201,10 @@ impl Finder {
 
     fn finding(&self, draft: Draft) -> Finding {
         let looked = identity::look(&draft.entry, &self.environment);
-        let is_ourselves = draft.shown.as_ref().and_then(|shown| shown.name.as_deref()) == Some(RESERVED_SLUG);
-        let circle = is_ourselves.then(|| "it is a Switchboard: one behind itself would go round in circles".to_owned());
+        let is_ourselves =
+            draft.shown.as_ref().and_then(|shown| shown.name.as_deref()) == Some(RESERVED_SLUG);
+        let circle = is_ourselves
+            .then(|| "it is a Switchboard: one behind itself would go round in circles".to_owned());
         let (revision, description, tools, lacking) = match draft.shown {
             Some(shown) => {
                 let lacking = shown.is_lacking.then(|| "its tools could not be listed".to_owned());
@@ -256,7 +269,9 @@ impl Errand {
     async fn run(self, fetcher: &Fetcher, patience: Duration) -> Looked {
         match self {
             Errand::Address(url) => network::look(&url, fetcher, patience).await,
-            Errand::Greeting(draft) => Looked { drafts: vec![asked(*draft, patience).await], ..Looked::default() },
+            Errand::Greeting(draft) => {
+                Looked { drafts: vec![asked(*draft, patience).await], ..Looked::default() }
+            }
         }
     }
 }
@@ -268,7 +283,9 @@ async fn asked(mut draft: Draft, patience: Duration) -> Draft {
         // The registry's name is what its owner calls the server.
         Ok(shown) => draft.shown = Some(shown),
         Err(Refused::WantsLogin) => draft.problem = network::locked(&target).problem,
-        Err(Refused::Failure(failure)) => draft.problem = Some(format!("it could not be asked: {}", failure.cause)),
+        Err(Refused::Failure(failure)) => {
+            draft.problem = Some(format!("it could not be asked: {}", failure.cause))
+        }
     }
     draft
 }

@@ -34,7 +34,9 @@ impl Status {
 
     /// The status that this word means.
     pub fn parse(word: &str) -> Option<Self> {
-        [Status::Discovered, Status::Registered, Status::Failed].into_iter().find(|status| status.word() == word)
+        [Status::Discovered, Status::Registered, Status::Failed]
+            .into_iter()
+            .find(|status| status.word() == word)
     }
 }
 
@@ -101,7 +103,11 @@ impl Found {
 
     /// The servers, oldest finding last seen first; only those of this status, if one is named.
     pub fn list(&self, status: Option<Status>) -> Vec<FoundServer> {
-        self.servers().iter().filter(|server| status.is_none_or(|status| server.status == status)).cloned().collect()
+        self.servers()
+            .iter()
+            .filter(|server| status.is_none_or(|status| server.status == status))
+            .cloned()
+            .collect()
     }
 
     /// How many servers there are of this status.
@@ -139,7 +145,8 @@ impl FoundServer {
     pub fn to_json(&self) -> Value {
         let finding = self.finding.as_ref();
         let since = self.discovered_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let source = finding.map(|finding| &finding.source).or(self.failed.as_ref().map(|failed| &failed.source));
+        let source =
+            finding.map(|finding| &finding.source).or(self.failed.as_ref().map(|failed| &failed.source));
         let error = self.failed.as_ref().map(|failed| failed.failure.to_string());
         json!({
             "name": self.name,

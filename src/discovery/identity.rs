@@ -143,7 +143,10 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_said_and_nothing_secret_is_shown() {
-        let looked = look(&json!({ "command": "npx", "args": ["--token", "hunter2"], "env": { "K": "${NOT_SET}" } }), &Environment::default());
+        let looked = look(
+            &json!({ "command": "npx", "args": ["--token", "hunter2"], "env": { "K": "${NOT_SET}" } }),
+            &Environment::default(),
+        );
         assert_eq!((looked.transport, looked.endpoint.as_str()), (Transport::Stdio, "npx --token ***"));
         assert!(looked.problem.unwrap().contains("NOT_SET"));
         let looked = look(&json!({ "url": "https://a.example/mcp?key=hunter2" }), &Environment::default());

@@ -31,7 +31,8 @@ pub(super) fn assign(findings: &mut [Finding], taken: &HashSet<String>) {
         .collect();
     for (finding, name) in findings.iter_mut().zip(names) {
         let is_alone = used.get(&name) == Some(&1) && is_free(&name);
-        finding.name = if is_alone { name } else { format!("{name}-{}", &finding.key[..finding.key.len().min(6)]) };
+        finding.name =
+            if is_alone { name } else { format!("{name}-{}", &finding.key[..finding.key.len().min(6)]) };
     }
 }
 
@@ -86,7 +87,9 @@ mod tests {
         let mut findings: Vec<Finding> = findings
             .iter()
             .enumerate()
-            .map(|(at, (name, endpoint))| finding(name, endpoint, &format!("{at}{at}{at}{at}{at}{at}{at}{at}")))
+            .map(|(at, (name, endpoint))| {
+                finding(name, endpoint, &format!("{at}{at}{at}{at}{at}{at}{at}{at}"))
+            })
             .collect();
         assign(&mut findings, &taken.iter().map(|name| (*name).to_owned()).collect());
         findings.into_iter().map(|finding| finding.name).collect()

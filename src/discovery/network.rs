@@ -37,17 +37,23 @@ pub(super) fn candidates(wishes: &Wishes) -> (Vec<Url>, Vec<Failed>) {
                 let mut url = url.clone();
                 url.set_port(Some(*port)).ok().map(|()| url)
             })),
-            Err(failure) => failed.push(Failed { place: hide_in_text(base), source: Source::Network, failure }),
+            Err(failure) => {
+                failed.push(Failed { place: hide_in_text(base), source: Source::Network, failure })
+            }
         }
     }
     for text in &wishes.urls {
         match parse(text) {
             Ok(url) => urls.push(url),
-            Err(failure) => failed.push(Failed { place: hide_in_text(text), source: Source::Network, failure }),
+            Err(failure) => {
+                failed.push(Failed { place: hide_in_text(text), source: Source::Network, failure })
+            }
         }
     }
     // `localhost` reaches what listens on either address of this machine.
-    urls.sort_by_key(|url| is_loopback(url.host_str().unwrap_or_default()) && url.host_str() != Some("localhost"));
+    urls.sort_by_key(|url| {
+        is_loopback(url.host_str().unwrap_or_default()) && url.host_str() != Some("localhost")
+    });
     let mut seen = HashSet::new();
     urls.retain(|url| seen.insert(plain_url(url.as_str())));
     urls.truncate(MOST);
@@ -55,7 +61,9 @@ pub(super) fn candidates(wishes: &Wishes) -> (Vec<Url>, Vec<Failed>) {
 }
 
 fn parse(text: &str) -> Result<Url, Failure> {
-    let wrong = |why: String| Failure::new(Code::ConfigValue, format!("`{}` is no address: {why}", hide_in_text(text)));
+    let wrong = |why: String| {
+        Failure::new(Code::ConfigValue, format!("`{}` is no address: {why}", hide_in_text(text)))
+    };
     let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let url = Url::parse(&whole).map_err(|error| wrong(error.to_string()))?;
     match url.scheme() {
@@ -68,7 +76,8 @@ fn parse(text: &str) -> Result<Url, Failure> {
 pub(super) async fn look(url: &Url, fetcher: &Fetcher, patience: Duration) -> Looked {
     let deadline = Instant::now() + patience;
     let place = hide_in_text(url.as_str().trim_end_matches('/'));
-    let fail = |failure: Failure| Looked::failed(Failed { place: place.clone(), source: Source::Network, failure });
+    let fail =
+        |failure: Failure| Looked::failed(Failed { place: place.clone(), source: Source::Network, failure });
     match reach(url, deadline).await {
         Ok(true) => {}
         Ok(false) => return Looked::default(),
@@ -77,7 +86,9 @@ pub(super) async fn look(url: &Url, fetcher: &Fetcher, patience: Duration) -> Lo
     let has_path = url.path() != "/" || url.query().is_some();
     let targets: Vec<Target> = match has_path {
         true => vec![Target::new(url.as_str(), RemoteKind::Auto)],
-        false => PLACES.iter().filter_map(|(path, kind)| Some(Target::new(url.join(path).ok()?, *kind))).collect(),
+        false => {
+            PLACES.iter().filter_map(|(path, kind)| Some(Target::new(url.join(path).ok()?, *kind))).collect()
+        }
     };
     let mut looked = Looked::default();
     let mut first = None;
@@ -150,7 +161,10 @@ pub(super) fn draft(target: &Target, shown: Shown) -> Draft {
 
 /// A server that shows nothing before somebody logs in.
 pub(super) fn locked(target: &Target) -> Draft {
-    Draft { problem: Some("it wants a login: `switchboard auth login NAME` once it is in the config".to_owned()), ..at(target) }
+    Draft {
+        problem: Some("it wants a login: `switchboard auth login NAME` once it is in the config".to_owned()),
+        ..at(target)
+    }
 }
 
 fn at(target: &Target) -> Draft {

@@ -176,8 +176,13 @@ fn shown(offering: &Offering, extent: Extent) -> Shown {
 fn found_tool(definition: &Bytes) -> Option<FoundTool> {
     let value: Value = serde_json::from_slice(definition).ok()?;
     let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    let input_schema = value.get("inputSchema").cloned().unwrap_or_else(|| Value::Object(serde_json::Map::new()));
-    Some(FoundTool { name: text("name")?, description: text("description").unwrap_or_default(), input_schema })
+    let input_schema =
+        value.get("inputSchema").cloned().unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+    Some(FoundTool {
+        name: text("name")?,
+        description: text("description").unwrap_or_default(),
+        input_schema,
+    })
 }
 
 // === who asks ===
@@ -195,10 +200,7 @@ impl Onlooker {
 }
 
 impl AuthProvider for Onlooker {
-    fn authorize<'a>(
-        &'a self,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<(HeaderName, HeaderValue)>, Failure>> {
+    fn authorize<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<(HeaderName, HeaderValue)>, Failure>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 

@@ -18,12 +18,15 @@ pub(super) fn takes(rule: &AutoRegister, finding: &Finding) -> bool {
         AutoRegister::Reached => !finding.is_command() && finding.tools.is_some(),
         AutoRegister::Matching { addresses, tools } if finding.is_command() => {
             tools.is_empty()
-                && addresses.iter().any(|glob| names_program(glob, finding) && glob.matches(&finding.endpoint))
+                && addresses
+                    .iter()
+                    .any(|glob| names_program(glob, finding) && glob.matches(&finding.endpoint))
         }
         AutoRegister::Matching { addresses, tools } => {
             let Some(has) = &finding.tools else { return false };
             addresses.iter().any(|glob| glob.matches(&finding.endpoint))
-                && (tools.is_empty() || has.iter().any(|tool| tools.iter().any(|glob| glob.matches(&tool.name))))
+                && (tools.is_empty()
+                    || has.iter().any(|tool| tools.iter().any(|glob| glob.matches(&tool.name))))
         }
     }
 }
@@ -56,7 +59,11 @@ mod tests {
     use serde_json::json;
 
     fn finding(entry: Value, endpoint: &str, tools: Option<&[&str]>) -> Finding {
-        let tool = |name: &&str| FoundTool { name: (*name).to_owned(), description: String::new(), input_schema: json!({}) };
+        let tool = |name: &&str| FoundTool {
+            name: (*name).to_owned(),
+            description: String::new(),
+            input_schema: json!({}),
+        };
         Finding {
             name: "x".to_owned(),
             key: String::new(),

@@ -132,7 +132,10 @@ impl Scout {
 
 impl std::fmt::Debug for Scout {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Scout").field("rule", &self.rule).field("last", &self.last_run()).finish_non_exhaustive()
+        f.debug_struct("Scout")
+            .field("rule", &self.rule)
+            .field("last", &self.last_run())
+            .finish_non_exhaustive()
     }
 }
 
@@ -140,7 +143,10 @@ impl Run {
     /// The `data` of the mission's answer to `POST /proxy/discovery`, with what else is known beside it.
     pub fn to_json(&self) -> Value {
         let Findings { servers, failed, looked_at, is_partial } = &self.findings;
-        let trouble = self.not_registered.iter().map(|(name, failure)| json!({ "name": name, "error": failure.to_string() }));
+        let trouble = self
+            .not_registered
+            .iter()
+            .map(|(name, failure)| json!({ "name": name, "error": failure.to_string() }));
         json!({
             "discovered_count": servers.len(),
             "servers": servers.iter().map(Finding::to_json).collect::<Vec<_>>(),

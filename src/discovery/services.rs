@@ -62,7 +62,9 @@ pub(super) async fn ask(endpoint: &str, fetcher: &Fetcher, deadline: Instant) ->
         Some(Registry::Mcp(url)) => registry::ask(&url, fetcher, &source, deadline).await,
         Some(Registry::Mdns) => mdns(&source, deadline).await,
         None => Err(Failure::new(Code::ConfigValue, format!("`{place}` is no registry that is known here"))
-            .remedy("Write `consul://host:8500`, `etcd://host:2379`, the address of an MCP registry, or `mdns`")),
+            .remedy(
+                "Write `consul://host:8500`, `etcd://host:2379`, the address of an MCP registry, or `mdns`",
+            )),
     };
     match asked {
         Ok(mut drafts) => {
@@ -104,7 +106,10 @@ mod tests {
         let url = |text: &str| Url::parse(text).unwrap();
         assert_eq!(Registry::parse("consul://h:8500"), Some(Registry::Consul(url("http://h:8500"))));
         assert_eq!(Registry::parse("etcd+https://h/mcp/"), Some(Registry::Etcd(url("https://h/mcp/"))));
-        assert_eq!(Registry::parse("https://r.example?search=x"), Some(Registry::Mcp(url("https://r.example?search=x"))));
+        assert_eq!(
+            Registry::parse("https://r.example?search=x"),
+            Some(Registry::Mcp(url("https://r.example?search=x")))
+        );
         assert_eq!(Registry::parse("mdns"), Some(Registry::Mdns));
         for wrong in ["", "h:8500", "ftp://h", "consul://", "file:///etc/passwd"] {
             assert_eq!(Registry::parse(wrong), None, "{wrong}");

@@ -107,7 +107,8 @@ impl Wishes {
                 "max_concurrent" => {
                     let count = value.as_u64().and_then(|count| usize::try_from(count).ok());
                     let count = count.filter(|count| (1..=MOST_AT_ONCE).contains(count));
-                    let wrong = || WishError::new(field, format!("must be a whole number from 1 to {MOST_AT_ONCE}"));
+                    let wrong =
+                        || WishError::new(field, format!("must be a whole number from 1 to {MOST_AT_ONCE}"));
                     wishes.max_concurrent = count.ok_or_else(wrong)?;
                 }
                 _ => return Err(WishError::new(field, "is not known")),
@@ -200,7 +201,8 @@ fn texts(field: &str, value: &Value) -> Result<Vec<String>, WishError> {
 fn ports(field: &str, value: &Value) -> Result<Vec<u16>, WishError> {
     let wrong = || WishError::new(field, "must be a list of whole numbers from 1 to 65535");
     let elements = value.as_array().filter(|elements| elements.len() <= MOST).ok_or_else(wrong)?;
-    let port = |element: &Value| element.as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+    let port =
+        |element: &Value| element.as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
     elements.iter().map(|element| port(element).ok_or_else(wrong)).collect()
 }
 

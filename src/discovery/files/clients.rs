@@ -45,10 +45,17 @@ static CLIENTS: [Client; 18] = [
     },
     Client {
         name: "claude-desktop",
-        files: &[At::Data("Claude/claude_desktop_config.json"), At::Data("claude/claude_desktop_config.json")],
+        files: &[
+            At::Data("Claude/claude_desktop_config.json"),
+            At::Data("claude/claude_desktop_config.json"),
+        ],
         dialect: &dialect::PLAIN,
     },
-    Client { name: "cline", files: &[At::Data(VSCODE_CLINE), At::Home(".cline/mcp.json")], dialect: &dialect::CLINE },
+    Client {
+        name: "cline",
+        files: &[At::Data(VSCODE_CLINE), At::Home(".cline/mcp.json")],
+        dialect: &dialect::CLINE,
+    },
     Client {
         name: "codex",
         files: &[At::Variable("CODEX_HOME", ".codex", "config.toml")],
@@ -99,7 +106,8 @@ pub(super) struct Place<'a> {
 impl<'a> Place<'a> {
     pub(super) fn of(environment: &'a Environment) -> Self {
         let folder = |name: &str| environment.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let home = folder("HOME").or_else(|| folder("USERPROFILE")).unwrap_or_else(|| PathBuf::from("/nonexistent"));
+        let home =
+            folder("HOME").or_else(|| folder("USERPROFILE")).unwrap_or_else(|| PathBuf::from("/nonexistent"));
         let roaming = || folder("APPDATA").unwrap_or_else(|| home.join("AppData/Roaming"));
         let config = match cfg!(windows) {
             true => roaming(),
@@ -177,7 +185,8 @@ mod tests {
 
     #[test]
     fn variables_move_what_they_are_there_to_move() {
-        let environment: Environment = [("HOME", "/h"), ("XDG_CONFIG_HOME", "/x"), ("CODEX_HOME", "/c")].into_iter().collect();
+        let environment: Environment =
+            [("HOME", "/h"), ("XDG_CONFIG_HOME", "/x"), ("CODEX_HOME", "/c")].into_iter().collect();
         let place = Place::of(&environment);
         let paths = |name: &str| Client::find(name).unwrap().paths(&place);
         assert_eq!(paths("codex"), [Path::new("/c/config.toml")]);

@@ -1,6 +1,6 @@
 //! The dialects in which programs write down their servers, and how an entry of each is said here.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::references::{References, Style};
 
@@ -30,19 +30,13 @@ const BASE: Dialect = Dialect {
 /// `mcpServers`, and values are what they are.
 pub(super) static PLAIN: Dialect = BASE;
 /// Any file with one of the usual sections, in the references of our own config.
-pub(super) static OURS: Dialect = Dialect {
-    sections: &[&["mcpServers"], &["servers"], &["proxy", "servers"]],
-    style: Style::Ours,
-    ..BASE
-};
+pub(super) static OURS: Dialect =
+    Dialect { sections: &[&["mcpServers"], &["servers"], &["proxy", "servers"]], style: Style::Ours, ..BASE };
 pub(super) static CLAUDE_CODE: Dialect =
     Dialect { has_projects: true, style: Style::Braces, timeout_unit: Some(1), ..BASE };
 pub(super) static CURSOR: Dialect = Dialect { style: Style::Named, ..BASE };
-pub(super) static VSCODE: Dialect = Dialect {
-    sections: &[&["servers"], &["mcpServers"], &["mcp", "servers"]],
-    style: Style::Named,
-    ..BASE
-};
+pub(super) static VSCODE: Dialect =
+    Dialect { sections: &[&["servers"], &["mcpServers"], &["mcp", "servers"]], style: Style::Named, ..BASE };
 pub(super) static ZED: Dialect = Dialect { sections: &[&["context_servers"]], ..BASE };
 pub(super) static CODEX: Dialect = Dialect { sections: &[&["mcp_servers"]], ..BASE };
 pub(super) static GEMINI: Dialect =
@@ -86,8 +80,10 @@ impl Dialect {
         let said = flattened(said);
         let mut references = References::new(self.style);
         let mut entry = Map::new();
-        let first = |keys: &[&str]| keys.iter().find_map(|key| said.get(*key)).filter(|value| !value.is_null());
-        let url = first(&["url", "serverUrl", "httpUrl", "baseUrl", "uri", "endpoint"]).and_then(Value::as_str);
+        let first =
+            |keys: &[&str]| keys.iter().find_map(|key| said.get(*key)).filter(|value| !value.is_null());
+        let url =
+            first(&["url", "serverUrl", "httpUrl", "baseUrl", "uri", "endpoint"]).and_then(Value::as_str);
         match (first(&["command", "cmd", "executable"]), url) {
             (Some(command), _) => self.command(command, &said, &mut entry, &mut references)?,
             (None, Some(url)) => {
@@ -109,7 +105,10 @@ impl Dialect {
         ] {
             if let Some(value) = first(theirs).filter(|value| !is_empty(value)) {
                 let is_template = matches!(ours, "headers" | "auth_token");
-                entry.insert(ours.to_owned(), if is_template { references.value(value) } else { value.clone() });
+                entry.insert(
+                    ours.to_owned(),
+                    if is_template { references.value(value) } else { value.clone() },
+                );
             }
         }
         self.tools(&said, &mut entry);
@@ -118,7 +117,8 @@ impl Dialect {
             || first(&["disabled"]).and_then(Value::as_bool) == Some(true);
         let mut problems = references.into_problems();
         if first(&["envFile"]).is_some() {
-            problems.push("it reads variables from a file there (`envFile`): write them under `env`".to_owned());
+            problems
+                .push("it reads variables from a file there (`envFile`): write them under `env`".to_owned());
         }
         if is_off {
             problems.push("it is switched off there".to_owned());
@@ -143,13 +143,17 @@ impl Dialect {
         if program.is_empty() || is_ourselves(program) {
             return None;
         }
-        words.extend(said.get("args").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str));
+        words.extend(
+            said.get("args").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str),
+        );
         entry.insert("command".to_owned(), references.text(program).into());
         if words.len() > 1 {
             let args: Value = words[1..].iter().map(|word| references.text(word)).collect();
             entry.insert("args".to_owned(), args);
         }
-        for (ours, theirs) in [("env", ["env", "environment", "envs"]), ("cwd", ["cwd", "working_dir", "workingDirectory"])] {
+        for (ours, theirs) in
+            [("env", ["env", "environment", "envs"]), ("cwd", ["cwd", "working_dir", "workingDirectory"])]
+        {
             let value = theirs.iter().find_map(|key| said.get(*key)).filter(|value| !is_empty(value));
             if let Some(value) = value {
                 entry.insert(ours.to_owned(), references.value(value));
@@ -160,7 +164,10 @@ impl Dialect {
 
     /// How the server at an address speaks, if that is said.
     fn speaks(&self, said: &Map<String, Value>) -> Option<&'static str> {
-        let word = ["type", "transport", "transportType"].iter().find_map(|key| said.get(*key)).and_then(Value::as_str);
+        let word = ["type", "transport", "transportType"]
+            .iter()
+            .find_map(|key| said.get(*key))
+            .and_then(Value::as_str);
         match word {
             Some("sse") => Some("sse"),
             Some("ws" | "wss" | "websocket") => Some("websocket"),
@@ -173,7 +180,10 @@ impl Dialect {
 
     fn tools(&self, said: &Map<String, Value>, entry: &mut Map<String, Value>) {
         let list = |keys: [&str; 3]| {
-            keys.iter().find_map(|key| said.get(*key)).filter(|value| value.is_array() && !is_empty(value)).cloned()
+            keys.iter()
+                .find_map(|key| said.get(*key))
+                .filter(|value| value.is_array() && !is_empty(value))
+                .cloned()
         };
         let mut tools = Map::new();
         if let Some(include) = list(["includeTools", "enabled_tools", "available_tools"]) {
@@ -193,7 +203,10 @@ impl Dialect {
             // A day is more than anybody waits.
             Some(format!("{}ms", (count * unit as f64).clamp(1.0, 86_400_000.0) as u64))
         };
-        let call = self.timeout_unit.and_then(|unit| millis("timeout", unit)).or_else(|| millis("tool_timeout_sec", 1000));
+        let call = self
+            .timeout_unit
+            .and_then(|unit| millis("timeout", unit))
+            .or_else(|| millis("tool_timeout_sec", 1000));
         let start = millis("startup_timeout_sec", 1000).or_else(|| millis("startup_timeout_ms", 1));
         let mut timeouts = Map::new();
         for (key, value) in [("start", start), ("call", call)] {
@@ -242,6 +255,7 @@ fn is_ourselves(program: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn switchboard_is_not_proposed_behind_itself() {

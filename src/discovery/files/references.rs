@@ -42,9 +42,11 @@ impl References {
         match value {
             Value::String(text) => self.text(text).into(),
             Value::Array(elements) => elements.iter().map(|element| self.value(element)).collect(),
-            Value::Object(members) => {
-                members.iter().map(|(key, value)| (key.clone(), self.value(value))).collect::<Map<_, _>>().into()
-            }
+            Value::Object(members) => members
+                .iter()
+                .map(|(key, value)| (key.clone(), self.value(value)))
+                .collect::<Map<_, _>>()
+                .into(),
             other => other.clone(),
         }
     }
@@ -106,7 +108,9 @@ fn named(body: &str, problems: &mut Vec<String>) -> Option<String> {
             "userHome" => Some("${userHome}".to_owned()),
             "/" | "pathSeparator" => Some(std::path::MAIN_SEPARATOR.to_string()),
             "workspaceFolder" | "workspaceFolderBasename" => {
-                problems.push(format!("it refers to the folder of a project (`${{{body}}}`): write the path itself"));
+                problems.push(format!(
+                    "it refers to the folder of a project (`${{{body}}}`): write the path itself"
+                ));
                 Some(format!("${{{body}}}"))
             }
             _ if is_variable(body) => Some(format!("${{{body}}}")),
@@ -123,7 +127,9 @@ fn dollars(text: &str) -> String {
         out.push_str(&rest[..at]);
         let after = &rest[at + 1..];
         let braced = after.strip_prefix('{').and_then(|body| Some((&body[..body.find('}')?], 2)));
-        let bare = after.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').unwrap_or(after.len());
+        let bare = after
+            .find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+            .unwrap_or(after.len());
         let (name, frame) = braced.unwrap_or((&after[..bare], 0));
         if is_variable(name) {
             out.push_str(&format!("${{{name}}}"));
@@ -153,8 +159,16 @@ mod tests {
         };
         check(Style::Literal, "a ${X} $Y", "a $${X} $Y");
         check(Style::Ours, "${file:x} ${Y:-1}", "${file:x} ${Y:-1}");
-        check(Style::Braces, "Bearer ${T:-x} ${file:/etc/passwd} ${1}", "Bearer ${T:-x} $${file:/etc/passwd} $${1}");
-        check(Style::Named, "${env:A}/${userHome}/${file:/t} ${odd!}", "${env:A}/${userHome}/${file:/t} $${odd!}");
+        check(
+            Style::Braces,
+            "Bearer ${T:-x} ${file:/etc/passwd} ${1}",
+            "Bearer ${T:-x} $${file:/etc/passwd} $${1}",
+        );
+        check(
+            Style::Named,
+            "${env:A}/${userHome}/${file:/t} ${odd!}",
+            "${env:A}/${userHome}/${file:/t} $${odd!}",
+        );
         check(Style::Named, "${input:my-key}", "${MY_KEY}");
         check(Style::Dollar, "$A-${B} $ $1 ${C:-d} 5$", "${A}-${B} $ $1 $${C:-d} 5$");
         check(Style::Curly, "{env:A} {file:~/t} {x} ${Y}", "${env:A} ${file:~/t} {x} $${Y}");
@@ -166,6 +180,9 @@ mod tests {
         let mut references = References::new(Style::Named);
         references.text("${input:key} ${workspaceFolder}/x");
         let problems = references.into_problems();
-        assert!(problems[0].contains("set `KEY` instead") && problems[1].contains("write the path"), "{problems:?}");
+        assert!(
+            problems[0].contains("set `KEY` instead") && problems[1].contains("write the path"),
+            "{problems:?}"
+        );
     }
 }

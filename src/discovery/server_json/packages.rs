@@ -19,7 +19,8 @@ fn entry(package: &Value) -> Option<Value> {
     if transport != "stdio" {
         return None;
     }
-    let identifier = text(package, "identifier").or_else(|| text(package, "name")).filter(|name| is_package(name))?;
+    let identifier =
+        text(package, "identifier").or_else(|| text(package, "name")).filter(|name| is_package(name))?;
     let version = text(package, "version").filter(|version| is_package(version) && *version != "latest");
     let hint = text(package, "runtimeHint");
     let runtime = arguments(package, "runtimeArguments");

@@ -43,7 +43,10 @@ fn packages_become_the_commands_that_run_them() {
         }))
     );
     let nuget = json!({ "registryType": "nuget", "identifier": "A.B", "version": "1.0.0", "packageArguments": [{ "type": "positional", "value": "mcp" }] });
-    assert_eq!(package(nuget), Some(json!({ "command": "dnx", "args": ["A.B@1.0.0", "--yes", "--", "mcp"] })));
+    assert_eq!(
+        package(nuget),
+        Some(json!({ "command": "dnx", "args": ["A.B@1.0.0", "--yes", "--", "mcp"] }))
+    );
 }
 
 #[test]
@@ -61,7 +64,8 @@ fn no_registry_chooses_the_program_or_smuggles_an_option() {
 
 #[test]
 fn remotes_become_addresses_with_what_is_missing_as_references() {
-    let plain = json!({ "name": "a/b", "remotes": [{ "type": "streamable-http", "url": "https://a.example/mcp" }] });
+    let plain =
+        json!({ "name": "a/b", "remotes": [{ "type": "streamable-http", "url": "https://a.example/mcp" }] });
     let draft = proposal(&plain, &Source::Network).unwrap();
     assert_eq!(draft.entry, json!({ "url": "https://a.example/mcp" }));
     assert!(draft.target.is_some(), "nothing is missing: it can be asked");
@@ -83,7 +87,11 @@ fn remotes_become_addresses_with_what_is_missing_as_references() {
         })
     );
     assert!(draft.target.is_none());
-    for wrong in [json!({ "type": "stdio", "url": "https://x" }), json!({ "type": "sse", "url": "file:///etc/passwd" }), json!({ "url": 5 })] {
+    for wrong in [
+        json!({ "type": "stdio", "url": "https://x" }),
+        json!({ "type": "sse", "url": "file:///etc/passwd" }),
+        json!({ "url": 5 }),
+    ] {
         assert_eq!(entry_of(json!({ "name": "x", "remotes": [wrong] })), None);
     }
 }

@@ -32,7 +32,9 @@ pub(super) async fn ask(
 ) -> Result<Vec<Draft>, Failure> {
     let token = url.password().map(Secret::new);
     let base = bare(url);
-    let services = fetcher.get_with_token(&path(&base, &["v1", "catalog", "services"])?, token.as_ref(), left(deadline)).await?;
+    let services = fetcher
+        .get_with_token(&path(&base, &["v1", "catalog", "services"])?, token.as_ref(), left(deadline))
+        .await?;
     let Some(services) = services.as_object() else {
         return Err(Failure::new(Code::NetProtocol, "its list of services is none"));
     };
@@ -141,7 +143,10 @@ mod tests {
             two.entry,
             json!({ "url": "http://10.0.0.1:8001/mcp", "endpoints": ["http://10.0.0.1:8002/mcp"] })
         );
-        let sse = instance(9000, json!({ "mcp_transport": "sse", "mcp_scheme": "https", "mcp_description": "Old." }));
+        let sse = instance(
+            9000,
+            json!({ "mcp_transport": "sse", "mcp_scheme": "https", "mcp_description": "Old." }),
+        );
         let sse = service("old", &json!([sse]), &Source::Network).unwrap();
         assert_eq!(sse.entry, json!({ "url": "https://10.0.0.1:9000/sse", "type": "sse" }));
         assert_eq!(sse.description.as_deref(), Some("Old."));

@@ -125,12 +125,15 @@ mod tests {
 
     #[test]
     fn values_are_addresses_or_entries() {
-        let entry = |value: &str| draft(value, &Source::Network).map(|draft| (draft.entry, draft.target.is_some()));
+        let entry =
+            |value: &str| draft(value, &Source::Network).map(|draft| (draft.entry, draft.target.is_some()));
         let url = json!({ "url": "http://10.0.0.1:8001/mcp" });
         assert_eq!(entry("http://10.0.0.1:8001/mcp"), Some((url.clone(), true)));
         assert_eq!(entry("\"http://10.0.0.1:8001/mcp\""), Some((url, true)));
         assert_eq!(
-            entry(r#"{"endpoint":"http://a:1/sse","transport":"sse","description":"D","tools":{},"start":"eager"}"#),
+            entry(
+                r#"{"endpoint":"http://a:1/sse","transport":"sse","description":"D","tools":{},"start":"eager"}"#
+            ),
             Some((json!({ "url": "http://a:1/sse", "type": "sse", "description": "D" }), true))
         );
         assert_eq!(

@@ -80,7 +80,8 @@ async fn pages(
             server_json::proposal(item.get("server").unwrap_or(item), source)
         }));
         let metadata = answer.get("metadata");
-        let next = metadata.and_then(|metadata| metadata.get("nextCursor").or_else(|| metadata.get("next_cursor")));
+        let next =
+            metadata.and_then(|metadata| metadata.get("nextCursor").or_else(|| metadata.get("next_cursor")));
         let next = next.and_then(Value::as_str).filter(|next| !next.is_empty()).map(str::to_owned);
         if next.is_none() || next == cursor || drafts.len() > MOST {
             break;
@@ -97,7 +98,10 @@ async fn pages(
 /// Whether a server is neither gone nor an older version of one in the list.
 fn is_current(item: &Value) -> bool {
     let official = item.get("_meta").and_then(|meta| meta.get(OFFICIAL));
-    let status = official.and_then(|official| official.get("status")).or_else(|| item.get("status")).and_then(Value::as_str);
+    let status = official
+        .and_then(|official| official.get("status"))
+        .or_else(|| item.get("status"))
+        .and_then(Value::as_str);
     let is_latest = official.and_then(|official| official.get("isLatest")).and_then(Value::as_bool);
     !matches!(status, Some("deleted" | "deprecated")) && is_latest != Some(false)
 }
