@@ -20,6 +20,7 @@ use crate::frontend::http::Face;
 use crate::frontend::stdio::{Stdio, read_client};
 use crate::frontend::{Front, Hall, Outlet, Session};
 use crate::interceptor::{Interceptor, Rules};
+use crate::manager::Manager;
 use crate::pipeline::Auditor;
 use crate::policy::Policies;
 use crate::registry::{Parts, Registry, Ways};
@@ -47,6 +48,8 @@ const OUTBOX_LIMIT: usize = 32 << 20;
 pub struct Switchboard {
     hall: Arc<Hall>,
     registry: Arc<Registry>,
+    manager: Arc<Manager>,
+    follows: bool,
 }
 
 /// Whom a Switchboard serves.
@@ -84,6 +87,7 @@ pub struct Builder {
     clients: Clients,
     ways: Ways,
     interceptors: Vec<(Rules, Arc<dyn Interceptor>)>,
+    follows: bool,
 }
 
 impl Builder {
@@ -116,6 +120,11 @@ impl Builder {
         self
     }
 
+    /// Follows the config file while it serves: what changes in it takes effect, without a restart and without losing a call.
+    pub fn follow_config(self) -> Self {
+        Self { follows: true, ..self }
+    }
+
     /// Builds everything; starts no server. Must be called inside a runtime.
     pub fn build(self) -> Switchboard {
         Switchboard::new(self)
@@ -131,11 +140,12 @@ impl Switchboard {
             clients: Clients::Sole,
             ways: Ways::default(),
             interceptors: Vec::new(),
+            follows: false,
         }
     }
 
     fn new(builder: Builder) -> Self {
-        let Builder { loaded, state, clients, ways, interceptors } = builder;
+        let Builder { loaded, state, clients, ways, interceptors, follows } = builder;
         let secrets = loaded.config.secrets().iter().map(|secret| secret.expose().to_owned()).collect();
         let supervisor = Supervisor::new(SupervisorOptions {
             logs: state.as_ref().map(|state| state.join("logs")),
@@ -161,6 +171,7 @@ impl Switchboard {
             .audit
             .as_ref()
             .and_then(|rules| auditor(rules, loaded.config.secrets(), state.as_deref()));
+        let (recipe, files) = (loaded.recipe, loaded.files);
         let parts = Parts {
             config: loaded.config,
             problems: loaded.problems,
@@ -171,17 +182,28 @@ impl Switchboard {
             state,
             ways,
             audit,
+            audience: Arc::clone(&hall) as Arc<dyn Audience>,
             interceptors,
         };
-        let audience = Arc::clone(&hall) as Arc<dyn Audience>;
-        let registry = Registry::open(parts, &audience);
+        let registry = Registry::open(parts);
         hall.attach(Arc::clone(&registry));
-        Self { hall, registry }
+        let manager = Manager::new(Arc::clone(&registry), recipe, files);
+        Self { hall, registry, manager, follows }
     }
 
     /// The live set of servers.
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// Who puts servers in and takes them out while it runs.
+    pub fn manager(&self) -> &Arc<Manager> {
+        &self.manager
+    }
+
+    /// Sets the servers going before any client has come.
+    pub fn open_doors(&self) {
+        self.hall.open_doors();
     }
 
     /// What the HTTP face shows its clients into.
@@ -195,6 +217,9 @@ impl Switchboard {
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {
+        if self.follows {
+            self.manager.follow();
+        }
         let outbox = Arc::new(Outbox::new(OUTBOX_LIMIT));
         let session = Session::new(&self.hall, Outlet::Stream(Arc::clone(&outbox)), None);
         let writing = {
@@ -246,7 +271,10 @@ fn ending(passed: Duration) -> Ending {
 /// Signals cannot be listened to.
 pub async fn serve_http(switchboard: Switchboard, face: Face, stdio: Option<Stdio>) -> io::Result<Ended> {
     let mut signal = Box::pin(signals()?);
-    let Switchboard { hall, registry } = switchboard;
+    if switchboard.follows {
+        switchboard.manager.follow();
+    }
+    let Switchboard { hall, registry, .. } = switchboard;
     let shutdown = CancellationToken::new();
     // Nobody probes a server that listens: its servers may as well be ready when the first client comes.
     hall.open_doors();

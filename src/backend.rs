@@ -21,14 +21,15 @@ mod messages;
 mod reader;
 mod round;
 mod state;
+mod succession;
 mod task;
 mod verdict;
 mod way;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -54,6 +55,7 @@ use task::Errands;
 pub use changes::Changes;
 pub use lifecycle::{Lifecycle, Shutdown};
 pub use state::State;
+pub(crate) use succession::Journey;
 pub use verdict::Verdicts;
 pub use way::Way;
 
@@ -98,6 +100,12 @@ pub struct Backend {
     after_listing: Mutex<Vec<(Call, Past)>>,
     state: Mutex<State>,
     tallies: Mutex<Tallies>,
+    /// What happened to the backends whose place this one has taken.
+    earlier: Tallies,
+    /// How many calls are on their way here through stages.
+    journeys: AtomicUsize,
+    /// Why the server does not stay.
+    farewell: OnceLock<&'static str>,
     noise: Mutex<Vec<String>>,
     stderr: Mutex<Option<StderrTail>>,
     /// Why the server refuses calls until somebody logs in to it.
@@ -217,6 +225,9 @@ impl Backend {
             after_listing: Mutex::default(),
             state: Mutex::new(State::Idle),
             tallies: Mutex::default(),
+            earlier: Tallies::default(),
+            journeys: AtomicUsize::new(0),
+            farewell: OnceLock::new(),
             noise: Mutex::default(),
             stderr: Mutex::default(),
             wants_login: Mutex::default(),
@@ -248,7 +259,7 @@ impl Backend {
 
     /// What happened so far.
     pub fn tallies(&self) -> Tallies {
-        *lock(&self.tallies)
+        self.earlier.and(*lock(&self.tallies))
     }
 
     /// Whether a start of the server has failed, or has ended without a list: it will show nothing before it is called.
@@ -259,7 +270,7 @@ impl Backend {
             | State::Failed { .. }
             | State::NeedsLogin { .. }
             | State::Ended => true,
-            State::Idle => self.tallies().starts > 0,
+            State::Idle => lock(&self.tallies).starts > 0,
             State::Starting { .. } | State::Ready { .. } => false,
         }
     }

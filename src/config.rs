@@ -6,7 +6,7 @@
 //! the running system, starts nothing and changes nothing.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 mod arguments;
@@ -29,6 +29,7 @@ mod overrides;
 mod presets;
 mod private_key;
 mod problem;
+mod recipe;
 mod resolve;
 mod schema;
 mod secret;
@@ -43,6 +44,7 @@ pub use arguments::ArgumentRule;
 pub use audit::{AuditArguments, AuditRules};
 pub use auth::{AuthConfig, ClientCredentialsConfig, ClientProof, ConfiguredClient, OauthConfig, SigningKey};
 pub use built_ins::{BuiltIns, LogRules, RedactRules, SecretKind};
+pub(crate) use check::nearest;
 pub use definitions::{Answer, DefinitionRules};
 pub use discovery::{AutoRegister, CLIENT_NAMES, DiscoveryConfig, NetworkDiscovery};
 pub use environment::{ConfigReason, Environment, Locations, locate};
@@ -57,6 +59,7 @@ pub use model::{
 };
 pub use private_key::{Algorithm, PrivateKey};
 pub use problem::{Place, Problem, Severity};
+pub use recipe::Recipe;
 pub use schema::json_schema;
 pub use secret::Secret;
 pub use show::{Setting, Settings};
@@ -68,7 +71,9 @@ pub use tree::Syntax;
 pub use values::parse_duration;
 
 use crate::failure::Code;
+use interpolate::Context;
 use problem::{Reporter, Source};
+use recipe::File;
 use tree::{Kind, Node, Origin};
 
 /// The largest config file that is read, in bytes.
@@ -83,9 +88,19 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// Every setting with the place it comes from, for `config show`.
     pub settings: Settings,
+    /// What all of this was made of.
+    pub recipe: Recipe,
+    /// The files that values were taken from (`${file:…}`), readable or not.
+    pub files: Vec<PathBuf>,
 }
 
 impl Loaded {
+    /// What is left of a file that has no tree.
+    fn without_tree(config: Config, problems: Vec<Problem>, recipe: &Recipe) -> Self {
+        let (settings, files) = (Settings::default(), Vec::new());
+        Self { config, problems, settings, recipe: recipe.clone(), files }
+    }
+
     /// Whether anything is wrong, as opposed to worth knowing.
     pub fn has_errors(&self) -> bool {
         self.problems.iter().any(|problem| problem.severity == Severity::Error)
@@ -94,52 +109,63 @@ impl Loaded {
 
 /// Loads the config file. A missing or broken file gives an empty config and the reason among the problems.
 pub fn load(locations: &Locations, environment: &Environment) -> Loaded {
-    let mut early = Vec::new();
-    for path in &locations.ignored {
-        let message = format!("the config file {} is not used", path.display());
-        let used = locations.config.as_deref().unwrap_or(Path::new(""));
-        early.push(
-            Problem::new(Severity::Warning, Code::ConfigFile, message)
-                .suggest(format!("{} is used; remove one of them", used.display())),
-        );
-    }
-    let Some(path) = &locations.config else {
-        let suggestion = "write a config there, or name one with `--config FILE`";
-        let message = format!("no config file: {}", locations.config_reason);
-        early.push(Problem::new(Severity::Warning, Code::ConfigFile, message).suggest(suggestion));
-        return finish(Node::empty_map(Origin::BuiltIn), None, Path::new("/"), environment, early);
-    };
-    let read = syntax_of(path).and_then(|syntax| Ok((read(path)?, syntax)));
-    let mut loaded = match read {
-        Ok((text, syntax)) => {
-            early.extend(writable_by_everybody(path));
-            load_text_at(text, syntax, path, environment)
-        }
-        Err(problem) => {
-            let config = Config::unreadable(&problem);
-            early.push(*problem);
-            Loaded { config, problems: Vec::new(), settings: Settings::default() }
-        }
-    };
-    early.append(&mut loaded.problems);
-    loaded.problems = early;
-    loaded
+    Recipe::of_file(locations, environment).load()
 }
 
 /// Loads a config from memory, as if it stood in this file, whose absolute path gives relative ones a meaning.
 /// Takes any text; tests and fuzzers use it as well.
 pub fn load_text(text: &str, syntax: Syntax, path: &Path, environment: &Environment) -> Loaded {
-    load_text_at(text.to_owned(), syntax, path, environment)
+    Recipe::of_text(text, syntax, path, environment).load()
 }
 
-fn load_text_at(text: String, syntax: Syntax, path: &Path, environment: &Environment) -> Loaded {
-    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+fn load_recipe(recipe: &Recipe) -> Loaded {
+    let mut early = Vec::new();
+    for path in recipe.ignored() {
+        let message = format!("the config file {} is not used", path.display());
+        let used = recipe.path().unwrap_or(Path::new(""));
+        early.push(
+            Problem::new(Severity::Warning, Code::ConfigFile, message)
+                .suggest(format!("{} is used; remove one of them", used.display())),
+        );
+    }
+    let (root, source) = match &recipe.file {
+        File::None => {
+            let suggestion = "write a config there, or name one with `--config FILE`";
+            let reason = recipe.reason().map(ToString::to_string).unwrap_or_default();
+            let message = format!("no config file: {reason}");
+            early.push(Problem::new(Severity::Warning, Code::ConfigFile, message).suggest(suggestion));
+            (Node::empty_map(Origin::BuiltIn), None)
+        }
+        File::Unreadable { problem, .. } => {
+            let config = Config::unreadable(problem);
+            early.push((**problem).clone());
+            return Loaded::without_tree(config, early, recipe);
+        }
+        File::Text { path, syntax, text } => {
+            if recipe.path().is_some() {
+                early.extend(writable_by_everybody(path));
+            }
+            match parse(text, *syntax, path) {
+                Ok((root, source)) => (root, Some(Arc::new(source))),
+                Err(problems) => {
+                    let config = problems.first().map_or_else(Config::default, Config::unreadable);
+                    early.extend(problems);
+                    return Loaded::without_tree(config, early, recipe);
+                }
+            }
+        }
+    };
+    finish(root, source, recipe, early)
+}
+
+/// The tree of a text and the text itself, without its secrets; or what is wrong with it.
+fn parse(text: &str, syntax: Syntax, path: &Path) -> Result<(Node, Source), Vec<Problem>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
     let source = Source::new(path.to_path_buf(), text);
-    let folder = path.parent().unwrap_or(Path::new("/"));
     let wrong = match tree::parse(source.text(), syntax) {
         Ok(root @ Node { kind: Kind::Map(_), .. }) => {
-            let source = Arc::new(source.masked(&show::secret_spans(&root)));
-            return finish(root, Some(source), folder, environment, Vec::new());
+            let source = source.masked(&show::secret_spans(&root));
+            return Ok((root, source));
         }
         Ok(root) => {
             let span = match &root.origin {
@@ -166,9 +192,7 @@ fn load_text_at(text: String, syntax: Syntax, path: &Path, environment: &Environ
             problem.hint(hint);
         }
     }
-    let problems = reporter.into_problems();
-    let config = problems.first().map_or_else(Config::default, Config::unreadable);
-    Loaded { config, problems, settings: Settings::default() }
+    Err(reporter.into_problems())
 }
 
 /// Parses a text in one of the three syntaxes, whatever it means: for the configs of other programs.
@@ -206,19 +230,21 @@ fn syntax_hint(message: &str) -> Option<&'static str> {
 fn finish(
     mut root: Node,
     source: Option<Arc<Source>>,
-    folder: &Path,
-    environment: &Environment,
+    recipe: &Recipe,
     mut problems: Vec<Problem>,
 ) -> Loaded {
+    let environment = &*recipe.environment;
     let mut reporter = Reporter::new(source);
     let is_mission = mission::translate(&mut root, &mut reporter);
     servers::gather(&mut root, &mut reporter);
+    recipe.lay_over(&mut root);
     mission::apply_variables(&mut root, environment, is_mission, &mut reporter);
     overrides::apply(&mut root, environment, &mut reporter);
-    let (config, effective) = resolve::resolve(root, environment, folder, &mut reporter);
+    let context = Context::new(environment, recipe.base());
+    let (config, effective) = resolve::resolve(root, &context, &mut reporter);
     let settings = Settings::new(&effective, &reporter);
     problems.extend(reporter.into_problems());
-    Loaded { config, problems, settings }
+    Loaded { config, problems, settings, recipe: recipe.clone(), files: context.into_files() }
 }
 
 fn syntax_of(path: &Path) -> Result<Syntax, Box<Problem>> {

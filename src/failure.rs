@@ -199,6 +199,16 @@ codes! {
     TrustLock = "SB-TRUST-004", "the definitions are not those of the lock file",
         "`switchboard check --locked` compares what servers show with `switchboard.lock`. Look at the differences; if they are \
          wanted, write the file anew with `switchboard check --write-lock` and commit it.";
+    ManageExists = "SB-MANAGE-001", "there is a server of this name already",
+        "Servers are known by their names, each of which stands once. Choose another one, or change the server that has it.";
+    ManageUnknown = "SB-MANAGE-002", "there is no server of this name",
+        "The name is the key under `servers` of the config, or the one that was given at registration. The message names the nearest \
+         one; `switchboard status` shows all.";
+    ManageInvalid = "SB-MANAGE-003", "the new config cannot be used",
+        "The entry or the file has a mistake; the message says what and where. Nothing has changed: what was in force before stays.";
+    ManageUnwritable = "SB-MANAGE-004", "the config file cannot be changed",
+        "The change was to be kept in the config file, which is not there, not writable, or cannot be read as it is now. Nothing has \
+         changed.";
     HealthCheck = "SB-HEALTH-001", "the server does not answer health checks",
         "`health_check.max_failures` checks in a row (`ping`, or `server/discover`) got no answer within `health_check.timeout`. \
          Calls go to other instances while there are any, and to this one again as soon as a check succeeds.";

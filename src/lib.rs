@@ -17,6 +17,7 @@ pub mod effect;
 pub mod failure;
 pub mod frontend;
 pub mod interceptor;
+pub mod manager;
 pub mod mock;
 pub mod names;
 pub mod pipeline;

@@ -10,7 +10,7 @@ use crate::config::{Entry, Severity};
 use crate::failure::Failure;
 use crate::interceptor::HookTallies;
 use crate::pipeline::{CacheTallies, Lane, Trouble};
-use crate::registry::Registry;
+use crate::registry::{Registry, Snapshot};
 use crate::wire::json as raw;
 
 /// How many notes on definitions a model is made to read.
@@ -88,11 +88,11 @@ pub struct Instance {
 
 /// The reports on all servers, in config order.
 pub fn reports(registry: &Registry) -> Vec<Report> {
-    let catalog = registry.catalog();
-    registry.entries().iter().map(|entry| report(registry, &catalog, entry)).collect()
+    let now = registry.now();
+    now.servers.entries().iter().map(|entry| report(registry, &now, entry)).collect()
 }
 
-fn report(registry: &Registry, catalog: &Catalog, entry: &Entry) -> Report {
+fn report(registry: &Registry, now: &Snapshot, entry: &Entry) -> Report {
     let mut report = Report {
         server: entry.name().to_string(),
         level: Level::Unhealthy,
@@ -114,8 +114,8 @@ fn report(registry: &Registry, catalog: &Catalog, entry: &Entry) -> Report {
         }
         Entry::Broken { problem, .. } => report.failure = Some(problem.failure()),
         Entry::Ready(config) => {
-            if let Some(lane) = registry.lane(&config.name) {
-                of_lane(&mut report, registry, catalog, lane);
+            if let Some(lane) = now.servers.lane(&config.name) {
+                of_lane(&mut report, registry, &now.catalog, lane);
             }
         }
     }
@@ -243,7 +243,10 @@ pub fn overview(registry: &Registry) -> String {
         env!("CARGO_PKG_VERSION"),
         registry.catalog().counts().tools
     );
-    for problem in registry.problems() {
+    for problem in registry.refused() {
+        text.push_str(&format!("\nconfig file: {}; what was in force before stays", problem.failure()));
+    }
+    for problem in registry.servers().problems() {
         if problem.server.is_none() && (problem.severity == Severity::Error || reports.is_empty()) {
             text.push_str(&format!("\nconfig: {}", problem.failure()));
         }

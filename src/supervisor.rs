@@ -43,8 +43,8 @@ mod text;
 
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::process::{ChildStdin, ChildStdout, Command};
 
@@ -75,7 +75,7 @@ struct Shared {
     search_path: SearchPath,
     reaper: Arc<Reaper>,
     logs: Option<PathBuf>,
-    redact: Vec<String>,
+    redact: RwLock<Vec<String>>,
     /// How many children there have been. It tells those apart that are alike: several instances of one server.
     children: AtomicU64,
 }
@@ -135,10 +135,25 @@ impl Supervisor {
         let run = RunId::random();
         let reaper = Arc::new(Reaper::new(run.clone(), options.reaper));
         let search_path = SearchPath::of_this_process(options.state);
-        let (logs, redact) = (options.logs, options.redact);
+        let (logs, redact) = (options.logs, RwLock::new(options.redact));
         Self {
             shared: Arc::new(Shared { run, search_path, reaper, logs, redact, children: AtomicU64::new(0) }),
         }
+    }
+
+    /// Hides these secrets too, in what processes write that are started from now on.
+    pub fn redact_too<'a>(&self, secrets: impl Iterator<Item = &'a str>) {
+        let mut known = self.shared.redact.write().unwrap_or_else(PoisonError::into_inner);
+        for secret in secrets {
+            if !known.iter().any(|known| known == secret) {
+                known.push(secret.to_owned());
+            }
+        }
+    }
+
+    fn redactor(&self, secrets: &[String]) -> text::Redactor {
+        let known = self.shared.redact.read().unwrap_or_else(PoisonError::into_inner);
+        text::Redactor::new(known.iter().chain(secrets))
     }
 
     /// The file that a server's stderr is written to, if there are files. It need not exist yet.
@@ -148,7 +163,7 @@ impl Supervisor {
 
     /// Where goes what a server without a process of ours sends that means nothing; in its log, without known secrets.
     pub fn noise_log(&self, server: &ServerName, generation: u64, secrets: &[String]) -> NoiseLog {
-        let redactor = text::Redactor::new(self.shared.redact.iter().chain(secrets));
+        let redactor = self.redactor(secrets);
         let log = self.shared.logs.as_deref().map(|folder| LogFile::new(folder, server, generation));
         NoiseLog::new(redactor, log)
     }
@@ -204,7 +219,7 @@ impl Supervisor {
 
         let logs = self.shared.logs.as_deref();
         let log = || logs.map(|folder| LogFile::new(folder, &plan.server, plan.generation));
-        let redactor = text::Redactor::new(self.shared.redact.iter().chain(&plan.redact));
+        let redactor = self.redactor(&plan.redact);
         let noise = NoiseLog::new(redactor.clone(), log());
         let stderr = stderr::Drain::start(stderr, redactor, log());
         let process = Process::new(leader, group, mark, stderr, self.shared.reaper.clone());

@@ -28,6 +28,8 @@ const SLOW_START: Duration = Duration::from_secs(3);
 /// A server that asks to be left alone for longer than this is asked again anyhow.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 
+/// Longer than anybody waits.
+const FOR_GOOD: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// A server that wants a login is tried again by itself after this pause, which doubles up to [`LOGIN_LONGEST`]: one whose
 /// tools were never seen cannot be called.
 const LOGIN_PAUSE: Duration = Duration::from_secs(5);
@@ -127,7 +129,9 @@ impl Lifecycle {
                 }
             }
         }
-        let failure = Failure::new(Code::CallShutdown, "Switchboard is ending").of(self.backend.name());
+        let failure = self.backend.farewell();
+        // A call that has found its way here before may still come, and nobody would ever answer it.
+        self.backend.link.refuse(failure.clone(), Instant::now() + FOR_GOOD);
         self.backend.fail_waiting(self.backend.link.take_waiting(), &failure);
         self.backend.rounds.fail_all(&failure);
         self.backend.errands.fail_all(&failure);

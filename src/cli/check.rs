@@ -141,10 +141,11 @@ fn print_problems(problems: &[Problem]) {
 /// Starts the servers, whatever is known of them, and waits for each to show its lists or to fail.
 async fn look(inside: &Inside, names: &[String]) -> Vec<Finding> {
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
-    let servers: Vec<&Arc<Backend>> =
-        inside.registry.backends().iter().filter(|backend| wanted(backend.name().as_str())).collect();
     let registry = &inside.registry;
-    let instances = |backend: &Backend| registry.lane(backend.name()).into_iter().flat_map(Lane::backends);
+    let now = registry.servers();
+    let lanes = now.lanes().filter(|lane| wanted(lane.config().name.as_str()));
+    let servers: Vec<&Arc<Backend>> = lanes.map(Lane::backend).collect();
+    let instances = |backend: &Backend| now.lane(backend.name()).into_iter().flat_map(Lane::backends);
     servers.iter().flat_map(|backend| instances(backend)).for_each(|instance| instance.start());
     let mut watch = StopWatch::default();
     let slowest = servers.iter().map(|backend| backend.config().timeouts.start).max().unwrap_or_default();
@@ -214,7 +215,8 @@ fn suspicions(inside: &Inside, name: &ServerName, neighbours: &Neighbours) -> Ve
 
 fn locked(inside: &Inside, name: &ServerName) -> Option<LockedServer> {
     let registry = &inside.registry;
-    let rules = &registry.backend(name)?.config().tools;
+    let lane = registry.lane(name)?;
+    let rules = &lane.config().tools;
     let whole = registry.is_live(name) && registry.has_shown_all(name);
     let offering = registry.offering(name).filter(|_| whole)?;
     Some(LockedServer::of(&offering, |tool| rules.allows(tool)))

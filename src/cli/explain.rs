@@ -118,7 +118,7 @@ fn unknown(inside: &Inside, name: &str) -> Exit {
     let catalog = inside.registry.catalog();
     let mut names: Vec<String> = catalog.tools().iter().map(|tool| tool.exposed.to_string()).collect();
     for backend in inside.registry.backends() {
-        names.extend(tool::originals(inside, backend));
+        names.extend(tool::originals(inside, &backend));
     }
     let near = did_you_mean(&near(name, names.iter().map(String::as_str)));
     exit::print_err(&format!("error: there is no tool and no code `{name}`{near}"));

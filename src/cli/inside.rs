@@ -164,7 +164,8 @@ impl Inside {
         let wanted = |backend: &&Arc<Backend>| {
             only.is_empty() || only.iter().any(|name| backend.name().as_str() == name)
         };
-        let servers: Vec<&Arc<Backend>> = self.registry.backends().iter().filter(wanted).collect();
+        let backends = self.registry.backends();
+        let servers: Vec<&Arc<Backend>> = backends.iter().filter(wanted).collect();
         let unknown = servers.iter().filter(|backend| !self.registry.is_settled(backend.name()));
         let patience = unknown.map(|backend| backend.config().timeouts.start).max().unwrap_or_default();
         let settled = |backend: &Backend| settled(&self.registry, backend);
@@ -220,8 +221,8 @@ impl Inside {
     }
 
     /// The entry of the config with this name.
-    pub fn entry(&self, server: &str) -> Option<&Entry> {
-        self.registry.entries().iter().find(|entry| entry.name().as_str() == server)
+    pub fn entry(&self, server: &str) -> Option<Entry> {
+        self.registry.servers().config().entry(server).cloned()
     }
 }
 

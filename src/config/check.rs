@@ -305,7 +305,7 @@ fn unexpected<'a>(
 }
 
 /// The known name that a wrong one was probably meant to be.
-pub(super) fn nearest<'a>(found: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(found: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // `inheritEnv` and `inherit-env` are as near to `inherit_env` as can be.
     let plain = |name: &str| name.to_ascii_lowercase().replace(['_', '-'], "");
     let found = plain(found);

@@ -16,7 +16,7 @@ use crate::failure::Code;
 use crate::names::ServerName;
 
 /// One entry of `interceptors:`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct InterceptorConfig {
     /// When it is asked, and what its word counts.
     pub rules: InterceptorRules,
@@ -88,7 +88,7 @@ pub enum InterceptorMode {
 }
 
 /// How an interceptor is reached.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum InterceptorWay {
     /// A program that reads and writes lines of JSON.
     Command {

@@ -1,7 +1,9 @@
 //! `${…}` in the values where the config language allows it: one pass, no nesting, nothing left over.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io::Read;
-use std::path::Path;
+use std::path::PathBuf;
 
 use super::environment::Environment;
 use super::secret::MASK;
@@ -13,7 +15,20 @@ const MAX_FILE: u64 = 1 << 20;
 pub(super) struct Context<'a> {
     pub(super) environment: &'a Environment,
     /// The folder of the config file.
-    pub(super) folder: &'a Path,
+    pub(super) folder: PathBuf,
+    /// The files that were looked into.
+    files: RefCell<BTreeSet<PathBuf>>,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(environment: &'a Environment, folder: impl Into<PathBuf>) -> Self {
+        Self { environment, folder: folder.into(), files: RefCell::default() }
+    }
+
+    /// The files that were looked into, readable or not.
+    pub(super) fn into_files(self) -> Vec<PathBuf> {
+        self.files.into_inner().into_iter().collect()
+    }
 }
 
 /// A text without references.
@@ -166,6 +181,7 @@ fn look_up_variable(text: &str, body: &str, context: &Context<'_>) -> Result<Val
 
 fn read_file(path: &str, context: &Context<'_>) -> Result<Value, Trouble> {
     let full = context.folder.join(context.environment.expand_home(path));
+    context.files.borrow_mut().insert(full.clone());
     let failed = |why: String| {
         missing(
             format!("`${{file:{path}}}` cannot be read: {why}"),
@@ -227,7 +243,7 @@ mod tests {
             [("A", "1"), ("B_2", "two"), ("HOME", "/home/me"), ("EMPTY", ""), ("REF", "${A}")]
                 .into_iter()
                 .collect();
-        use_it(&Context { environment: &environment, folder: folder.path() })
+        use_it(&Context::new(&environment, folder.path()))
     }
 
     fn check(text: &str, expected: &str) {

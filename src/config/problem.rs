@@ -73,6 +73,16 @@ struct Excerpt {
     also: Option<(Range<usize>, &'static str)>,
 }
 
+/// What is shown of a file follows from the place.
+impl PartialEq for Problem {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |problem: &Self| (problem.severity, problem.code);
+        parts(self) == parts(other)
+            && (&self.message, &self.place) == (&other.message, &other.place)
+            && (&self.server, &self.suggestion) == (&other.server, &other.suggestion)
+    }
+}
+
 impl fmt::Debug for Excerpt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Excerpt({:?})", self.span)
@@ -263,6 +273,7 @@ impl Reporter {
     pub(super) fn describe(&self, origin: &Origin) -> String {
         match origin {
             Origin::Variable(name) => format!("variable {name}"),
+            Origin::Said => "said while running".to_owned(),
             Origin::Preset(level) => format!("preset {level}"),
             Origin::BuiltIn => "built in".to_owned(),
             Origin::File(_) => match self.place(origin) {

@@ -2,7 +2,7 @@
 //! expanded, paths made absolute, prefixes made unique.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::arguments;
@@ -12,7 +12,6 @@ use super::built_ins;
 use super::check::{check_table, twice};
 use super::definitions;
 use super::discovery::discovery;
-use super::environment::Environment;
 use super::hash::name_hash;
 use super::interpolate::{Context, Trouble, expand};
 use super::keys;
@@ -34,12 +33,7 @@ use crate::names::{RESERVED_SLUG, slug};
 
 /// Resolves a gathered tree. The second result is the same tree with all defaults filled in: what `config show`
 /// prints.
-pub(super) fn resolve(
-    mut root: Node,
-    environment: &Environment,
-    folder: &Path,
-    reporter: &mut Reporter,
-) -> (Config, Node) {
+pub(super) fn resolve(mut root: Node, context: &Context<'_>, reporter: &mut Reporter) -> (Config, Node) {
     let servers = root.take(SERVERS);
     let wants_audit = root.at("telemetry.audit").is_some();
     let http = take_all(&mut root, "http");
@@ -66,12 +60,8 @@ pub(super) fn resolve(
         None => built_in(&keys::DEFAULTS),
     };
 
-    let mut resolver = Resolver {
-        context: Context { environment, folder },
-        reporter,
-        redactions: Redactions::default(),
-        level: presets::of_all(&effective),
-    };
+    let mut resolver =
+        Resolver { context, reporter, redactions: Redactions::default(), level: presets::of_all(&effective) };
     resolver.note_root_secrets(&effective);
     let enabled = resolver.enabled(&effective, servers.as_ref());
     let http = resolver.http_face(&effective);
@@ -226,7 +216,7 @@ impl Resolved {
 }
 
 pub(super) struct Resolver<'a> {
-    context: Context<'a>,
+    context: &'a Context<'a>,
     pub(super) reporter: &'a mut Reporter,
     pub(super) redactions: Redactions,
     /// The security level of the whole config.
@@ -250,7 +240,7 @@ impl Resolver<'_> {
     /// Secrets outside of server entries are not used in this version, but must not be logged either.
     fn note_root_secrets(&mut self, effective: &Node) {
         if let Some(token) = effective.at("admin.token").and_then(Node::as_str)
-            && let Ok(expanded) = expand(token, &self.context)
+            && let Ok(expanded) = expand(token, self.context)
         {
             self.redactions.note("token", &expanded.text);
         }
@@ -659,7 +649,7 @@ impl Resolver<'_> {
 
     /// Expands the references of a value, or reports what is wrong with them.
     pub(super) fn expand(&mut self, node: &Node, path: &str) -> Option<String> {
-        match expand(node.as_str().unwrap_or_default(), &self.context) {
+        match expand(node.as_str().unwrap_or_default(), self.context) {
             Ok(expanded) => {
                 for (name, value) in &expanded.pieces {
                     self.redactions.note(name, value);

@@ -52,6 +52,8 @@ pub(super) enum Origin {
     File(Range<usize>),
     /// In the environment variable of this name.
     Variable(Arc<str>),
+    /// In no file: somebody said it while we run.
+    Said,
     /// Nowhere: the security level of this name sets it.
     Preset(&'static str),
     /// Nowhere: it is the built-in default.

@@ -58,6 +58,8 @@ impl Session {
         if let Some(patience) = patience {
             registry.complete_by(patience).await;
         }
+        // What was changed together is told together, too.
+        registry.settled().await;
         sleep(PAUSE).await;
     }
 

@@ -308,8 +308,8 @@ impl Session {
         else {
             return;
         };
-        if let Some(lane) = request.server.and_then(|server| self.lane(&server)) {
-            lane.cancel(self.caller_id(), ticket, reason.as_deref());
+        if let Some(server) = request.server {
+            self.cancel_at(&server, ticket, reason.as_deref());
         }
         // After that: an answer to a call that is still open would send it on its next round.
         self.give_up_questions(ticket);

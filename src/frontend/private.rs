@@ -18,24 +18,45 @@ use crate::registry::{Instance, Registry};
 
 /// See the module. They end with it.
 #[derive(Default)]
-pub(super) struct Private(Mutex<HashMap<ServerName, Instance>>);
+pub(super) struct Private(Mutex<Instances>);
+
+#[derive(Default)]
+struct Instances {
+    of: HashMap<ServerName, Instance>,
+    /// Those whose place others have taken, and that may still have calls to answer.
+    left: Vec<Instance>,
+}
 
 impl Private {
-    fn instances(&self) -> MutexGuard<'_, HashMap<ServerName, Instance>> {
+    fn instances(&self) -> MutexGuard<'_, Instances> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends them.
     pub(super) fn end(&self) {
-        self.instances().clear();
+        *self.instances() = Instances::default();
     }
 
     pub(super) fn find(&self, server: &ServerName) -> Option<Lane> {
-        self.instances().get(server).map(|instance| instance.lane.clone())
+        self.instances().of.get(server).map(|instance| instance.lane.clone())
+    }
+
+    /// Those that others have taken the place of, and that may still have calls to answer.
+    pub(super) fn left(&self, server: &ServerName) -> Vec<Lane> {
+        let instances = self.instances();
+        let lanes = instances.left.iter().map(|instance| &instance.lane);
+        lanes.filter(|lane| lane.config().name == *server).cloned().collect()
+    }
+
+    fn put(&self, instance: Instance) {
+        let mut instances = self.instances();
+        let before = instances.of.insert(instance.lane.config().name.clone(), instance);
+        instances.left.retain(|left| !left.lane.is_drained());
+        instances.left.extend(before);
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Backend>> {
-        self.instances().values().map(|instance| Arc::clone(instance.lane.backend())).collect()
+        self.instances().of.values().map(|instance| Arc::clone(instance.lane.backend())).collect()
     }
 }
 
@@ -43,26 +64,29 @@ impl Session {
     /// Puts the session's own instance in the place of a server that is not shared.
     #[inline]
     pub(super) fn own(self: &Arc<Self>, registry: &Arc<Registry>, lane: &mut Lane) {
-        if lane.backend().config().share == Share::All || self.hall.is_sole() {
+        if lane.config().share == Share::All || self.hall.is_sole() {
             return;
         }
-        if let Some(own) = self.own_instance(registry, lane.backend().name()) {
+        if let Some(own) = self.own_instance(registry, lane) {
             *lane = own;
         }
     }
 
-    fn own_instance(self: &Arc<Self>, registry: &Arc<Registry>, name: &ServerName) -> Option<Lane> {
-        if let Some(own) = self.private.find(name) {
-            return Some(own);
+    fn own_instance(self: &Arc<Self>, registry: &Arc<Registry>, shared: &Lane) -> Option<Lane> {
+        let name = &shared.config().name;
+        let mut instances = self.private.instances();
+        if let Some(known) = instances.of.get_mut(name).filter(|known| !known.is_retired()) {
+            known.stand_beside(shared);
+            return Some(known.lane.clone());
         }
-        let index = registry.backends().iter().position(|backend| backend.name() == name)?;
+        drop(instances);
         let audience = Arc::new(Only(Arc::downgrade(self)));
-        let instance = registry.instance(index, audience)?;
+        let instance = registry.instance(shared, audience)?;
         if let Some(level) = self.level() {
             instance.lane.backend().set_level(level);
         }
         let own = instance.lane.clone();
-        self.private.instances().insert(name.clone(), instance);
+        self.private.put(instance);
         Some(own)
     }
 }

@@ -1,15 +1,17 @@
 //! Which server a request is for, and what of it changes on the way there. The same for clients of every revision.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::call::TokenPlace;
-use crate::catalog::{Catalog, Held};
+use crate::catalog::Held;
 use crate::frontend::answer::{Answer, excerpt};
 use crate::frontend::incoming::Incoming;
 use crate::names::{ExposedName, OriginalName};
 use crate::pipeline::{BadRange, Item, Lane, Results};
 use crate::protocol::{ListKind, Method, Revision, codes};
-use crate::registry::Registry;
+use crate::registry::{Registry, Snapshot};
 use crate::wire::{Span, json};
 
 /// Where a request goes.
@@ -54,7 +56,7 @@ pub(super) fn way(
 /// The largest result of a server that is passed on, in bytes. Results of tools have been shortened already, and what bridges them
 /// may add a little.
 pub(super) fn limit(lane: &Lane, method: Method) -> usize {
-    let limit = lane.backend().config().limits.result.filter(|_| method != Method::ToolsCall);
+    let limit = lane.config().limits.result.filter(|_| method != Method::ToolsCall);
     limit.unwrap_or(usize::MAX)
 }
 
@@ -107,10 +109,10 @@ fn near(registry: &Registry, names: impl FnOnce() -> Vec<ExposedName>) -> Vec<St
     names.iter().map(ToString::to_string).collect()
 }
 
-/// The catalog in which a name is looked up. If it is held back there, somebody may just have approved it.
-fn catalog_for(registry: &Registry, kind: ListKind, name: &str) -> std::sync::Arc<Catalog> {
-    let catalog = registry.catalog();
-    if catalog.is_held(kind, name) && registry.look_for_approvals() { registry.catalog() } else { catalog }
+/// The snapshot in whose catalog a name is looked up. If it is held back there, somebody may just have approved it.
+fn snapshot_for(registry: &Registry, kind: ListKind, name: &str) -> Arc<Snapshot> {
+    let now = registry.now();
+    if now.catalog.is_held(kind, name) && registry.look_for_approvals() { registry.now() } else { now }
 }
 
 /// The answer to a call of something that waits for its owner.
@@ -120,8 +122,9 @@ fn refusal(method: Method, held: &Held) -> Miss {
 
 fn tool(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
     let (span, name) = name(incoming)?;
-    let catalog = catalog_for(registry, ListKind::Tools, &name);
-    let found = catalog.tool(&name).and_then(|target| Some((target, registry.lane_at(target.index)?)));
+    let now = snapshot_for(registry, ListKind::Tools, &name);
+    let catalog = &now.catalog;
+    let found = catalog.tool(&name).and_then(|target| Some((target, now.lane_at(target.index)?)));
     let Some((target, lane)) = found else {
         if let Some(held) = catalog.held(ListKind::Tools, &name) {
             return Err(refusal(Method::ToolsCall, held));
@@ -142,8 +145,9 @@ fn tool(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
 
 fn prompt(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
     let (span, name) = name(incoming)?;
-    let catalog = catalog_for(registry, ListKind::Prompts, &name);
-    let found = catalog.prompt(&name).and_then(|target| Some((target, registry.lane_at(target.index)?)));
+    let now = snapshot_for(registry, ListKind::Prompts, &name);
+    let catalog = &now.catalog;
+    let found = catalog.prompt(&name).and_then(|target| Some((target, now.lane_at(target.index)?)));
     let Some((target, lane)) = found else {
         if let Some(held) = catalog.held(ListKind::Prompts, &name) {
             return Err(refusal(Method::PromptsGet, held));
@@ -165,8 +169,9 @@ fn prompt(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
 fn resource(registry: &Registry, incoming: &Incoming<'_>, revision: &Revision) -> Result<Way, Miss> {
     let place = incoming.member("uri").and_then(|span| Some((span, json::string(span.of(incoming.line))?)));
     let Some((span, uri)) = place else { return Err(invalid("`uri` must be a string")) };
-    let catalog = registry.catalog();
-    let found = catalog.route_uri(&uri).and_then(|route| Some((registry.lane_at(route.index)?, route)));
+    let now = registry.now();
+    let catalog = &now.catalog;
+    let found = catalog.route_uri(&uri).and_then(|route| Some((now.lane_at(route.index)?, route)));
     let Some((lane, route)) = found else {
         let uri = excerpt(&uri);
         let mut data = br#"{"uri":"#.to_vec();
@@ -189,7 +194,8 @@ fn resource(registry: &Registry, incoming: &Incoming<'_>, revision: &Revision) -
 
 /// A completion goes where its prompt or template is (MCP "Completion").
 fn completion(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
-    let catalog = registry.catalog();
+    let now = registry.now();
+    let catalog = &now.catalog;
     let place = incoming.member("ref");
     let part = |name| {
         let place = place?;
@@ -198,7 +204,7 @@ fn completion(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss>
     };
     let prompt = part("name").and_then(|(span, name)| {
         let target = catalog.prompt(&name)?;
-        let item = registry.lane_at(target.index)?.item(&target.exposed, &target.definition);
+        let item = now.lane_at(target.index)?.item(&target.exposed, &target.definition);
         Some((target.index, span, target.original.clone(), Some(target.original_quoted.clone()), item))
     });
     let found = prompt.or_else(|| {
@@ -211,7 +217,7 @@ fn completion(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss>
         let text = "`ref` names no prompt or resource template that is known";
         return Err(Miss::Unknown(Answer::error(codes::INVALID_PARAMS, text)));
     };
-    let Some(lane) = registry.lane_at(index) else {
+    let Some(lane) = now.lane_at(index) else {
         return Err(invalid("the server of `ref` is gone"));
     };
     Ok(Way {

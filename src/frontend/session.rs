@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::backend::Backend;
-use crate::call::{Caller as _, CallerId, ClientInfo, Introduction};
+use crate::call::{Caller as _, CallerId, ClientInfo, Introduction, Ticket};
 use crate::catalog::Catalog;
 use crate::frontend::modern::scope::Scope;
 use crate::frontend::pending::{Question, Requests};
@@ -188,8 +188,8 @@ impl Session {
             (state.requests.close_all(), std::mem::take(&mut state.subscriptions))
         };
         for (ticket, request) in requests {
-            if let Some(lane) = request.server.and_then(|server| self.lane(&server)) {
-                lane.cancel(self.id, ticket, Some("the client has left"));
+            if let Some(server) = request.server {
+                self.cancel_at(&server, ticket, Some("the client has left"));
             }
         }
         for (server, uri) in followed {
@@ -205,7 +205,16 @@ impl Session {
 
     /// The server of this name, as this session calls it.
     pub(super) fn lane(&self, server: &ServerName) -> Option<Lane> {
-        self.private.find(server).or_else(|| self.registry()?.lane(server).cloned())
+        self.private.find(server).or_else(|| self.registry()?.lane(server))
+    }
+
+    /// Tells the server of this name that the answer to a request is not wanted any more; if it was started anew meanwhile, the
+    /// one that was too.
+    pub(super) fn cancel_at(&self, server: &ServerName, ticket: Ticket, reason: Option<&str>) {
+        let left = self.registry().map(|registry| registry.left(server)).unwrap_or_default();
+        for lane in self.lane(server).into_iter().chain(left).chain(self.private.left(server)) {
+            lane.cancel(self.id, ticket, reason);
+        }
     }
 
     /// The same, for what is no call.

@@ -131,16 +131,17 @@ impl Hall {
         };
         let found = match self.seal.open(&name, bound(form, principal)) {
             Some(State::Task { server, id }) => {
-                registry.lane(&ServerName::from(server.as_str())).map(|lane| (lane.clone(), id))
+                registry.now().servers.lane(&ServerName::from(server.as_str())).map(|lane| (lane.clone(), id))
             }
             _ => None,
         };
         let Some((lane, id)) = found else {
             return Err(Miss::Invalid(Answer::error(codes::INVALID_PARAMS, "Unknown task")));
         };
-        let index = registry.backends().iter().position(|known| known.name() == lane.backend().name());
+        let now = registry.now();
+        let index = now.servers.index(&lane.config().name);
         Ok(Way {
-            rewrites: index.is_some_and(|index| registry.catalog().rewrites(index)),
+            rewrites: index.is_some_and(|index| now.catalog.rewrites(index)),
             lane,
             item: None,
             label: OriginalName::from(id.as_str()),

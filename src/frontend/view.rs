@@ -9,7 +9,7 @@ use crate::catalog::{BadCursor, Catalog, List};
 use crate::frontend::hall::Hall;
 use crate::policy::{Action, Client, Policies};
 use crate::protocol::ListKind;
-use crate::registry::Registry;
+use crate::registry::{Registry, Snapshot};
 use crate::wire::json;
 
 /// So many clients' views are kept; then all are made anew.
@@ -66,15 +66,16 @@ impl View {
 impl Hall {
     /// What a client is shown now. `client` is asked for only where there are policies.
     pub(super) fn view(&self, registry: &Registry, client: impl FnOnce() -> Client) -> View {
-        let catalog = registry.catalog();
-        let Some(policies) = registry.policies() else { return View { catalog, own: None } };
+        let now = registry.now();
+        let catalog = Arc::clone(&now.catalog);
+        let Some(policies) = now.servers.policies() else { return View { catalog, own: None } };
         let (client, number) = (client(), policies.number());
         let mut kept = self.views.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|one| one.number == number && Arc::ptr_eq(&one.view.catalog, &catalog));
         if let Some(known) = kept.iter().find(|one| one.client == client) {
             return known.view.clone();
         }
-        let own = ListKind::ALL.map(|kind| hidden(registry, policies, &catalog, kind, &client));
+        let own = ListKind::ALL.map(|kind| hidden(&now, policies, kind, &client));
         let own = own.iter().any(Option::is_some).then(|| Arc::new(own));
         let view = View { catalog, own };
         if kept.len() >= MANY {
@@ -86,13 +87,8 @@ impl Hall {
 }
 
 /// A list without what the client may not use; `None` if it may use everything in it.
-fn hidden(
-    registry: &Registry,
-    policies: &Policies,
-    catalog: &Catalog,
-    kind: ListKind,
-    client: &Client,
-) -> Option<List> {
+fn hidden(now: &Snapshot, policies: &Policies, kind: ListKind, client: &Client) -> Option<List> {
+    let catalog = &now.catalog;
     let mut number = 0;
     catalog.list(kind).without(|item| {
         let target = match kind {
@@ -104,32 +100,25 @@ fn hidden(
         let action = match kind {
             ListKind::Tools => Action::CallTool,
             ListKind::Prompts => Action::GetPrompt,
-            ListKind::Resources => return !shows_uri(registry, policies, catalog, client, item, "uri"),
+            ListKind::Resources => return !shows_uri(now, policies, client, item, "uri"),
             ListKind::Templates => {
-                return !shows_uri(registry, policies, catalog, client, item, "uriTemplate");
+                return !shows_uri(now, policies, client, item, "uriTemplate");
             }
         };
         // Our own tools stand behind all others, and belong to everybody.
         let Some(target) = target else { return false };
-        let Some(lane) = registry.lane_at(target.index) else { return true };
+        let Some(lane) = now.lane_at(target.index) else { return true };
         let thing = lane.thing(action, target.exposed.as_str(), target.original.as_str(), &target.definition);
         !policies.shows(client, &thing)
     })
 }
 
-fn shows_uri(
-    registry: &Registry,
-    policies: &Policies,
-    catalog: &Catalog,
-    client: &Client,
-    item: &[u8],
-    member: &str,
-) -> bool {
+fn shows_uri(now: &Snapshot, policies: &Policies, client: &Client, item: &[u8], member: &str) -> bool {
     let Some(uri) = json::get(item, member).and_then(|span| json::string(span.of(item))) else {
         return false;
     };
-    let Some(route) = catalog.route_uri(&uri) else { return false };
-    let Some(lane) = registry.lane_at(route.index) else { return false };
+    let Some(route) = now.catalog.route_uri(&uri) else { return false };
+    let Some(lane) = now.lane_at(route.index) else { return false };
     let mut thing = lane.thing(Action::ReadResource, &route.original, &route.original, &[]);
     thing.is_template = member == "uriTemplate";
     policies.shows(client, &thing)

@@ -26,9 +26,9 @@ const LONGEST_NAME: usize = 2048;
 /// The log, and how it is to be kept: for all servers.
 #[derive(Debug)]
 pub struct Auditor {
-    journal: Journal,
+    journal: Arc<Journal>,
+    rules: AuditRules,
     arguments: Arguments,
-    fails_closed: bool,
 }
 
 /// What entries say of arguments.
@@ -42,12 +42,21 @@ enum Arguments {
 impl Auditor {
     /// Tells this journal. `secrets` are those of the config.
     pub fn new(journal: Journal, rules: &AuditRules, secrets: &[Secret]) -> Self {
+        Self::of(Arc::new(journal), rules, secrets)
+    }
+
+    /// The same that hides these secrets.
+    pub fn hiding(&self, secrets: &[Secret]) -> Self {
+        Self::of(Arc::clone(&self.journal), &self.rules, secrets)
+    }
+
+    fn of(journal: Arc<Journal>, rules: &AuditRules, secrets: &[Secret]) -> Self {
         let arguments = match rules.arguments {
             AuditArguments::None => Arguments::Nothing,
             AuditArguments::Hash => Arguments::Hash,
             AuditArguments::Redacted => Hidden::secrets(secrets).map_or(Arguments::Hash, Arguments::Without),
         };
-        Self { journal, arguments, fails_closed: rules.fails_closed }
+        Self { journal, rules: rules.clone(), arguments }
     }
 
     /// Where entries go.
@@ -70,7 +79,7 @@ impl Audit {
     async fn run(&self, request: Request, next: Next<'_>) -> Outcome {
         let journal = &self.auditor.journal;
         let mut open = Open { entry: Some(self.entry(&request)), since: Instant::now(), journal };
-        if self.auditor.fails_closed
+        if self.auditor.rules.fails_closed
             && let Err(why) = journal.check().await
         {
             let outcome = Outcome::Failed(self.refusal(&request, &why));
@@ -81,7 +90,7 @@ impl Audit {
         }
         let outcome = next.run(request).await;
         let Some(entry) = open.close(&outcome) else { return outcome };
-        if self.auditor.fails_closed {
+        if self.auditor.rules.fails_closed {
             // It has run, so its answer is given all the same; the next call is refused if this one could not be noted.
             let _ = journal.keep(&entry).await;
         } else {

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::group::{Destination, Group};
 use super::{Next, Outcome, Request, Results, Stage};
+use crate::backend::Journey;
 use crate::call::{Caller, CallerId, Reply, Ticket};
 use crate::failure::{Code, Failure};
 
@@ -61,7 +62,11 @@ impl Journeys {
         // Locked until the journey stands in the table: it takes itself out at its end.
         let mut open = self.open();
         let journeys = Arc::clone(self);
-        let task = self.tracker.spawn(async move { journeys.travel(key, &stages, group, request).await });
+        let on_the_way = group.members().first().map(|member| Journey::to(&member.server));
+        let task = self.tracker.spawn(async move {
+            journeys.travel(key, &stages, group, request).await;
+            drop(on_the_way);
+        });
         open.insert(key, task.abort_handle());
     }
 

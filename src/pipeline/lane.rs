@@ -25,6 +25,7 @@ use super::validate::Validate;
 use super::{Request, Stage};
 use crate::backend::Backend;
 use crate::call::{Call, CallerId, Ticket};
+use crate::config::ServerConfig;
 use crate::effect::{Claims, Effect};
 use crate::failure::Failure;
 use crate::interceptor::{Interceptors, Phase, Recheck};
@@ -48,9 +49,13 @@ pub const ORDER: [&str; 10] = [
 
 /// A server and the stages in front of it. Cheap to clone.
 #[derive(Clone)]
-pub struct Lane {
+pub struct Lane(Arc<Inner>);
+
+struct Inner {
+    config: Arc<ServerConfig>,
     backend: Arc<Backend>,
-    track: Option<Arc<Track>>,
+    track: Option<Track>,
+    journeys: Arc<Journeys>,
 }
 
 /// What clients know of what they call.
@@ -113,7 +118,6 @@ struct Track {
     effects: HashMap<String, Effect>,
     trusts: bool,
     total: Duration,
-    journeys: Arc<Journeys>,
 }
 
 impl Lane {
@@ -122,57 +126,91 @@ impl Lane {
     pub fn new(backend: Arc<Backend>, common: &Common, journeys: &Arc<Journeys>) -> Self {
         let others = backend.config().others.iter().map(|launch| backend.beside(launch.clone()));
         let backends: Vec<Arc<Backend>> = std::iter::once(Arc::clone(&backend)).chain(others).collect();
-        let rules = backend.config().stages.cache.clone().zip(backend.changes());
+        let config = Arc::new(backend.config().clone());
+        Self::around(config, backend, backends, common, journeys)
+    }
+
+    /// A lane to the same instances with other stages: those that this config asks for, behind what stands before all servers
+    /// now. The stages begin anew: what the old ones have counted and kept is forgotten.
+    pub fn again(&self, config: Arc<ServerConfig>, common: &Common) -> Self {
+        let backends = self.backends().cloned().collect();
+        Self::around(config, Arc::clone(&self.0.backend), backends, common, &self.0.journeys)
+    }
+
+    fn around(
+        config: Arc<ServerConfig>,
+        backend: Arc<Backend>,
+        backends: Vec<Arc<Backend>>,
+        common: &Common,
+        journeys: &Arc<Journeys>,
+    ) -> Self {
+        let rules = config.stages.cache.clone().zip(backend.changes());
         let cache =
             rules.map(|(rules, changes)| Cache::new(backend.name().clone(), rules, Arc::clone(changes)));
-        let track = Track::new(backends, Shared::new(&backend, common, journeys), cache, journeys);
-        Self { backend, track }
+        let track = Track::new(&config, backends, Shared::new(&config, common, journeys), cache);
+        Self(Arc::new(Inner { config, backend, track, journeys: Arc::clone(journeys) }))
     }
 
     /// The same for another instance of the server: it shares the stages, but has a health and answers of its own.
     pub fn beside(&self, backend: Arc<Backend>) -> Self {
-        let track = self.track.as_ref().and_then(|track| {
+        let Inner { config, track, journeys, .. } = &*self.0;
+        let track = track.as_ref().and_then(|track| {
             let cache = track.cache.as_ref().zip(backend.changes());
             let cache = cache.map(|(cache, changes)| cache.beside(Arc::clone(changes)));
-            Track::new(vec![Arc::clone(&backend)], track.shared.clone(), cache, &track.journeys)
+            Track::new(config, vec![Arc::clone(&backend)], track.shared.clone(), cache)
         });
-        Self { backend, track }
+        Self(Arc::new(Inner { config: Arc::clone(config), backend, track, journeys: Arc::clone(journeys) }))
+    }
+
+    /// Whether both are the very same.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The server's config. What concerns its process is that of the [backend](Self::backend) too.
+    pub fn config(&self) -> &Arc<ServerConfig> {
+        &self.0.config
     }
 
     /// The server; of several instances the first, whose lists are shown and which gets what is no call.
     pub fn backend(&self) -> &Arc<Backend> {
-        &self.backend
+        &self.0.backend
     }
 
     /// All instances of the server, the first one included.
     pub fn backends(&self) -> impl Iterator<Item = &Arc<Backend>> {
-        let members = self.track.as_ref().map(|track| track.group.members()).unwrap_or_default();
-        let only = members.is_empty().then_some(&self.backend);
+        let members = self.0.track.as_ref().map(|track| track.group.members()).unwrap_or_default();
+        let only = members.is_empty().then_some(&self.0.backend);
         only.into_iter().chain(members.iter().map(|member| &member.server))
+    }
+
+    /// Whether no call is at any of its instances, or on the way there.
+    pub fn is_drained(&self) -> bool {
+        self.backends().all(|backend| backend.is_drained())
     }
 
     /// The instance that has this task of the server.
     pub fn holder_of_task(&self, id: &str) -> &Arc<Backend> {
-        let member = self.track.as_ref().and_then(|track| {
+        let member = self.0.track.as_ref().and_then(|track| {
             let group = &track.group;
             group.members().get(group.holder_of_task(id))
         });
-        member.map_or(&self.backend, |member| &member.server)
+        member.map_or(&self.0.backend, |member| &member.server)
     }
 
     /// The instance to model one on that is for one session alone: each time another.
     pub fn deal(&self) -> &Arc<Backend> {
-        let member = self.track.as_ref().and_then(|track| {
+        let member = self.0.track.as_ref().and_then(|track| {
             let group = &track.group;
             group.members().get(group.deal()?)
         });
-        member.map_or(&self.backend, |member| &member.server)
+        member.map_or(&self.0.backend, |member| &member.server)
     }
 
     /// The health checks that the config asks for. They never end by themselves.
     pub fn checks(&self) -> impl Iterator<Item = impl Future<Output = ()> + Send + 'static> {
-        let group = self.track.as_ref().map(|track| &track.group);
-        let group = group.filter(|_| self.backend.config().stages.health_check.is_some());
+        let group = self.0.track.as_ref().map(|track| &track.group);
+        let group = group.filter(|_| self.0.config.stages.health_check.is_some());
         group
             .into_iter()
             .flat_map(|group| (0..group.members().len()).map(|index| health::watch(Arc::clone(group), index)))
@@ -180,7 +218,7 @@ impl Lane {
 
     /// Whether there are stages at all.
     pub fn has_stages(&self) -> bool {
-        self.track.as_ref().is_some_and(|track| !track.is_bare)
+        self.0.track.as_ref().is_some_and(|track| !track.is_bare)
     }
 
     /// What the stages want to know of a tool; nothing where there are none. `definition` is the one that clients see.
@@ -197,25 +235,24 @@ impl Lane {
         original: &'a str,
         definition: &'a [u8],
     ) -> Thing<'a> {
-        policy::thing(self.backend.config(), action, name, original, definition)
+        policy::thing(&self.0.config, action, name, original, definition)
     }
 
     /// Takes a call to the server. The answer, or the failure, reaches the call's client.
     pub fn call(&self, call: Call, item: Option<Item>) {
-        match &self.track {
+        match &self.0.track {
             Some(track) if !track.is_bare => {
                 let request = track.request(call, item);
-                track.journeys.begin(Arc::clone(&track.stages), Arc::clone(&track.group), request);
+                self.0.journeys.begin(Arc::clone(&track.stages), Arc::clone(&track.group), request);
             }
-            _ => self.backend.call(call),
+            _ => self.0.backend.call(call),
         }
     }
 
     /// The client no longer wants the answer: wherever the call is, it goes no further.
     pub fn cancel(&self, caller: CallerId, ticket: Ticket, reason: Option<&str>) {
-        if let Some(track) = &self.track {
-            track.journeys.cancel(caller, ticket);
-        }
+        // It may have begun before the stages were taken away.
+        self.0.journeys.cancel(caller, ticket);
         for backend in self.backends() {
             backend.cancel(caller, ticket, reason);
         }
@@ -223,33 +260,32 @@ impl Lane {
 
     /// For each instance, why it gets no calls at the moment although its own state may be well.
     pub fn troubles(&self) -> Vec<Option<Trouble>> {
-        self.track.as_ref().map_or_else(|| vec![None], |track| track.group.troubles())
+        self.0.track.as_ref().map_or_else(|| vec![None], |track| track.group.troubles())
     }
 
     /// What the cache has done and holds; `None` if there is none.
     pub fn cache(&self) -> Option<CacheTallies> {
-        Some(self.track.as_ref()?.cache.as_ref()?.tallies())
+        Some(self.0.track.as_ref()?.cache.as_ref()?.tallies())
     }
 
     /// Forgets the answers that are kept, for all instances of the server.
     pub fn clear_cache(&self) {
-        if let Some(cache) = self.track.as_ref().and_then(|track| track.cache.as_ref()) {
+        if let Some(cache) = self.0.track.as_ref().and_then(|track| track.cache.as_ref()) {
             cache.clear();
         }
     }
 }
 
 impl Shared {
-    fn new(backend: &Backend, common: &Common, journeys: &Journeys) -> Self {
-        let limit = backend.config().limits.result;
-        let limit =
-            limit.map(|limit| Limit::new(backend.name().clone(), limit, Arc::clone(journeys.results())));
-        let (name, config) = (backend.name(), &backend.config().stages);
+    fn new(server: &Arc<ServerConfig>, common: &Common, journeys: &Journeys) -> Self {
+        let (name, config) = (&server.name, &server.stages);
+        let limit = server.limits.result;
+        let limit = limit.map(|limit| Limit::new(name.clone(), limit, Arc::clone(journeys.results())));
         let retry = config.retry.filter(|rules| rules.max_attempts > 1);
         let validate = config.validate.map(|rules| Arc::new(Validate::new(name.clone(), rules)));
         Self {
             audit: common.audit.clone().map(|auditor| Arc::new(Audit::new(name.clone(), auditor))),
-            policy: common.policies.as_ref().map(|policies| Arc::new(Guard::new(policies, backend))),
+            policy: common.policies.as_ref().map(|policies| Arc::new(Guard::new(policies, server))),
             rate_limit: config.rate_limit.map(|rules| Arc::new(RateLimit::new(name.clone(), rules))),
             log: config.built_ins.log.iter().map(|rules| Arc::new(Log::new(name.clone(), rules))).collect(),
             redact: config.built_ins.redact.iter().filter_map(Redact::new).map(Arc::new).collect(),
@@ -261,7 +297,7 @@ impl Shared {
             validate,
             retry: retry.map(|rules| Arc::new(Retry::new(name.clone(), rules))),
             concurrency: config.concurrency.map(|rules| Arc::new(Concurrency::new(name.clone(), rules))),
-            transform: Transform::new(&backend.config().tools).map(Arc::new),
+            transform: Transform::new(&server.tools).map(Arc::new),
         }
     }
 }
@@ -283,12 +319,11 @@ fn stage<S: Stage + 'static>(stage: &Option<Arc<S>>) -> Option<Arc<dyn Stage>> {
 impl Track {
     /// `None` if nothing is asked for.
     fn new(
+        config: &ServerConfig,
         backends: Vec<Arc<Backend>>,
         shared: Shared,
         cache: Option<Cache>,
-        journeys: &Arc<Journeys>,
-    ) -> Option<Arc<Self>> {
-        let config = backends.first()?.config().clone();
+    ) -> Option<Self> {
         let (breaker, health_check, balance) =
             (config.stages.breaker, config.stages.health_check, config.stages.balance);
         let cache = cache.map(Arc::new);
@@ -313,18 +348,15 @@ impl Track {
             .flatten();
         let stages: Arc<[_]> = stages.collect();
         let is_bare = stages.is_empty() && breaker.is_none() && backends.len() == 1;
-        (!is_bare || health_check.is_some()).then(|| {
-            Arc::new(Self {
-                stages,
-                shared,
-                cache,
-                group: Arc::new(Group::new(&config.name, backends, breaker, health_check, balance)),
-                is_bare,
-                effects: config.stages.effects.into_iter().collect(),
-                trusts: config.stages.trust_annotations,
-                total: config.timeouts.total,
-                journeys: Arc::clone(journeys),
-            })
+        (!is_bare || health_check.is_some()).then(|| Self {
+            stages,
+            shared,
+            cache,
+            group: Arc::new(Group::new(&config.name, backends, breaker, health_check, balance)),
+            is_bare,
+            effects: config.stages.effects.iter().cloned().collect(),
+            trusts: config.stages.trust_annotations,
+            total: config.timeouts.total,
         })
     }
 
@@ -342,8 +374,8 @@ impl Track {
 
 impl std::fmt::Debug for Lane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let stages = self.track.as_ref().map_or(&[][..], |track| &track.stages);
-        f.debug_struct("Lane").field("server", self.backend.name()).field("stages", &stages).finish()
+        let stages = self.0.track.as_ref().map_or(&[][..], |track| &track.stages);
+        f.debug_struct("Lane").field("server", self.0.backend.name()).field("stages", &stages).finish()
     }
 }
 

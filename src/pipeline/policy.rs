@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{BoxFuture, Next, Outcome, Request, Stage};
-use crate::backend::Backend;
 use crate::call::Call;
 use crate::config::ServerConfig;
 use crate::effect::{Claims, Effect};
@@ -23,8 +22,8 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub(super) fn new(policies: &Arc<Policies>, backend: &Backend) -> Self {
-        Self { policies: Arc::clone(policies), server: Arc::new(backend.config().clone()) }
+    pub(super) fn new(policies: &Arc<Policies>, server: &Arc<ServerConfig>) -> Self {
+        Self { policies: Arc::clone(policies), server: Arc::clone(server) }
     }
 
     fn admit(&self, request: &Request, now: SystemTime) -> Result<(), Failure> {

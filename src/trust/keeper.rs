@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::definition::{Definition, KINDS};
 use super::detect::{Finding, Neighbours, Severity, Word, detect, words};
@@ -24,7 +24,7 @@ const NAMED: usize = 8;
 pub struct Keeper {
     /// Where pins are kept; without it they last as long as the process.
     store: Option<PinStore>,
-    servers: HashMap<ServerName, Watched>,
+    servers: HashMap<ServerName, Arc<Watched>>,
 }
 
 #[derive(Debug)]
@@ -58,14 +58,25 @@ struct Judged {
 impl Keeper {
     /// Watches those of these servers that ask for it. Nothing is read yet.
     pub fn new<'a>(servers: impl Iterator<Item = &'a ServerConfig>, state: Option<&Path>) -> Self {
+        Self { store: state.map(PinStore::new), servers: HashMap::new() }.next(servers)
+    }
+
+    /// Watches those of these servers that ask for it. What is known of those that are watched already, by the same rules, stays
+    /// known, to both.
+    pub fn next<'a>(&self, servers: impl Iterator<Item = &'a ServerConfig>) -> Self {
         let watched = |config: &ServerConfig| {
-            let rules = config.definitions?;
-            Some((
-                config.name.clone(),
-                Watched { rules, identity: identity(config), state: Mutex::default() },
-            ))
+            let new =
+                Watched { rules: config.definitions?, identity: identity(config), state: Mutex::default() };
+            let known = self.servers.get(&config.name);
+            let known = known.filter(|known| (known.rules, &known.identity) == (new.rules, &new.identity));
+            Some((config.name.clone(), known.cloned().unwrap_or_else(|| Arc::new(new))))
         };
-        Self { store: state.map(PinStore::new), servers: servers.filter_map(watched).collect() }
+        Self { store: self.store.clone(), servers: servers.filter_map(watched).collect() }
+    }
+
+    /// Whether both know the same of a server.
+    pub fn watches_alike(&self, other: &Self, server: &ServerName) -> bool {
+        self.servers.get(server).map(Arc::as_ptr) == other.servers.get(server).map(Arc::as_ptr)
     }
 
     /// Whether no server asks for anything.

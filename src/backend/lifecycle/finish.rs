@@ -34,8 +34,9 @@ impl Lifecycle {
             self.backend.call_again(call, past);
         }
         run.outbox.close();
+        let mut shutdown = self.shutdown.clone();
         let ending = match &end {
-            RunEnd::Shutdown => self.shutdown.borrow().unwrap_or(Ending::SHUTDOWN),
+            RunEnd::Shutdown => shutdown.borrow_and_update().unwrap_or(Ending::SHUTDOWN),
             RunEnd::Rests => Ending::RELOAD,
             RunEnd::Fell(failure) => match failure.code {
                 Code::ProcessWedged | Code::ProcessExited | Code::ProcessExitedEarly | Code::NetLost => {
@@ -44,17 +45,18 @@ impl Lifecycle {
                 _ => Ending::SHUTDOWN,
             },
         };
-        let mut shutdown = self.shutdown.clone();
+        let is_shutdown = matches!(end, RunEnd::Shutdown);
         let hurry = async {
-            // A graceful end that meets the shutdown has to hurry like the others.
+            // A graceful end that meets the shutdown has to hurry like the others; so has one that was told to end in peace.
+            if is_shutdown && shutdown.changed().await.is_err() {
+                return std::future::pending().await;
+            }
             let ending = shutdown_ordered(&mut shutdown).await;
             tokio::time::sleep(ending.kill_after).await;
         };
-        tokio::pin!(hurry);
-        let is_shutdown = matches!(end, RunEnd::Shutdown);
         tokio::select! {
             () = run.peer.end(ending) => {}
-            () = &mut hurry, if !is_shutdown => {}
+            () = hurry => {}
         }
         run.reader.abort();
         run.writer.abort();
@@ -63,10 +65,11 @@ impl Lifecycle {
 
     fn fail_lost(&self, lost: Lost, end: &RunEnd) {
         self.backend.tally(|tallies| tallies.failures += 1);
+        let farewell = self.backend.farewell();
         let (why, code) = match end {
             RunEnd::Fell(failure) => (failure.cause.as_str(), failure.code),
             RunEnd::Rests => ("the connection was ended", Code::ProcessExited),
-            RunEnd::Shutdown => ("Switchboard is ending", Code::CallShutdown),
+            RunEnd::Shutdown => (farewell.cause.as_str(), farewell.code),
         };
         let Lost { ticket, caller, label, after, was_written } = lost;
         let after = show_duration(after);

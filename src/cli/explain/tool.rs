@@ -56,7 +56,7 @@ pub(super) fn find(inside: &Inside, name: &str, max_name: usize, client: &Client
         }
     }
     if found.is_empty() {
-        for backend in backends {
+        for backend in &backends {
             let means = |original: &String| is_meant(backend, original, name, max_name);
             let hidden = originals(inside, backend).into_iter().filter(means);
             found.extend(hidden.map(|original| explain(inside, backend, &original, max_name, client)));
@@ -134,7 +134,7 @@ fn explain(
         notes: notes.cloned().collect(),
         stages: stages::stages(inside, &server),
         policy: target.zip(inside.registry.lane(&config.name)).and_then(|(target, lane)| {
-            stages::judge(inside, lane, client, target.exposed.as_str(), original, &target.definition)
+            stages::judge(inside, &lane, client, target.exposed.as_str(), original, &target.definition)
         }),
         server,
     }

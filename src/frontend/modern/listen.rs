@@ -44,7 +44,7 @@ pub(in crate::frontend) struct Listener {
     filter: Filter,
     given_up: CancellationToken,
     /// What is followed at servers: to be ended with the stream.
-    followed: Mutex<Vec<(Arc<Backend>, String)>>,
+    followed: Mutex<Vec<(ServerName, String)>>,
     /// The same of tasks of servers: the server's id, and our name.
     tasks: Mutex<Vec<(Arc<Backend>, String, String)>>,
 }
@@ -103,18 +103,18 @@ impl Hall {
             () = listener.given_up.cancelled() => {}
             () = self.ended.cancelled() => listener.finish(),
         }
-        listener.unfollow();
+        listener.unfollow(&registry);
     }
 }
 
 impl Hall {
     /// Takes out what policies do not let the client follow.
     fn keep_permitted(&self, registry: &Registry, client: &Client, uris: &mut Vec<String>) {
-        let Some(policies) = registry.policies() else { return };
-        let catalog = registry.catalog();
+        let now = registry.now();
+        let Some(policies) = now.servers.policies() else { return };
         uris.retain(|uri| {
-            let Some(route) = catalog.route_uri(uri) else { return true };
-            let Some(lane) = registry.lane_at(route.index) else { return true };
+            let Some(route) = now.catalog.route_uri(uri) else { return true };
+            let Some(lane) = now.lane_at(route.index) else { return true };
             policies.shows(client, &lane.thing(Action::ReadResource, &route.original, &route.original, &[]))
         });
     }
@@ -129,6 +129,7 @@ impl Listener {
             if shown() == known {
                 continue;
             }
+            registry.settled().await;
             tokio::time::sleep(PAUSE).await;
             let now = shown();
             let mut methods: Vec<&str> = ListKind::ALL
@@ -222,10 +223,12 @@ impl Listener {
         responder.relay("result", &text.into(), whole);
     }
 
-    fn unfollow(&self) {
-        for (backend, uri) in self.followed.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+    fn unfollow(&self, registry: &Registry) {
+        for (server, uri) in self.followed.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             // With the last one who follows it, the server is told.
-            backend.unsubscribed(&uri);
+            if let Some(backend) = registry.backend(&server) {
+                backend.unsubscribed(&uri);
+            }
         }
         for (backend, id, _) in self.tasks().drain(..) {
             backend.task_left(&id);
@@ -246,25 +249,26 @@ impl Open for Watch {
 }
 
 /// Asks the servers of these resources for news of them. What cannot be followed is taken out of `uris`.
-async fn follow(registry: &Registry, uris: &mut Vec<String>) -> Vec<(Arc<Backend>, String)> {
+async fn follow(registry: &Registry, uris: &mut Vec<String>) -> Vec<(ServerName, String)> {
     let deadline = Instant::now() + AGREEMENT;
-    let catalog = registry.catalog();
+    let now = registry.now();
     let mut asked = Vec::new();
     for uri in std::mem::take(uris) {
-        let Some(route) = catalog.route_uri(&uri) else { continue };
-        let Some(backend) = registry.backend_at(route.index) else { continue };
+        let Some(route) = now.catalog.route_uri(&uri) else { continue };
+        let Some(lane) = now.lane_at(route.index) else { continue };
         let (subscriber, agreed) = Subscriber::new();
         let original = route.original.into_owned();
-        subscriber.call(backend, Method::Subscribe, &original);
-        asked.push((uri, Arc::clone(backend), original, agreed));
+        subscriber.call(lane.backend(), Method::Subscribe, &original);
+        asked.push((uri, lane.config().name.clone(), original, agreed));
     }
     let mut followed = Vec::new();
-    for (uri, backend, original, agreed) in asked {
+    for (uri, server, original, agreed) in asked {
         // One that has not answered yet is starting; it will be asked.
         let agrees = timeout_at(deadline, agreed).await.map_or(true, |agreed| agreed == Ok(true));
-        if agrees {
+        // Another backend may have taken the place of the one that was asked.
+        if agrees && let Some(backend) = registry.backend(&server) {
             backend.subscribed(original.clone());
-            followed.push((backend, original));
+            followed.push((server, original));
             uris.push(uri);
         }
     }

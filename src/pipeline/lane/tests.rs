@@ -88,8 +88,8 @@ async fn a_stage_that_breaks_down_leaves_nobody_without_an_answer() {
         shared: Shared::default(),
         cache: None,
         group: Arc::new(Group::new(
-            lane.backend.name(),
-            [Arc::clone(&lane.backend)],
+            lane.backend().name(),
+            [Arc::clone(lane.backend())],
             None,
             None,
             Default::default(),
@@ -98,9 +98,9 @@ async fn a_stage_that_breaks_down_leaves_nobody_without_an_answer() {
         effects: HashMap::new(),
         trusts: false,
         total: Duration::from_secs(1),
-        journeys: Arc::clone(&journeys),
     };
-    let lane = Lane { track: Some(Arc::new(track)), ..lane };
+    let (config, backend) = (Arc::clone(lane.config()), Arc::clone(lane.backend()));
+    let lane = Lane(Arc::new(Inner { config, backend, track: Some(track), journeys: Arc::clone(&journeys) }));
     lane.call(call(&client, "look"), None);
     tokio::task::yield_now().await;
     assert!(matches!(&client.answers()[..], [Err(failure)] if failure.cause.contains("broke down")));
@@ -119,7 +119,7 @@ async fn another_instance_shares_the_turns_but_not_the_health() {
     assert_eq!(journeys.count(), 2);
     assert_eq!((shared.backend().open_calls(), own.backend().open_calls()), (1, 0));
     let breaker = |lane: &Lane| {
-        let member = lane.track.as_ref().and_then(|track| track.group.members().first());
+        let member = lane.0.track.as_ref().and_then(|track| track.group.members().first());
         member.and_then(|member| member.breaker.clone()).expect("a breaker")
     };
     assert!(!Arc::ptr_eq(&breaker(&shared), &breaker(&own)));
@@ -129,7 +129,7 @@ async fn another_instance_shares_the_turns_but_not_the_health() {
 async fn the_effect_is_the_configs_word_and_the_servers_claims() {
     let effects = vec![("look".to_owned(), Effect::Read)];
     let (lane, _) = lane(Stages { effects, ..with_stages() });
-    let track = lane.track.as_ref().expect("stages");
+    let track = lane.0.track.as_ref().expect("stages");
     let effect = |tool: &str, annotations: &str| {
         let definition = format!(r#"{{"name":"x","annotations":{annotations}}}"#);
         let request = track

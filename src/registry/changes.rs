@@ -1,0 +1,159 @@
+//! What becomes of servers when another config is put in force.
+
+use serde_json::{Value, json};
+
+use crate::config::{Config, ServerConfig};
+use crate::names::ServerName;
+
+/// What has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Servers that are new.
+    pub added: Vec<ServerName>,
+    /// Servers that are started anew, because what runs would be another thing.
+    pub restarted: Vec<ServerName>,
+    /// Servers that go on running, and are shown or called in another way.
+    pub adjusted: Vec<ServerName>,
+    /// Servers that are gone.
+    pub removed: Vec<ServerName>,
+    /// Keys of the config whose new values take effect at the next start of Switchboard.
+    pub at_next_start: Vec<&'static str>,
+}
+
+impl Changes {
+    /// Whether nothing has changed.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// One list of names for each kind, as JSON; kinds without any are left out.
+    pub fn to_json(&self) -> Value {
+        let mut json = json!({});
+        for (kind, names) in [
+            ("added", names_of(&self.added)),
+            ("restarted", names_of(&self.restarted)),
+            ("adjusted", names_of(&self.adjusted)),
+            ("removed", names_of(&self.removed)),
+            ("at_next_start", self.at_next_start.clone()),
+        ] {
+            if !names.is_empty() {
+                json[kind] = names.into();
+            }
+        }
+        json
+    }
+}
+
+fn names_of(names: &[ServerName]) -> Vec<&str> {
+    names.iter().map(ServerName::as_str).collect()
+}
+
+impl std::fmt::Display for Changes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.is_empty() {
+            return f.write_str("nothing has changed");
+        }
+        let json = self.to_json();
+        let kinds = json.as_object().into_iter().flatten().map(|(kind, names)| {
+            let names: Vec<&str> = names.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            format!("{}: {}", kind.replace('_', " "), names.join(", "))
+        });
+        f.write_str(&kinds.collect::<Vec<_>>().join("; "))
+    }
+}
+
+/// Whether what runs can go on with the new config: it differs only in how the server is shown, called and guarded.
+///
+/// Every field is named here, so that one that is added later has to be thought of.
+pub(super) fn can_go_on(old: &ServerConfig, new: &ServerConfig) -> bool {
+    let ServerConfig {
+        name,
+        launch,
+        others,
+        start,
+        protocol,
+        timeouts,
+        limits,
+        share,
+        questions,
+        stages,
+        auth,
+        prefix: _,
+        tools: _,
+        definitions: _,
+        description: _,
+        categories: _,
+        place: _,
+    } = old;
+    let keeps_changes = |config: &ServerConfig| config.stages.cache.is_some();
+    name == &new.name
+        && (launch, others) == (&new.launch, &new.others)
+        && (start, protocol, auth) == (&new.start, &new.protocol, &new.auth)
+        && (timeouts, share, questions) == (&new.timeouts, &new.share, &new.questions)
+        && limits.message == new.limits.message
+        // Only a server whose answers may be kept notes what changes.
+        && stages.cache.is_some() == keeps_changes(new)
+}
+
+/// Whether nothing at all differs but the place in the file.
+pub(super) fn is_same(old: &ServerConfig, new: &ServerConfig) -> bool {
+    can_go_on(old, new)
+        && (&old.prefix, &old.tools) == (&new.prefix, &new.tools)
+        && (&old.limits, &old.stages, &old.definitions) == (&new.limits, &new.stages, &new.definitions)
+        && (&old.description, &old.categories) == (&new.description, &new.categories)
+}
+
+/// The keys outside of servers that differ and cannot change while we run.
+pub(super) fn at_next_start(old: &Config, new: &Config) -> Vec<&'static str> {
+    let mut keys = Vec::new();
+    if old.http.as_ref().ok() != new.http.as_ref().ok() {
+        keys.push("http");
+    }
+    if old.audit != new.audit {
+        keys.push("telemetry.audit_log");
+    }
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{CacheRules, Glob, Launch, Secret};
+
+    fn check(change: impl FnOnce(&mut ServerConfig), goes_on: bool) {
+        let old = ServerConfig::stdio("a", "x", &["1"]);
+        let mut new = old.clone();
+        change(&mut new);
+        assert_eq!((can_go_on(&old, &new), is_same(&old, &new)), (goes_on, false));
+    }
+
+    #[test]
+    fn what_runs_goes_on_unless_it_would_be_another_thing() {
+        check(|config| config.tools.exclude.push(Glob::new("x")), true);
+        check(|config| config.prefix = "b".into(), true);
+        check(|config| config.description = Some("x".into()), true);
+        check(|config| config.limits.result = Some(1), true);
+        check(|config| config.stages.breaker = Some(Default::default()), true);
+        check(|config| config.limits.message = 1, false);
+        check(|config| config.timeouts.idle_stop = None, false);
+        check(|config| config.others = vec![config.launch.clone()], false);
+        let secret = |config: &mut ServerConfig| {
+            if let Launch::Stdio(launch) = &mut config.launch {
+                launch.env.push(("TOKEN".into(), Secret::new("new")));
+            }
+        };
+        check(secret, false);
+        let _ = CacheRules::default;
+    }
+
+    #[test]
+    fn changes_are_said_in_a_line() {
+        let changes = Changes {
+            added: vec!["a".into(), "b".into()],
+            at_next_start: vec!["http"],
+            ..Changes::default()
+        };
+        assert_eq!(changes.to_string(), "added: a, b; at next start: http");
+        assert_eq!(Changes::default().to_string(), "nothing has changed");
+    }
+}
