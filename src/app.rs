@@ -9,24 +9,28 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{Folder, Journal};
 use crate::call::Audience;
 use crate::catalog::Store;
-use crate::config::{AuditRules, Loaded, Secret};
+use crate::config::{AuditRules, Config, Loaded, Secret};
+use crate::discovery::{Register, Scout};
+use crate::failure::Failure;
 use crate::frontend::http::Face;
 use crate::frontend::stdio::{Stdio, read_client};
 use crate::frontend::{Front, Hall, Outlet, Session};
 use crate::interceptor::{Interceptor, Rules};
-use crate::manager::Manager;
+use crate::manager::{Actor, Keep, Manager};
 use crate::pipeline::Auditor;
 use crate::policy::Policies;
 use crate::registry::{Parts, Registry, Ways};
 use crate::status;
 use crate::supervisor::{Ending, Supervisor, SupervisorOptions};
-use crate::transport::{AuthProvider, Transport};
+use crate::transport::{AuthProvider, BoxFuture, Transport};
 use crate::wire::Outbox;
 
 /// How long calls in flight may go on after the client has closed its end.
@@ -49,6 +53,7 @@ pub struct Switchboard {
     hall: Arc<Hall>,
     registry: Arc<Registry>,
     manager: Arc<Manager>,
+    scout: Arc<Scout>,
     follows: bool,
 }
 
@@ -187,8 +192,10 @@ impl Switchboard {
         };
         let registry = Registry::open(parts);
         hall.attach(Arc::clone(&registry));
+        let environment = recipe.environment().clone();
         let manager = Manager::new(Arc::clone(&registry), recipe, files);
-        Self { hall, registry, manager, follows }
+        let scout = Arc::new(Scout::new(environment, Arc::new(Managed(Arc::clone(&manager)))));
+        Self { hall, registry, manager, scout, follows }
     }
 
     /// The live set of servers.
@@ -199,6 +206,20 @@ impl Switchboard {
     /// Who puts servers in and takes them out while it runs.
     pub fn manager(&self) -> &Arc<Manager> {
         &self.manager
+    }
+
+    /// Who looks for further servers.
+    pub fn scout(&self) -> &Arc<Scout> {
+        &self.scout
+    }
+
+    /// Follows what changes while it serves, if it is to.
+    fn follow(&self) {
+        if self.follows {
+            self.manager.follow();
+            let scout = Arc::clone(&self.scout);
+            self.registry.attend(async move { scout.follow().await });
+        }
     }
 
     /// Sets the servers going before any client has come.
@@ -217,9 +238,7 @@ impl Switchboard {
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {
-        if self.follows {
-            self.manager.follow();
-        }
+        self.follow();
         let outbox = Arc::new(Outbox::new(OUTBOX_LIMIT));
         let session = Session::new(&self.hall, Outlet::Stream(Arc::clone(&outbox)), None);
         let writing = {
@@ -259,6 +278,26 @@ impl Switchboard {
     }
 }
 
+/// The manager, as who looks for servers needs it.
+struct Managed(Arc<Manager>);
+
+impl Register for Managed {
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(self.0.registry().servers().config())
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.0.registry().changes()
+    }
+
+    fn register<'a>(&'a self, name: &'a str, entry: Value) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            let who = Actor::new("auto_register", "discovery");
+            self.0.register(&who, name, entry, Keep::Running).await.map(drop).map_err(|fault| fault.failure)
+        })
+    }
+}
+
 /// The grace of the children, when so much of ours has passed.
 fn ending(passed: Duration) -> Ending {
     let term_after = TERM_AT.saturating_sub(passed).max(LEAST_GRACE);
@@ -271,9 +310,7 @@ fn ending(passed: Duration) -> Ending {
 /// Signals cannot be listened to.
 pub async fn serve_http(switchboard: Switchboard, face: Face, stdio: Option<Stdio>) -> io::Result<Ended> {
     let mut signal = Box::pin(signals()?);
-    if switchboard.follows {
-        switchboard.manager.follow();
-    }
+    switchboard.follow();
     let Switchboard { hall, registry, .. } = switchboard;
     let shutdown = CancellationToken::new();
     // Nobody probes a server that listens: its servers may as well be ready when the first client comes.

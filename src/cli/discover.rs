@@ -101,7 +101,7 @@ pub fn run(global: &Global, args: &DiscoverArgs) -> Exit {
     };
     match taken {
         Ok(taken) if args.json => exit::print_json(&as_json(&findings, &taken)),
-        Ok(taken) => exit::print_out(&page::render(&findings, &taken, Paint::stdout())),
+        Ok(taken) => exit::print_out(&page::render(&findings, &taken, &again(), Paint::stdout())),
         Err(exit) => return exit,
     }
     exit::OK
@@ -150,6 +150,24 @@ fn wishes(args: &DiscoverArgs, config: Option<Wishes>) -> Wishes {
         wishes.timeout = timeout;
     }
     wishes
+}
+
+/// The command that looks at the same places again: what was typed, without what is to be done with the findings.
+fn again() -> String {
+    let mut words = vec!["switchboard".to_owned()];
+    let mut is_name = false;
+    for word in std::env::args().skip(1) {
+        is_name = word == "--add" || (is_name && !word.starts_with('-'));
+        if is_name || word.starts_with("--add") || word == "--json" {
+            continue;
+        }
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@+,%".contains(letter);
+        words.push(match word.chars().all(is_plain) && !word.is_empty() {
+            true => word,
+            false => format!("'{}'", word.replace('\'', "'\\''")),
+        });
+    }
+    words.join(" ")
 }
 
 fn as_json(findings: &Findings, taken: &[take::Taken]) -> serde_json::Value {

@@ -20,3 +20,31 @@ pub(super) fn remote(url: &str, transport: Transport, headers: Map<String, Value
     }
     entry
 }
+
+/// A text made of plain pieces and references. Plain pieces that meet cannot make a reference between them.
+#[derive(Default)]
+pub(super) struct Text {
+    out: String,
+    plain: String,
+}
+
+impl Text {
+    /// Adds what is to be read as it stands.
+    pub(super) fn plain(&mut self, text: &str) {
+        self.plain.push_str(text);
+    }
+
+    /// Adds a reference of ours. Behind a `$`, where it would be read as text anyway, it is one.
+    pub(super) fn reference(&mut self, reference: &str) {
+        if self.plain.ends_with('$') {
+            return self.plain(reference);
+        }
+        self.out.push_str(&literal(&std::mem::take(&mut self.plain)));
+        self.out.push_str(reference);
+    }
+
+    /// The text as it stands in an entry.
+    pub(super) fn finish(self) -> String {
+        self.out + &literal(&self.plain)
+    }
+}

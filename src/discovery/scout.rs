@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use super::finder::Finder;
 use super::finding::{Failed, Finding, Findings};
@@ -12,14 +13,20 @@ use super::found::Found;
 use super::progress::Progress;
 use super::rule;
 use super::wishes::Wishes;
-use crate::config::{AutoRegister, Entry, Environment};
+use crate::config::{Config, Environment};
 use crate::failure::Failure;
 use crate::transport::BoxFuture;
 
+/// So long after the start the first search begins.
+const START: Duration = Duration::from_secs(1);
+
 /// Who has the servers of a running Switchboard, and takes further ones.
 pub trait Register: Send + Sync {
-    /// The servers that there are.
-    fn entries(&self) -> Vec<Entry>;
+    /// The config in force, with all servers that there are.
+    fn config(&self) -> Arc<Config>;
+
+    /// Resolves, again and again, when the config in force may have changed.
+    fn changes(&self) -> watch::Receiver<u64>;
 
     /// Serves another one from now on, as long as we run.
     fn register<'a>(&'a self, name: &'a str, entry: Value) -> BoxFuture<'a, Result<(), Failure>>;
@@ -29,7 +36,6 @@ pub trait Register: Send + Sync {
 pub struct Scout {
     environment: Environment,
     register: Arc<dyn Register>,
-    rule: AutoRegister,
     found: Found,
     /// Searches wait for each other: two at once would knock at the same doors.
     running: tokio::sync::Mutex<()>,
@@ -59,12 +65,11 @@ pub struct Run {
 }
 
 impl Scout {
-    /// A scout that registers by this rule, and reads configs of the user whose environment this is.
-    pub fn new(environment: Environment, register: Arc<dyn Register>, rule: AutoRegister) -> Self {
+    /// A scout that reads the configs of the user whose environment this is.
+    pub fn new(environment: Environment, register: Arc<dyn Register>) -> Self {
         Self {
             environment,
             register,
-            rule,
             found: Found::default(),
             running: tokio::sync::Mutex::default(),
             last: Mutex::default(),
@@ -81,14 +86,17 @@ impl Scout {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Searches, after a search that is under way. Dropping the future gives the search up.
+    /// Searches, after a search that is under way, and registers what the rule of the config takes. Dropping the future gives the
+    /// search up.
     pub async fn look(&self, wishes: &Wishes, progress: impl Fn(Progress<'_>)) -> Run {
         let _alone = self.running.lock().await;
-        let entries = self.register.entries();
-        let findings = Finder::new(self.environment.clone(), &entries).run(wishes, progress).await;
+        let config = self.register.config();
+        let rule =
+            config.discovery.as_ref().map(|discovery| discovery.auto_register.clone()).unwrap_or_default();
+        let findings = Finder::new(self.environment.clone(), &config.servers).run(wishes, progress).await;
         self.found.keep(&findings.servers, &findings.failed, SystemTime::now());
         let mut run = Run { findings, ..Run::default() };
-        for finding in run.findings.servers.iter_mut().filter(|finding| rule::takes(&self.rule, finding)) {
+        for finding in run.findings.servers.iter_mut().filter(|finding| rule::takes(&rule, finding)) {
             match self.register.register(&finding.name, finding.entry.clone()).await {
                 Ok(()) => {
                     tracing::info!(server = %finding.name, endpoint = %finding.endpoint, "a found server is registered");
@@ -117,16 +125,26 @@ impl Scout {
         run
     }
 
-    /// Searches now, and again after every `interval` if there is one, until `end`.
-    pub async fn follow(&self, wishes: Wishes, interval: Option<Duration>, end: CancellationToken) {
-        let searching = async {
-            loop {
-                self.look(&wishes, |_| {}).await;
-                let Some(interval) = interval else { return };
-                tokio::time::sleep(interval).await;
+    /// Searches as the config says, from a moment after the start on: then, whenever what it says of it has changed, and after
+    /// every `interval` if there is one. Resolves when nobody changes the config any more.
+    pub async fn follow(&self) {
+        let mut changes = self.register.changes();
+        // A client that only looks whether we are there is gone by then.
+        tokio::time::sleep(START).await;
+        loop {
+            let said = self.register.config().discovery.clone();
+            if let Some(discovery) = &said {
+                self.look(&Wishes::from(discovery), |_| {}).await;
             }
-        };
-        end.run_until_cancelled(searching).await;
+            let interval = said.as_ref().and_then(|discovery| discovery.interval);
+            let due = interval.map(|interval| Instant::now() + interval);
+            while self.register.config().discovery == said {
+                tokio::select! {
+                    () = async { match due { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => break,
+                    changed = changes.changed() => if changed.is_err() { return },
+                }
+            }
+        }
     }
 }
 
@@ -171,7 +189,7 @@ mod tests {
         fn is_send<T: Send>(_: &T) {}
         fn check(scout: &Scout, wishes: &Wishes) {
             is_send(&scout.look(wishes, |_| {}));
-            is_send(&scout.follow(wishes.clone(), None, CancellationToken::new()));
+            is_send(&scout.follow());
         }
         let _: fn(&Scout, &Wishes) = check;
     }

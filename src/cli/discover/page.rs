@@ -7,8 +7,8 @@ use crate::discovery::{Finding, Findings};
 /// So many tools of a server are named; the others are counted.
 const TOOLS_SHOWN: usize = 5;
 
-/// The page: what is new, what could not be used, and what to type.
-pub(super) fn render(findings: &Findings, taken: &[Taken], paint: Paint) -> String {
+/// The page: what is new, what could not be used, and what to type; `again` is the command that looks at the same places.
+pub(super) fn render(findings: &Findings, taken: &[Taken], again: &str, paint: Paint) -> String {
     let mut page = String::new();
     let (known, new): (Vec<&Finding>, Vec<&Finding>) =
         findings.servers.iter().partition(|finding| finding.known_as.is_some());
@@ -47,11 +47,10 @@ pub(super) fn render(findings: &Findings, taken: &[Taken], paint: Paint) -> Stri
     }
     let rest: Vec<&&Finding> = new.iter().filter(|finding| taken.iter().all(|taken| taken.name != finding.name)).collect();
     if let Some(first) = rest.first() {
-        page.push_str(&format!("To take one: switchboard discover --add {}", first.name));
+        page.push_str(&format!("To take one: {again} --add {}\n", first.name));
         if rest.len() > 1 {
-            page.push_str("   All without a problem: switchboard discover --add-all");
+            page.push_str(&format!("To take all without a problem: {again} --add-all\n"));
         }
-        page.push('\n');
     } else if new.is_empty() && known.is_empty() {
         page.push_str("To look elsewhere: switchboard discover --port N, --url URL, --service REGISTRY, --file PATH\n");
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::discovery::entry::literal;
+use crate::discovery::entry::{Text, literal};
 
 /// How values refer to variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,20 +74,20 @@ impl References {
 
     /// Replaces what stands between `open` and `}`; what is no reference stays a text.
     fn between(&self, text: &str, open: &str, mut said: impl FnMut(&str) -> Option<String>) -> String {
-        let mut out = String::new();
+        let mut out = Text::default();
         let mut rest = text;
         while let Some(at) = rest.find(open) {
             let body = at + open.len();
             let Some(close) = rest[body..].find('}').map(|end| body + end) else { break };
-            out.push_str(&literal(&rest[..at]));
+            out.plain(&rest[..at]);
             match said(&rest[body..close]) {
-                Some(reference) => out.push_str(&reference),
-                None => out.push_str(&literal(&rest[at..=close])),
+                Some(reference) => out.reference(&reference),
+                None => out.plain(&rest[at..=close]),
             }
             rest = &rest[close + 1..];
         }
-        out.push_str(&literal(rest));
-        out
+        out.plain(rest);
+        out.finish()
     }
 }
 
@@ -121,26 +121,24 @@ fn named(body: &str, problems: &mut Vec<String>) -> Option<String> {
 
 /// `$VAR` and `${VAR}`.
 fn dollars(text: &str) -> String {
-    let mut out = String::new();
+    let mut out = Text::default();
     let mut rest = text;
     while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
+        out.plain(&rest[..at]);
         let after = &rest[at + 1..];
         let braced = after.strip_prefix('{').and_then(|body| Some((&body[..body.find('}')?], 2)));
-        let bare = after
-            .find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
-            .unwrap_or(after.len());
+        let bare = after.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').unwrap_or(after.len());
         let (name, frame) = braced.unwrap_or((&after[..bare], 0));
         if is_variable(name) {
-            out.push_str(&format!("${{{name}}}"));
+            out.reference(&format!("${{{name}}}"));
             rest = &after[name.len() + frame..];
         } else {
-            out.push_str(if after.starts_with('{') { "$$" } else { "$" });
+            out.plain("$");
             rest = after;
         }
     }
-    out.push_str(rest);
-    out
+    out.plain(rest);
+    out.finish()
 }
 
 fn is_variable(name: &str) -> bool {
@@ -173,6 +171,8 @@ mod tests {
         check(Style::Dollar, "$A-${B} $ $1 ${C:-d} 5$", "${A}-${B} $ $1 $${C:-d} 5$");
         check(Style::Curly, "{env:A} {file:~/t} {x} ${Y}", "${env:A} ${file:~/t} {x} $${Y}");
         check(Style::Braces, "open ${X", "open $${X");
+        check(Style::Curly, "$${env:A} ${file:/etc/passwd}", "$$${env:A} $${file:/etc/passwd}");
+        check(Style::Named, "${odd!}{file:x} $${env:A}", "$${odd!}{file:x} $$${env:A}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{get, text};
-use crate::discovery::entry::literal;
+use crate::discovery::entry::{Text, literal};
 
 /// Fills the `{variables}` of one remote or package.
 pub(super) struct Inputs<'a> {
@@ -41,25 +41,25 @@ impl<'a> Inputs<'a> {
 }
 
 fn fill<'v>(template: &str, variable: impl Fn(&str) -> Option<&'v Value>) -> String {
-    let mut filled = String::new();
+    let mut filled = Text::default();
     let mut rest = template;
     while let Some(open) = rest.find('{') {
         let Some(close) = rest[open..].find('}').map(|at| open + at) else { break };
-        filled.push_str(&literal(&rest[..open]));
+        filled.plain(&rest[..open]);
         let name = &rest[open + 1..close];
         match variable(name) {
             Some(input) => match text(input, "value") {
-                Some(value) => filled.push_str(&literal(value)),
-                None => filled.push_str(&reference(name, text(input, "default"))),
+                Some(value) => filled.plain(value),
+                None => filled.reference(&reference(name, text(input, "default"))),
             },
             // Undeclared, but somebody has to say what it is.
-            None if is_name(name) => filled.push_str(&reference(name, None)),
-            None => filled.push_str(&literal(&rest[open..=close])),
+            None if is_name(name) => filled.reference(&reference(name, None)),
+            None => filled.plain(&rest[open..=close]),
         }
         rest = &rest[close + 1..];
     }
-    filled.push_str(&literal(rest));
-    filled
+    filled.plain(rest);
+    filled.finish()
 }
 
 fn is_name(text: &str) -> bool {
