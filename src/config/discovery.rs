@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::check::nearest;
-use super::interpolate::Context;
+use super::hide::hide_in_text;
 use super::model::Glob;
 use super::problem::Reporter;
-use super::resolve::texts;
+use super::resolve::{Resolver, texts};
 use super::tree::{Kind, Node};
 use super::values::parse_duration;
 use crate::failure::Code;
@@ -105,39 +105,75 @@ impl Default for DiscoveryConfig {
     }
 }
 
-/// The wishes of a checked config; `None` if it has none, or says `enabled: false`.
-pub(super) fn discovery(
-    said: Option<&Node>,
-    context: &Context<'_>,
-    reporter: &mut Reporter,
-) -> Option<DiscoveryConfig> {
-    let said = said?;
-    let enabled = said.get("enabled").and_then(Node::as_bool);
-    let (services, files) = (services(said, reporter), files(said, context, reporter));
-    let auto_register = auto_register(said, reporter);
-    if enabled == Some(false) {
-        return None;
+impl Resolver<'_> {
+    /// The wishes of a checked config; `None` if it has none, or says `enabled: false`.
+    pub(super) fn discovery(&mut self, said: Option<&Node>) -> Option<DiscoveryConfig> {
+        let said = said?;
+        let enabled = said.get("enabled").and_then(Node::as_bool);
+        let (services, files) = (self.services(said), self.files(said));
+        let auto_register = auto_register(said, self.reporter);
+        if enabled == Some(false) {
+            return None;
+        }
+        let default = DiscoveryConfig::default();
+        let network = match said.get("network") {
+            Some(network) => Some(self::network(network, self.reporter)),
+            // `enabled: true` alone asks for what is usual.
+            None if services.is_empty() && files.is_empty() => enabled.map(|_| NetworkDiscovery::default()),
+            None => None,
+        };
+        let duration = |key: &str| said.get(key).and_then(Node::as_str).and_then(parse_duration);
+        let at_once = said.get("max_concurrent").and_then(Node::as_whole);
+        Some(DiscoveryConfig {
+            network,
+            services,
+            files,
+            auto_register,
+            interval: duration("interval"),
+            timeout: duration("timeout").unwrap_or(default.timeout),
+            max_concurrent: at_once
+                .and_then(|count| usize::try_from(count).ok())
+                .unwrap_or(default.max_concurrent),
+        })
     }
-    let default = DiscoveryConfig::default();
-    let network = match said.get("network") {
-        Some(network) => Some(self::network(network, reporter)),
-        // `enabled: true` alone asks for what is usual.
-        None if services.is_empty() && files.is_empty() => enabled.map(|_| NetworkDiscovery::default()),
-        None => None,
-    };
-    let duration = |key: &str| said.get(key).and_then(Node::as_str).and_then(parse_duration);
-    let at_once = said.get("max_concurrent").and_then(Node::as_whole);
-    Some(DiscoveryConfig {
-        network,
-        services,
-        files,
-        auto_register,
-        interval: duration("interval"),
-        timeout: duration("timeout").unwrap_or(default.timeout),
-        max_concurrent: at_once
-            .and_then(|count| usize::try_from(count).ok())
-            .unwrap_or(default.max_concurrent),
-    })
+
+    fn services(&mut self, said: &Node) -> Vec<String> {
+        let mut services = Vec::new();
+        for node in said.get("services").map(Node::elements).unwrap_or_default() {
+            let Some(text) = self.expand(node, "discovery.services") else { continue };
+            let scheme = text.split_once("://").filter(|(_, rest)| !rest.is_empty()).map(|(scheme, _)| scheme);
+            if text == "mdns" || scheme.is_some_and(|scheme| SCHEMES.contains(&scheme)) {
+                services.push(text);
+                continue;
+            }
+            let shown = hide_in_text(&text);
+            let message = format!("`discovery.services` has `{shown}`, which is no registry that is known here");
+            self.reporter.error(Code::ConfigValue, &node.origin, message).hint(
+                "write `consul://host:8500`, `etcd://host:2379`, the `https://` address of an MCP registry, or `mdns`",
+            );
+        }
+        services
+    }
+
+    fn files(&mut self, said: &Node) -> Vec<String> {
+        let mut files = Vec::new();
+        for node in said.get("files").map(Node::elements).unwrap_or_default() {
+            let Some(text) = node.as_str() else { continue };
+            if text.contains(['/', '\\', '.']) {
+                files.push(self.absolute(text).to_string_lossy().into_owned());
+                continue;
+            }
+            if CLIENT_NAMES.contains(&text) {
+                files.push(text.to_owned());
+                continue;
+            }
+            let message = format!("`discovery.files` has `{text}`, which is no program that is known here");
+            let near = nearest(text, CLIENT_NAMES.into_iter()).map(|near| format!("did you mean `{near}`? "));
+            let hint = format!("{}a path is known by a `/` or `.` in it", near.unwrap_or_default());
+            self.reporter.error(Code::ConfigValue, &node.origin, message).hint(hint);
+        }
+        files
+    }
 }
 
 fn network(said: &Node, reporter: &mut Reporter) -> NetworkDiscovery {
@@ -169,46 +205,6 @@ fn network(said: &Node, reporter: &mut Reporter) -> NetworkDiscovery {
         base_urls: if said.get("base_urls").is_some() { base_urls } else { default.base_urls },
         ports: ports.unwrap_or(default.ports),
     }
-}
-
-fn services(said: &Node, reporter: &mut Reporter) -> Vec<String> {
-    let mut services = Vec::new();
-    for node in said.get("services").map(Node::elements).unwrap_or_default() {
-        let Some(text) = node.as_str() else { continue };
-        let scheme = text.split_once("://").filter(|(_, rest)| !rest.is_empty()).map(|(scheme, _)| scheme);
-        if text == "mdns" || scheme.is_some_and(|scheme| SCHEMES.contains(&scheme)) {
-            services.push(text.to_owned());
-        } else {
-            let message =
-                format!("`discovery.services` has `{text}`, which is no registry that is known here");
-            reporter.error(Code::ConfigValue, &node.origin, message).hint(
-                "write `consul://host:8500`, `etcd://host:2379`, the `https://` address of an MCP registry, or `mdns`",
-            );
-        }
-    }
-    services
-}
-
-fn files(said: &Node, context: &Context<'_>, reporter: &mut Reporter) -> Vec<String> {
-    let mut files = Vec::new();
-    for node in said.get("files").map(Node::elements).unwrap_or_default() {
-        let Some(text) = node.as_str() else { continue };
-        let is_path = text.contains(['/', '\\', '.']);
-        if is_path {
-            let path = context.folder.join(context.environment.expand_home(text));
-            files.push(path.to_string_lossy().into_owned());
-            continue;
-        }
-        if CLIENT_NAMES.contains(&text) {
-            files.push(text.to_owned());
-            continue;
-        }
-        let message = format!("`discovery.files` has `{text}`, which is no program that is known here");
-        let near = nearest(text, CLIENT_NAMES.into_iter()).map(|near| format!("did you mean `{near}`? "));
-        let hint = format!("{}a path is known by a `/` or `.` in it", near.unwrap_or_default());
-        reporter.error(Code::ConfigValue, &node.origin, message).hint(hint);
-    }
-    files
 }
 
 /// Whatever is not understood registers nothing.

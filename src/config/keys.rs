@@ -689,7 +689,7 @@ static DISCOVERY: Table = Table {
         ),
         Key::new(
             "services",
-            TEXTS,
+            Shape::List(&Shape::Template),
             "Service registries to ask: `consul://host:8500`, `etcd://host:2379`, the address of an MCP registry, or `mdns`.",
         ),
         Key::new(
@@ -770,6 +770,12 @@ static MISSION_DISCOVERY: Table = Table {
         Key::new("network_discovery", Shape::Bool, "Whether to try addresses."),
         Key::new("ports", Shape::List(&PORT), "The ports to try."),
         Key::new("base_urls", TEXTS, "The hosts to try."),
+        Key::new("service_discovery", Shape::Bool, "Whether to ask service registries."),
+        Key::new("service_endpoints", Shape::List(&Shape::Template), "The registries."),
+        Key::new("file_discovery", Shape::Bool, "Whether to read configs."),
+        Key::new("config_paths", TEXTS, "The configs."),
+        Key::new("timeout", Shape::Seconds, "Seconds for one address, registry or file."),
+        Key::new("max_concurrent", Shape::Whole { min: 1, max: 100 }, "How many are tried at once."),
     ]],
 };
 

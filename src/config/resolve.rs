@@ -11,7 +11,6 @@ use super::auth::{self, AuthConfig};
 use super::built_ins;
 use super::check::{check_table, twice};
 use super::definitions;
-use super::discovery::discovery;
 use super::hash::name_hash;
 use super::interpolate::{Context, Trouble, expand};
 use super::keys;
@@ -72,7 +71,7 @@ pub(super) fn resolve(mut root: Node, context: &Context<'_>, reporter: &mut Repo
         .collect();
     let interceptors = resolver.interceptors(interceptors, &names, &mut effective);
     let policy = resolver.policy(&effective);
-    let discovery = discovery(effective.get("discovery"), &resolver.context, resolver.reporter);
+    let discovery = resolver.discovery(effective.get("discovery"));
     let mut resolved = Vec::new();
     let mut shown = Vec::new();
     for (member, repeated) in by_name(servers) {

@@ -34,10 +34,10 @@ impl Text {
         self.plain.push_str(text);
     }
 
-    /// Adds a reference of ours. Behind a `$`, where it would be read as text anyway, it is one.
-    pub(super) fn reference(&mut self, reference: &str) {
+    /// Adds a reference of ours in the place of this text. Behind a `$`, where no reference can stand, the text stays.
+    pub(super) fn reference(&mut self, reference: &str, of: &str) {
         if self.plain.ends_with('$') {
-            return self.plain(reference);
+            return self.plain(of);
         }
         self.out.push_str(&literal(&std::mem::take(&mut self.plain)));
         self.out.push_str(reference);

@@ -150,10 +150,7 @@ impl Scout {
 
 impl std::fmt::Debug for Scout {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Scout")
-            .field("rule", &self.rule)
-            .field("last", &self.last_run())
-            .finish_non_exhaustive()
+        f.debug_struct("Scout").field("last", &self.last_run()).finish_non_exhaustive()
     }
 }
 

@@ -81,7 +81,7 @@ impl References {
             let Some(close) = rest[body..].find('}').map(|end| body + end) else { break };
             out.plain(&rest[..at]);
             match said(&rest[body..close]) {
-                Some(reference) => out.reference(&reference),
+                Some(reference) => out.reference(&reference, &rest[at..=close]),
                 None => out.plain(&rest[at..=close]),
             }
             rest = &rest[close + 1..];
@@ -127,10 +127,12 @@ fn dollars(text: &str) -> String {
         out.plain(&rest[..at]);
         let after = &rest[at + 1..];
         let braced = after.strip_prefix('{').and_then(|body| Some((&body[..body.find('}')?], 2)));
-        let bare = after.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').unwrap_or(after.len());
+        let bare = after
+            .find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+            .unwrap_or(after.len());
         let (name, frame) = braced.unwrap_or((&after[..bare], 0));
         if is_variable(name) {
-            out.reference(&format!("${{{name}}}"));
+            out.reference(&format!("${{{name}}}"), &format!("${name}"));
             rest = &after[name.len() + frame..];
         } else {
             out.plain("$");

@@ -46,15 +46,15 @@ fn fill<'v>(template: &str, variable: impl Fn(&str) -> Option<&'v Value>) -> Str
     while let Some(open) = rest.find('{') {
         let Some(close) = rest[open..].find('}').map(|at| open + at) else { break };
         filled.plain(&rest[..open]);
-        let name = &rest[open + 1..close];
+        let (name, whole) = (&rest[open + 1..close], &rest[open..=close]);
         match variable(name) {
             Some(input) => match text(input, "value") {
                 Some(value) => filled.plain(value),
-                None => filled.reference(&reference(name, text(input, "default"))),
+                None => filled.reference(&reference(name, text(input, "default")), whole),
             },
             // Undeclared, but somebody has to say what it is.
-            None if is_name(name) => filled.reference(&reference(name, None)),
-            None => filled.plain(&rest[open..=close]),
+            None if is_name(name) => filled.reference(&reference(name, None), whole),
+            None => filled.plain(whole),
         }
         rest = &rest[close + 1..];
     }
