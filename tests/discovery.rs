@@ -15,6 +15,8 @@ mod files;
 mod mock;
 #[path = "discovery/network.rs"]
 mod network;
+#[path = "discovery/real.rs"]
+mod real;
 #[path = "discovery/running.rs"]
 mod running;
 #[path = "discovery/services.rs"]

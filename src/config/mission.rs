@@ -34,9 +34,10 @@ pub(super) fn translate(root: &mut Node, reporter: &mut Reporter) -> bool {
             move_to(&mut discovery, "base_urls", &mut ours, &["network", "base_urls"]);
             move_to(&mut discovery, "ports", &mut ours, &["network", "ports"]);
         }
-        for (switch, list, key) in
-            [("service_discovery", "service_endpoints", "services"), ("file_discovery", "config_paths", "files")]
-        {
+        for (switch, list, key) in [
+            ("service_discovery", "service_endpoints", "services"),
+            ("file_discovery", "config_paths", "files"),
+        ] {
             if discovery.take(switch).and_then(|member| member.value.as_bool()) != Some(false) {
                 move_to(&mut discovery, list, &mut ours, &[key]);
             }
