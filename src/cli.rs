@@ -12,7 +12,7 @@ pub mod client;
 pub mod completions;
 pub mod config;
 pub mod demo;
-// pub mod discover;
+pub mod discover;
 pub mod exit;
 pub mod explain;
 pub mod inside;
@@ -74,7 +74,7 @@ enum Command {
     /// Explain a failure code, or what a tool's name stands for
     Explain(explain::ExplainArgs),
     /// Look for servers that are not in the config: on this machine, in registries, in the configs of other programs
-    // Discover(discover::DiscoverArgs),
+    Discover(discover::DiscoverArgs),
     /// Show definitions that changed or look dishonest, and release them
     Approve(approve::ApproveArgs),
     /// Log in to servers that want it: login, logout, status
@@ -115,7 +115,7 @@ pub fn main() -> ExitCode {
         Some(Command::Resources(args)) => lists::run(&global, lists::What::Resources, args).into(),
         Some(Command::Call(args)) => call::run(&global, args).into(),
         Some(Command::Explain(args)) => explain::run(&global, args).into(),
-        // Some(Command::Discover(args)) => discover::run(&global, &args).into(),
+        Some(Command::Discover(args)) => discover::run(&global, &args).into(),
         Some(Command::Approve(args)) => approve::run(&global, args).into(),
         Some(Command::Auth(command)) => auth::run(&global, command),
         Some(Command::Audit(command)) => audit::run(&global, command).into(),

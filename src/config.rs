@@ -16,6 +16,7 @@ mod built_ins;
 mod check;
 mod definitions;
 mod discovery;
+pub mod edit;
 mod environment;
 mod hash;
 mod hide;
