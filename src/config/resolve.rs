@@ -63,6 +63,7 @@ pub(super) fn resolve(mut root: Node, context: &Context<'_>, reporter: &mut Repo
         .collect();
     let interceptors = resolver.interceptors(interceptors, &names, &mut effective);
     let policy = resolver.policy(&effective);
+    let discovery = resolver.discovery(effective.get("discovery"));
     let mut resolved = Vec::new();
     let mut shown = Vec::new();
     for (member, repeated) in by_name(servers) {
@@ -90,6 +91,7 @@ pub(super) fn resolve(mut root: Node, context: &Context<'_>, reporter: &mut Repo
         http: http_error.map_or(http, |problem| Err(Box::new(problem))),
         admin: admin_error.map_or(admin, |problem| Err(Box::new(problem))),
         policy: policy_error.map_or(policy, |problem| Err(Box::new(problem))),
+        discovery,
         enabled,
         interceptors,
         secrets: resolver.redactions.into_secrets(),
