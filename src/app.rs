@@ -9,19 +9,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Desk, Surroundings, Tending};
 use crate::audit::{Folder, Journal};
 use crate::call::Audience;
 use crate::catalog::Store;
-use crate::config::{AdminConfig, AuditRules, Loaded, Secret};
+use crate::config::{AdminConfig, AuditRules, Config, Loaded, Secret};
+use crate::discovery::{LastRun, Register, Scout};
+use crate::failure::Failure;
 use crate::frontend::http::Face;
 use crate::frontend::stdio::{Stdio, read_client};
 use crate::frontend::{Front, Hall, Outlet, Session};
 use crate::interceptor::{Interceptor, Rules};
-use crate::manager::Manager;
+use crate::manager::{Actor, Keep, Manager};
 use crate::pipeline::Auditor;
 use crate::policy::Policies;
 use crate::registry::{Parts, Registry, Ways};
@@ -29,7 +33,7 @@ use crate::status;
 use crate::supervisor::{Ending, Supervisor, SupervisorOptions};
 use crate::telemetry::otlp::Exporter;
 use crate::trace::Tracer;
-use crate::transport::{AuthProvider, Transport};
+use crate::transport::{AuthProvider, BoxFuture, Transport};
 use crate::wire::Outbox;
 
 /// How long calls in flight may go on after the client has closed its end.
@@ -58,6 +62,7 @@ pub struct Switchboard {
     /// Sends traces and metrics to a collector.
     exporter: Option<Exporter>,
     manager: Arc<Manager>,
+    scout: Arc<Scout>,
     follows: bool,
 }
 
@@ -201,11 +206,13 @@ impl Switchboard {
         };
         let registry = Registry::open(parts);
         hall.attach(Arc::clone(&registry));
+        let environment = recipe.environment().clone();
         let manager = Manager::new(Arc::clone(&registry), recipe, files);
+        let scout = Arc::new(Scout::new(environment, Arc::new(Managed(Arc::clone(&manager)))));
         let exporter = collector.map(|(collector, (tracer, spans))| {
             Exporter::start(collector, tracer, spans, Arc::downgrade(&registry))
         });
-        Self { closing: CancellationToken::new(), hall, registry, exporter, manager, follows }
+        Self { closing: CancellationToken::new(), hall, registry, exporter, manager, scout, follows }
     }
 
     /// The live set of servers.
@@ -216,6 +223,20 @@ impl Switchboard {
     /// Who puts servers in and takes them out while it runs.
     pub fn manager(&self) -> &Arc<Manager> {
         &self.manager
+    }
+
+    /// Who looks for further servers.
+    pub fn scout(&self) -> &Arc<Scout> {
+        &self.scout
+    }
+
+    /// Follows what changes while it serves, if it is to.
+    fn follow(&self) {
+        if self.follows {
+            self.manager.follow();
+            let scout = Arc::clone(&self.scout);
+            self.registry.attend(async move { scout.follow().await });
+        }
     }
 
     /// Sets the servers going before any client has come.
@@ -235,7 +256,7 @@ impl Switchboard {
         around: Surroundings,
         opened: impl FnOnce(&str) + Send + 'static,
     ) -> Tending {
-        let desk = Desk::new(Arc::clone(&self.manager), self.front(), around);
+        let desk = Desk::new(Arc::clone(&self.manager), self.front(), Arc::clone(&self.scout), around);
         Tending::begin(&desk, config, &self.closing, opened)
     }
 
@@ -245,9 +266,7 @@ impl Switchboard {
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {
-        if self.follows {
-            self.manager.follow();
-        }
+        self.follow();
         let outbox = Arc::new(Outbox::new(OUTBOX_LIMIT));
         let session = Session::new(&self.hall, Outlet::Stream(Arc::clone(&outbox)), None);
         let writing = {
@@ -293,6 +312,36 @@ impl Switchboard {
     }
 }
 
+/// The manager, as who looks for servers needs it.
+struct Managed(Arc<Manager>);
+
+impl Register for Managed {
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(self.0.registry().servers().config())
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.0.registry().changes()
+    }
+
+    fn register<'a>(&'a self, name: &'a str, entry: Value) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            let who = Actor::new("auto_register", "discovery");
+            self.0.register(&who, name, entry, Keep::Running).await.map(drop).map_err(|fault| fault.failure)
+        })
+    }
+
+    fn searched(&self, last: Option<LastRun>) {
+        let meters = self.0.registry().meters();
+        match last {
+            Some(LastRun { discovered, auto_registered, .. }) => {
+                meters.record_discovery(discovered as u64, auto_registered as u64);
+            }
+            None => meters.record_failed_discovery(),
+        }
+    }
+}
+
 /// The grace of the children, when so much of ours has passed.
 fn ending(passed: Duration) -> Ending {
     let term_after = TERM_AT.saturating_sub(passed).max(LEAST_GRACE);
@@ -315,9 +364,7 @@ pub async fn serve_http(
     tending: Tending,
 ) -> io::Result<Ended> {
     let mut signal = Box::pin(signals()?);
-    if switchboard.follows {
-        switchboard.manager.follow();
-    }
+    switchboard.follow();
     let Switchboard { closing, hall, registry, exporter, .. } = switchboard;
     let shutdown = CancellationToken::new();
     // Nobody probes a server that listens: its servers may as well be ready when the first client comes.

@@ -12,6 +12,7 @@ pub mod client;
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod discover;
 pub mod exit;
 pub mod explain;
 pub mod inside;
@@ -77,6 +78,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Explain a failure code, or what a tool's name stands for
     Explain(explain::ExplainArgs),
+    /// Look for servers that are not in the config: on this machine, in registries, in the configs of other programs
+    Discover(discover::DiscoverArgs),
     /// Show definitions that changed or look dishonest, and release them
     Approve(approve::ApproveArgs),
     /// Log in to servers that want it: login, logout, status
@@ -119,6 +122,7 @@ pub fn main() -> ExitCode {
         #[cfg(unix)]
         Some(Command::Status(args)) => status::run(&global, &args).into(),
         Some(Command::Explain(args)) => explain::run(&global, args).into(),
+        Some(Command::Discover(args)) => discover::run(&global, &args).into(),
         Some(Command::Approve(args)) => approve::run(&global, args).into(),
         Some(Command::Auth(command)) => auth::run(&global, command),
         Some(Command::Audit(command)) => audit::run(&global, command).into(),

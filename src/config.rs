@@ -16,8 +16,11 @@ mod auth;
 mod built_ins;
 mod check;
 mod definitions;
+mod discovery;
+pub mod edit;
 mod environment;
 mod hash;
+mod hide;
 mod http;
 mod interceptors;
 mod interpolate;
@@ -47,7 +50,9 @@ pub use auth::{AuthConfig, ClientCredentialsConfig, ClientProof, ConfiguredClien
 pub use built_ins::{BuiltIns, LogRules, RedactRules, SecretKind};
 pub(crate) use check::nearest;
 pub use definitions::{Answer, DefinitionRules};
+pub use discovery::{AutoRegister, CLIENT_NAMES, DiscoveryConfig, NetworkDiscovery};
 pub use environment::{ConfigReason, Environment, Locations, locate};
+pub use hide::{hide_in_text, hide_secrets};
 pub use http::{HttpFace, parse_listen};
 pub use interceptors::{
     Fail, InterceptorConfig, InterceptorKind, InterceptorMode, InterceptorRules, InterceptorWay, Phase,
@@ -61,7 +66,7 @@ pub use problem::{Place, Problem, Severity};
 pub use recipe::Recipe;
 pub use schema::json_schema;
 pub use secret::Secret;
-pub use show::{Setting, Settings, hide_in_text};
+pub use show::{Setting, Settings};
 pub use stages::{
     Balance, BreakerRules, CacheRules, Concurrency, Each, HealthCheck, InputCheck, OutputCheck, RateLimit,
     Retry, SecurityLevel, Stages, Validation,
@@ -193,6 +198,18 @@ fn parse(text: &str, syntax: Syntax, path: &Path) -> Result<(Node, Source), Vec<
         }
     }
     Err(reporter.into_problems())
+}
+
+/// Parses a text in one of the three syntaxes, whatever it means: for the configs of other programs.
+///
+/// # Errors
+/// What is wrong with it first, in words.
+pub fn parse_tree(text: &str, syntax: Syntax) -> Result<serde_json::Value, String> {
+    let parsed = tree::parse(text, syntax);
+    let first = |errors: Vec<tree::SyntaxError>| errors.into_iter().next().map(|error| error.message);
+    parsed
+        .map(|node| node.to_json())
+        .map_err(|errors| first(errors).unwrap_or_else(|| "it is empty".to_owned()))
 }
 
 /// What mends the slips that people make most, by the words of the parsers.

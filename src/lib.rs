@@ -13,6 +13,7 @@ pub mod call;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod discovery;
 pub mod effect;
 pub mod failure;
 pub mod frontend;

@@ -17,6 +17,7 @@ use super::refusal::{Refusal, Success};
 use super::route::{self, Action, Route};
 use super::stats::Stats;
 use super::{approve, call, discovery, events, health, logs, openapi, servers, stats, tools, view};
+use crate::discovery::Scout;
 use crate::frontend::Front;
 use crate::manager::{Actor, Manager};
 use crate::registry::Registry;
@@ -48,6 +49,7 @@ pub struct Surroundings {
 pub struct Desk {
     pub(super) manager: Arc<Manager>,
     pub(super) front: Arc<Front>,
+    pub(super) scout: Arc<Scout>,
     pub(super) around: Surroundings,
     pub(super) stats: Stats,
     pub(super) started: SystemTime,
@@ -77,11 +79,17 @@ pub(super) struct Asked {
 
 impl Desk {
     /// For this Switchboard.
-    pub fn new(manager: Arc<Manager>, front: Arc<Front>, around: Surroundings) -> Arc<Self> {
+    pub fn new(
+        manager: Arc<Manager>,
+        front: Arc<Front>,
+        scout: Arc<Scout>,
+        around: Surroundings,
+    ) -> Arc<Self> {
         Arc::new(Self {
             stats: Stats::new(manager.registry()),
             manager,
             front,
+            scout,
             around,
             started: SystemTime::now(),
             since: Instant::now(),

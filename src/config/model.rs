@@ -10,6 +10,7 @@ use super::arguments::ArgumentRule;
 use super::audit::AuditRules;
 use super::auth::AuthConfig;
 use super::definitions::DefinitionRules;
+use super::discovery::DiscoveryConfig;
 use super::hash::hex;
 use super::http::HttpFace;
 use super::interceptors::InterceptorConfig;
@@ -38,6 +39,8 @@ pub struct Config {
     /// Who may call what; `None` if everybody may call everything. An error if that was said but cannot be read: nothing is
     /// guessed about who may.
     pub policy: Result<Option<PolicyFile>, Box<Problem>>,
+    /// Where to look for further servers; `None` looks nowhere.
+    pub discovery: Option<DiscoveryConfig>,
     /// False if the config (or `PROXY_ENABLED`) says to serve no server at all. All entries are
     /// [`Entry::Disabled`] then.
     pub enabled: bool,
@@ -499,6 +502,7 @@ impl Default for Config {
             telemetry: TelemetryRules::default(),
             http: Ok(HttpFace::default()),
             policy: Ok(None),
+            discovery: None,
             enabled: true,
             interceptors: Vec::new(),
             secrets: Vec::new(),

@@ -64,6 +64,7 @@ pub(super) fn resolve(mut root: Node, context: &Context<'_>, reporter: &mut Repo
     let interceptors = resolver.interceptors(interceptors, &names, &mut effective);
     let policy = resolver.policy(&effective);
     let telemetry = resolver.telemetry(&effective);
+    let discovery = resolver.discovery(effective.get("discovery"));
     let mut resolved = Vec::new();
     let mut shown = Vec::new();
     for (member, repeated) in by_name(servers) {
@@ -92,6 +93,7 @@ pub(super) fn resolve(mut root: Node, context: &Context<'_>, reporter: &mut Repo
         http: http_error.map_or(http, |problem| Err(Box::new(problem))),
         admin: admin_error.map_or(admin, |problem| Err(Box::new(problem))),
         policy: policy_error.map_or(policy, |problem| Err(Box::new(problem))),
+        discovery,
         enabled,
         interceptors,
         secrets: resolver.redactions.into_secrets(),

@@ -136,11 +136,6 @@ fn shown(node: &Node, shape: &Shape, named_secret: bool) -> serde_json::Value {
     }
 }
 
-/// An address or command without what may be secret in it.
-pub fn hide_in_text(text: &str) -> String {
-    hide(text)
-}
-
 /// A secret that was written straight into an argument looks like one; in an address it stands in the query or
 /// before the host.
 fn hide(text: &str) -> String {

@@ -7,6 +7,8 @@ mod json;
 mod toml;
 mod yaml;
 
+pub(super) use yaml::Offsets;
+
 /// The deepest nesting a config may have. The config language itself needs seven levels.
 const MAX_DEPTH: usize = 64;
 

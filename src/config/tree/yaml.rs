@@ -27,13 +27,13 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
 }
 
 /// The parser counts characters; everything else counts bytes.
-struct Offsets {
+pub(in super::super) struct Offsets {
     starts: Vec<usize>,
     end: usize,
 }
 
 impl Offsets {
-    fn new(text: &str) -> Self {
+    pub(in super::super) fn new(text: &str) -> Self {
         Self { starts: text.char_indices().map(|(byte, _)| byte).collect(), end: text.len() }
     }
 
@@ -41,7 +41,7 @@ impl Offsets {
         self.starts.get(character).copied().unwrap_or(self.end)
     }
 
-    fn bytes(&self, span: &Span) -> Range<usize> {
+    pub(in super::super) fn bytes(&self, span: &Span) -> Range<usize> {
         let start = self.byte(span.start.index());
         start..self.byte(span.end.index()).max(start)
     }
