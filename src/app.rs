@@ -9,24 +9,31 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::{Desk, Surroundings, Tending};
 use crate::audit::{Folder, Journal};
 use crate::call::Audience;
 use crate::catalog::Store;
-use crate::config::{AuditRules, Loaded, Secret};
+use crate::config::{AdminConfig, AuditRules, Config, Loaded, Secret};
+use crate::discovery::{LastRun, Register, Scout};
+use crate::failure::Failure;
 use crate::frontend::http::Face;
 use crate::frontend::stdio::{Stdio, read_client};
 use crate::frontend::{Front, Hall, Outlet, Session};
 use crate::interceptor::{Interceptor, Rules};
-use crate::manager::Manager;
+use crate::manager::{Actor, Keep, Manager};
 use crate::pipeline::Auditor;
 use crate::policy::Policies;
 use crate::registry::{Parts, Registry, Ways};
 use crate::status;
 use crate::supervisor::{Ending, Supervisor, SupervisorOptions};
-use crate::transport::{AuthProvider, Transport};
+use crate::telemetry::otlp::Exporter;
+use crate::trace::Tracer;
+use crate::transport::{AuthProvider, BoxFuture, Transport};
 use crate::wire::Outbox;
 
 /// How long calls in flight may go on after the client has closed its end.
@@ -36,6 +43,8 @@ const TERM_AT: Duration = Duration::from_millis(1000);
 const KILL_AT: Duration = Duration::from_millis(1400);
 /// How long a client that still reads gets for its last answers; cutting them short would tear a line in two.
 const LAST_LINES_AT: Duration = Duration::from_millis(1600);
+/// When spans and numbers must have been handed to the collector.
+const LAST_SPANS_AT: Duration = Duration::from_millis(1700);
 /// The same when the servers took all the time.
 const LEAST_LAST_LINES: Duration = Duration::from_millis(100);
 /// The least time between closing a child's stdin and SIGTERM, when calls had to be waited for.
@@ -46,9 +55,14 @@ const OUTBOX_LIMIT: usize = 32 << 20;
 
 /// A Switchboard without pipes.
 pub struct Switchboard {
+    /// Told when serving begins to end: whoever only looks after us is sent away.
+    closing: CancellationToken,
     hall: Arc<Hall>,
     registry: Arc<Registry>,
+    /// Sends traces and metrics to a collector.
+    exporter: Option<Exporter>,
     manager: Arc<Manager>,
+    scout: Arc<Scout>,
     follows: bool,
 }
 
@@ -67,7 +81,9 @@ fn auditor(rules: &AuditRules, secrets: &[Secret], state: Option<&Path>) -> Opti
         Some(state) => Journal::begin(Folder::new(state.join("audit")), rules.max_size, rules.keep),
         None => Err(io::Error::other("nothing is kept on disk here")),
     };
-    let journal = begun.inspect_err(|error| tracing::error!(%error, "there is no audit log")).ok()?;
+    let journal = begun
+        .inspect_err(|error| tracing::error!(event = "audit.failed", %error, "there is no audit log"))
+        .ok()?;
     Some(Arc::new(Auditor::new(journal, rules, secrets)))
 }
 
@@ -159,7 +175,7 @@ impl Switchboard {
                 .ok()
         });
         for problem in &loaded.problems {
-            tracing::warn!("config: {}", problem.one_line());
+            tracing::warn!(event = "config.problem", "config: {}", problem.one_line());
         }
         let policies = Policies::open(&loaded.config);
         for problem in policies.iter().flat_map(|policies| policies.problems()) {
@@ -171,6 +187,8 @@ impl Switchboard {
             .audit
             .as_ref()
             .and_then(|rules| auditor(rules, loaded.config.secrets(), state.as_deref()));
+        let collector = loaded.config.telemetry.otlp.clone().map(|collector| (collector, Tracer::new()));
+        let tracer = collector.as_ref().map(|(_, (tracer, _))| Arc::clone(tracer));
         let (recipe, files) = (loaded.recipe, loaded.files);
         let parts = Parts {
             config: loaded.config,
@@ -184,11 +202,17 @@ impl Switchboard {
             audit,
             audience: Arc::clone(&hall) as Arc<dyn Audience>,
             interceptors,
+            tracer,
         };
         let registry = Registry::open(parts);
         hall.attach(Arc::clone(&registry));
+        let environment = recipe.environment().clone();
         let manager = Manager::new(Arc::clone(&registry), recipe, files);
-        Self { hall, registry, manager, follows }
+        let scout = Arc::new(Scout::new(environment, Arc::new(Managed(Arc::clone(&manager)))));
+        let exporter = collector.map(|(collector, (tracer, spans))| {
+            Exporter::start(collector, tracer, spans, Arc::downgrade(&registry))
+        });
+        Self { closing: CancellationToken::new(), hall, registry, exporter, manager, scout, follows }
     }
 
     /// The live set of servers.
@@ -199,6 +223,20 @@ impl Switchboard {
     /// Who puts servers in and takes them out while it runs.
     pub fn manager(&self) -> &Arc<Manager> {
         &self.manager
+    }
+
+    /// Who looks for further servers.
+    pub fn scout(&self) -> &Arc<Scout> {
+        &self.scout
+    }
+
+    /// Follows what changes while it serves, if it is to.
+    fn follow(&self) {
+        if self.follows {
+            self.manager.follow();
+            let scout = Arc::clone(&self.scout);
+            self.registry.attend(async move { scout.follow().await });
+        }
     }
 
     /// Sets the servers going before any client has come.
@@ -217,15 +255,24 @@ impl Switchboard {
         Arc::new(Front(Arc::clone(&self.hall)))
     }
 
+    /// Opens the doors for those who look after it, until it ends. `opened` is told where they lead in.
+    pub fn tend(
+        &self,
+        config: AdminConfig,
+        around: Surroundings,
+        opened: impl FnOnce(&str) + Send + 'static,
+    ) -> Tending {
+        let desk = Desk::new(Arc::clone(&self.manager), self.front(), Arc::clone(&self.scout), around);
+        Tending::begin(&desk, config, &self.closing, opened)
+    }
+
     /// Serves one client on these pipes until it leaves or `signal` resolves, then ends everything in order.
     pub async fn serve<R, W>(self, input: R, mut output: W, signal: impl Future<Output = i32>) -> Ended
     where
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {
-        if self.follows {
-            self.manager.follow();
-        }
+        self.follow();
         let outbox = Arc::new(Outbox::new(OUTBOX_LIMIT));
         let session = Session::new(&self.hall, Outlet::Stream(Arc::clone(&outbox)), None);
         let writing = {
@@ -244,6 +291,7 @@ impl Switchboard {
             signal = signal => Ended::Signal(signal),
         };
         let left = Instant::now();
+        self.closing.cancel();
         reading.abort();
         if ended == Ended::ClientLeft && !writing.is_finished() {
             let drained = async {
@@ -256,12 +304,47 @@ impl Switchboard {
         session.end().await;
         self.hall.end().await;
         outbox.close();
+        // Whatever the collector does, the client gets its last lines.
+        let exported = self.exporter.map(|exporter| exporter.finish(last_words(left.elapsed())));
         if !writing.is_finished() {
             let patience = LAST_LINES_AT.saturating_sub(left.elapsed()).max(LEAST_LAST_LINES);
             let _ = tokio::time::timeout(patience, &mut writing).await;
             writing.abort();
         }
+        if let Some(exported) = exported {
+            exported.await;
+        }
         ended
+    }
+}
+
+/// The manager, as who looks for servers needs it.
+struct Managed(Arc<Manager>);
+
+impl Register for Managed {
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(self.0.registry().servers().config())
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.0.registry().changes()
+    }
+
+    fn register<'a>(&'a self, name: &'a str, entry: Value) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            let who = Actor::new("auto_register", "discovery");
+            self.0.register(&who, name, entry, Keep::Running).await.map(drop).map_err(|fault| fault.failure)
+        })
+    }
+
+    fn searched(&self, last: Option<LastRun>) {
+        let meters = self.0.registry().meters();
+        match last {
+            Some(LastRun { discovered, auto_registered, .. }) => {
+                meters.record_discovery(discovered as u64, auto_registered as u64);
+            }
+            None => meters.record_failed_discovery(),
+        }
     }
 }
 
@@ -271,16 +354,24 @@ fn ending(passed: Duration) -> Ending {
     Ending { term_after, kill_after: KILL_AT.saturating_sub(passed).max(term_after + LEAST_GRACE) }
 }
 
+/// How long the collector gets for what is left, when so much of the time has passed.
+fn last_words(passed: Duration) -> Duration {
+    LAST_SPANS_AT.saturating_sub(passed).max(LEAST_LAST_LINES)
+}
+
 /// Serves clients over HTTP, and one on our own stdin and stdout if there is one, until a signal comes.
 ///
 /// # Errors
 /// Signals cannot be listened to.
-pub async fn serve_http(switchboard: Switchboard, face: Face, stdio: Option<Stdio>) -> io::Result<Ended> {
+pub async fn serve_http(
+    switchboard: Switchboard,
+    face: Face,
+    stdio: Option<Stdio>,
+    tending: Tending,
+) -> io::Result<Ended> {
     let mut signal = Box::pin(signals()?);
-    if switchboard.follows {
-        switchboard.manager.follow();
-    }
-    let Switchboard { hall, registry, .. } = switchboard;
+    switchboard.follow();
+    let Switchboard { closing, hall, registry, exporter, .. } = switchboard;
     let shutdown = CancellationToken::new();
     // Nobody probes a server that listens: its servers may as well be ready when the first client comes.
     hall.open_doors();
@@ -291,6 +382,7 @@ pub async fn serve_http(switchboard: Switchboard, face: Face, stdio: Option<Stdi
     });
     let ended = Ended::Signal((&mut signal).await);
     let left = Instant::now();
+    closing.cancel();
     shutdown.cancel();
     let _ = serving.await;
     if let Some(beside) = beside {
@@ -298,6 +390,10 @@ pub async fn serve_http(switchboard: Switchboard, face: Face, stdio: Option<Stdi
     }
     registry.shutdown(ending(left.elapsed())).await;
     hall.end().await;
+    if let Some(exporter) = exporter {
+        exporter.finish(last_words(left.elapsed())).await;
+    }
+    tending.ended().await;
     Ok(ended)
 }
 
@@ -329,10 +425,11 @@ async fn beside(hall: Arc<Hall>, stdio: Stdio) {
 ///
 /// # Errors
 /// Signals cannot be listened to.
-pub async fn serve_stdio(switchboard: Switchboard, stdio: Stdio) -> io::Result<Ended> {
+pub async fn serve_stdio(switchboard: Switchboard, stdio: Stdio, tending: Tending) -> io::Result<Ended> {
     let signal = signals()?;
     let Stdio { input, output, flags } = stdio;
     let ended = switchboard.serve(input, output, signal).await;
+    tending.ended().await;
     drop(flags);
     Ok(ended)
 }

@@ -54,6 +54,7 @@ use task::Errands;
 
 pub use changes::Changes;
 pub use lifecycle::{Lifecycle, Shutdown};
+pub use link::Pulse;
 pub use state::State;
 pub(crate) use succession::Journey;
 pub use verdict::Verdicts;
@@ -99,6 +100,8 @@ pub struct Backend {
     /// Calls that are sent again when the tools have been listed anew.
     after_listing: Mutex<Vec<(Call, Past)>>,
     state: Mutex<State>,
+    /// When it came into this state.
+    since: Mutex<Instant>,
     tallies: Mutex<Tallies>,
     /// What happened to the backends whose place this one has taken.
     earlier: Tallies,
@@ -224,6 +227,7 @@ impl Backend {
             errands: Errands::default(),
             after_listing: Mutex::default(),
             state: Mutex::new(State::Idle),
+            since: Mutex::new(Instant::now()),
             tallies: Mutex::default(),
             earlier: Tallies::default(),
             journeys: AtomicUsize::new(0),
@@ -255,6 +259,16 @@ impl Backend {
     /// What the server is doing.
     pub fn state(&self) -> State {
         lock(&self.state).clone()
+    }
+
+    /// Since when the server does that.
+    pub fn since(&self) -> Instant {
+        *lock(&self.since)
+    }
+
+    /// What its answers tell of it.
+    pub fn pulse(&self) -> Pulse {
+        self.link.pulse()
     }
 
     /// What happened so far.
@@ -492,6 +506,7 @@ impl Backend {
     }
 
     fn set_state(&self, state: State) {
+        *lock(&self.since) = Instant::now();
         *lock(&self.state) = state;
     }
 

@@ -12,12 +12,15 @@ pub mod client;
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod discover;
 pub mod exit;
 pub mod explain;
 pub mod inside;
 pub mod lists;
 pub mod mock;
 pub mod serve;
+#[cfg(unix)]
+pub mod status;
 pub mod suggest;
 pub mod terminal;
 
@@ -70,8 +73,13 @@ enum Command {
     Resources(lists::ListArgs),
     /// Call one tool, as your AI client would
     Call(call::CallArgs),
+    /// Show how the servers of running Switchboards are
+    #[cfg(unix)]
+    Status(status::StatusArgs),
     /// Explain a failure code, or what a tool's name stands for
     Explain(explain::ExplainArgs),
+    /// Look for servers that are not in the config: on this machine, in registries, in the configs of other programs
+    Discover(discover::DiscoverArgs),
     /// Show definitions that changed or look dishonest, and release them
     Approve(approve::ApproveArgs),
     /// Log in to servers that want it: login, logout, status
@@ -111,7 +119,10 @@ pub fn main() -> ExitCode {
         Some(Command::Prompts(args)) => lists::run(&global, lists::What::Prompts, args).into(),
         Some(Command::Resources(args)) => lists::run(&global, lists::What::Resources, args).into(),
         Some(Command::Call(args)) => call::run(&global, args).into(),
+        #[cfg(unix)]
+        Some(Command::Status(args)) => status::run(&global, &args).into(),
         Some(Command::Explain(args)) => explain::run(&global, args).into(),
+        Some(Command::Discover(args)) => discover::run(&global, &args).into(),
         Some(Command::Approve(args)) => approve::run(&global, args).into(),
         Some(Command::Auth(command)) => auth::run(&global, command),
         Some(Command::Audit(command)) => audit::run(&global, command).into(),

@@ -9,15 +9,18 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+mod admin;
 mod arguments;
 mod audit;
 mod auth;
 mod built_ins;
 mod check;
 mod definitions;
+mod discovery;
 pub mod edit;
 mod environment;
 mod hash;
+mod hide;
 mod http;
 mod interceptors;
 mod interpolate;
@@ -36,16 +39,20 @@ mod servers;
 mod shape;
 mod show;
 mod stages;
+mod telemetry;
 mod tree;
 mod values;
 
+pub use admin::{AdminConfig, AdminDoor};
 pub use arguments::ArgumentRule;
 pub use audit::{AuditArguments, AuditRules};
 pub use auth::{AuthConfig, ClientCredentialsConfig, ClientProof, ConfiguredClient, OauthConfig, SigningKey};
 pub use built_ins::{BuiltIns, LogRules, RedactRules, SecretKind};
 pub(crate) use check::nearest;
 pub use definitions::{Answer, DefinitionRules};
+pub use discovery::{AutoRegister, CLIENT_NAMES, DiscoveryConfig, NetworkDiscovery};
 pub use environment::{ConfigReason, Environment, Locations, locate};
+pub use hide::{hide_in_text, hide_secrets};
 pub use http::{HttpFace, parse_listen};
 pub use interceptors::{
     Fail, InterceptorConfig, InterceptorKind, InterceptorMode, InterceptorRules, InterceptorWay, Phase,
@@ -64,6 +71,7 @@ pub use stages::{
     Balance, BreakerRules, CacheRules, Concurrency, Each, HealthCheck, InputCheck, OutputCheck, RateLimit,
     Retry, SecurityLevel, Stages, Validation,
 };
+pub use telemetry::{Collector, TelemetryRules};
 pub use tree::Syntax;
 pub use values::parse_duration;
 
@@ -190,6 +198,18 @@ fn parse(text: &str, syntax: Syntax, path: &Path) -> Result<(Node, Source), Vec<
         }
     }
     Err(reporter.into_problems())
+}
+
+/// Parses a text in one of the three syntaxes, whatever it means: for the configs of other programs.
+///
+/// # Errors
+/// What is wrong with it first, in words.
+pub fn parse_tree(text: &str, syntax: Syntax) -> Result<serde_json::Value, String> {
+    let parsed = tree::parse(text, syntax);
+    let first = |errors: Vec<tree::SyntaxError>| errors.into_iter().next().map(|error| error.message);
+    parsed
+        .map(|node| node.to_json())
+        .map_err(|errors| first(errors).unwrap_or_else(|| "it is empty".to_owned()))
 }
 
 /// What mends the slips that people make most, by the words of the parsers.

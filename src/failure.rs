@@ -146,6 +146,10 @@ codes! {
     HttpOpen = "SB-HTTP-002", "an address that others can reach needs a token",
         "Everybody who reaches Switchboard can use every tool behind it. Add `http: { tokens: { NAME: \"${env:TOKEN}\" } }`, or \
          listen on 127.0.0.1.";
+    AdminListen = "SB-ADMIN-001", "the administration interface cannot be opened",
+        "Another program listens at `admin.listen` (another Switchboard, perhaps), the address is not one of this machine, or the folder \
+         of the socket is missing. Switchboard serves without it. Choose another place, or let the system choose a port: \
+         `listen: 127.0.0.1:0`.";
     LimitRate = "SB-LIMIT-001", "the server is called too often",
         "`rate_limit` of this server allows no more calls at the moment; the message says when the next one is possible. The call \
          did not run.";

@@ -2,7 +2,10 @@
 //!
 //! In comes the registry; out go [`Report`]s, and the text of our own tool `switchboard__status`. It changes nothing.
 
+use std::time::{Duration, SystemTime};
+
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use crate::backend::{Backend, State, Tallies};
 use crate::catalog::{Catalog, Counts, Note};
@@ -12,6 +15,7 @@ use crate::interceptor::HookTallies;
 use crate::pipeline::{CacheTallies, Lane, Trouble};
 use crate::registry::{Registry, Snapshot};
 use crate::wire::json as raw;
+use crate::wire::time::rfc3339;
 
 /// How many notes on definitions a model is made to read.
 const SHOWN_NOTES: usize = 20;
@@ -67,6 +71,8 @@ pub struct Report {
     pub last_words: Vec<String>,
     /// The process, if it runs.
     pub pid: Option<u32>,
+    /// When it was what.
+    pub times: Times,
     /// How each of its instances is, if there are several.
     pub instances: Vec<Instance>,
 }
@@ -84,6 +90,39 @@ pub struct Instance {
     pub tallies: Tallies,
     /// The process, if it runs.
     pub pid: Option<u32>,
+    /// When it was what.
+    pub times: Times,
+}
+
+/// When a server was what, and how long it takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Times {
+    /// Since when it is in its state; `None` for one that is not started at all.
+    pub since: Option<SystemTime>,
+    /// When it answered anything last, in this run of Switchboard.
+    pub last_seen: Option<SystemTime>,
+    /// How long the last answer took.
+    pub response_time: Option<Duration>,
+    /// For how long it has been ready.
+    pub uptime: Option<Duration>,
+}
+
+impl Times {
+    /// The monotonic clock of the rooms, in the hours of people.
+    fn of(backend: &Backend, trouble: Option<&Trouble>) -> Self {
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        let at = |then: Instant| wall.checked_sub(now.saturating_duration_since(then)).unwrap_or(wall);
+        let pulse = backend.pulse();
+        Self {
+            since: Some(at(trouble.map_or_else(|| backend.since(), |trouble| trouble.since))),
+            last_seen: pulse.last.map(at),
+            response_time: pulse.last.map(|_| pulse.last_took),
+            uptime: match backend.state() {
+                State::Ready { since, .. } => Some(now.saturating_duration_since(since)),
+                _ => None,
+            },
+        }
+    }
 }
 
 /// The reports on all servers, in config order.
@@ -104,6 +143,7 @@ fn report(registry: &Registry, now: &Snapshot, entry: &Entry) -> Report {
         cache: None,
         last_words: Vec::new(),
         pid: None,
+        times: Times::default(),
         instances: Vec::new(),
     };
     match entry {
@@ -135,7 +175,7 @@ fn of_lane(report: &mut Report, registry: &Registry, catalog: &Catalog, lane: &L
     report.tallies = instances.iter().fold(Tallies::default(), |sum, one| sum.and(one.tallies));
     let best = instances.iter().min_by_key(|one| one.level);
     let Some(best) = best.cloned() else { return };
-    (report.level, report.state, report.pid) = (best.level, best.state, best.pid);
+    (report.level, report.state, report.pid, report.times) = (best.level, best.state, best.pid, best.times);
     report.failure = instances.iter().find_map(|one| one.failure.clone());
     let all_well = instances.iter().all(|one| one.level == Level::Healthy);
     report.cache = lane.cache();
@@ -175,8 +215,10 @@ fn one(backend: &Backend, trouble: Option<Trouble>, is_shown: bool) -> Instance 
             State::Ready { pid, .. } => pid,
             _ => None,
         },
+        times: Times::of(backend, None),
     };
     if let (None, Some(trouble)) = (&one.failure, trouble) {
+        one.times = Times::of(backend, Some(&trouble));
         (one.state, one.failure) = (trouble.word, Some(trouble.failure));
     }
     one
@@ -290,6 +332,9 @@ pub fn line(report: &Report) -> String {
     if report.tallies.noise > 0 {
         line.push_str(&format!(" · {} lines of noise on stdout", report.tallies.noise));
     }
+    if let (Some(since), true) = (report.times.since, report.level > Level::Healthy) {
+        line.push_str(&format!(" · since {}", rfc3339(since)));
+    }
     if let Some(failure) = &report.failure {
         line.push_str(" · ");
         line.push_str(&Failure { server: None, ..failure.clone() }.to_string());
@@ -350,6 +395,13 @@ pub fn to_json(report: &Report) -> Value {
     object.insert("noise".into(), report.tallies.noise.into());
     object.insert("starts".into(), report.tallies.starts.into());
     object.insert("pid".into(), report.pid.into());
+    object.insert("calls".into(), report.tallies.calls.into());
+    object.insert("failures".into(), report.tallies.failures.into());
+    let Times { since, last_seen, response_time, uptime } = report.times;
+    object.insert("since".into(), since.map(rfc3339).into());
+    object.insert("last_seen".into(), last_seen.map(rfc3339).into());
+    object.insert("response_time".into(), response_time.map(|time| time.as_secs_f64()).into());
+    object.insert("uptime".into(), uptime.map(|time| time.as_secs_f64()).into());
     let cache = report.cache.map(|cache| {
         let CacheTallies { hits, misses, answers, bytes } = cache;
         json!({ "hits": hits, "misses": misses, "answers": answers, "bytes": bytes })

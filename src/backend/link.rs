@@ -64,6 +64,31 @@ struct Inner {
     /// How many runs there were of this instance and those beside it.
     generations: Arc<AtomicU64>,
     last_used: Option<Instant>,
+    pulse: Pulse,
+}
+
+/// What a server's answers tell of it, over all its runs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pulse {
+    /// How many calls of clients it has answered.
+    pub answers: u64,
+    /// How long it took for all of them, from the moment each was sent.
+    pub took: Duration,
+    /// When it answered anything last, our own requests included.
+    pub last: Option<Instant>,
+    /// How long that took.
+    pub last_took: Duration,
+}
+
+impl Pulse {
+    fn beat(&mut self, flight: &Flight, now: Instant) {
+        self.last_took = now.saturating_duration_since(flight.sent);
+        self.last = Some(now);
+        if matches!(flight.owner, Owner::Client(_)) {
+            self.answers += 1;
+            self.took += self.last_took;
+        }
+    }
 }
 
 /// A call that waits for a run.
@@ -306,8 +331,10 @@ impl Link {
         let run = inner.run_of(generation)?;
         let revision = run.words.to;
         let flight = run.take(id)?;
+        let now = Instant::now();
+        inner.pulse.beat(&flight, now);
         if !flight.is_check {
-            inner.last_used = Some(Instant::now());
+            inner.last_used = Some(now);
         }
         Some(match flight.owner {
             Owner::Client(call) => Addressee::Client(call, revision),
@@ -423,6 +450,10 @@ impl Link {
     }
 
     /// When the server was last called or answered.
+    pub(super) fn pulse(&self) -> Pulse {
+        self.lock().pulse
+    }
+
     pub(super) fn last_used(&self) -> Option<Instant> {
         self.lock().last_used
     }

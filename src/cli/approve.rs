@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::catalog::Store;
+use crate::cli::Global;
 use crate::cli::exit::{self, Exit};
 use crate::cli::inside::Setup;
 use crate::cli::suggest::{did_you_mean, near};
 use crate::cli::terminal::{Paint, counted, one_line};
-use crate::cli::{Global, check};
 use crate::config::ServerConfig;
 use crate::trust::diff::{self, Change, Piece};
-use crate::trust::{Case, Found, Neighbours, PinStore, Pins, cases, identity};
+use crate::trust::{self, Case, Found, Neighbours, PinStore, Pins, cases, identity};
 use crate::wire::json as raw;
 
 /// Arguments of `approve`.
@@ -150,7 +150,7 @@ fn choose<'a>(setup: &Setup, watched: &'a [Watched<'_>], names: &[String]) -> Re
     Ok(chosen)
 }
 
-/// Approves exactly the versions that were chosen: what comes later waits again.
+/// Approves what was chosen.
 fn approve(store: &PinStore, watched: &[Watched<'_>], chosen: &[&Case]) -> Result<(), Exit> {
     let mut by_server: BTreeMap<&str, Vec<&Case>> = BTreeMap::new();
     for case in chosen {
@@ -158,13 +158,7 @@ fn approve(store: &PinStore, watched: &[Watched<'_>], chosen: &[&Case]) -> Resul
     }
     for server in watched {
         let Some(cases) = by_server.get(server.config.name.as_str()) else { continue };
-        let updated = store.update(&server.config.name, &identity(server.config), |pins| {
-            let approved = cases.iter().map(|case| {
-                let definition = &case.definition;
-                pins.approve(definition.kind, &definition.name, &definition.digest)
-            });
-            approved.fold(false, |any, changed| any | changed)
-        });
+        let updated = store.approve(&server.config.name, &identity(server.config), cases);
         if let Err(error) = updated {
             exit::print_err(&format!(
                 "error: the approval of `{}` could not be kept: {error}",
@@ -210,7 +204,7 @@ fn as_json(case: &Case, approved: bool) -> Value {
         "definition": case.definition.members,
         "before": case.before,
         "changes": changes.iter().map(change_json).collect::<Vec<_>>(),
-        "findings": case.findings.iter().map(check::finding_json).collect::<Vec<_>>(),
+        "findings": case.findings.iter().map(trust::Finding::to_json).collect::<Vec<_>>(),
     })
 }
 

@@ -26,7 +26,6 @@ use crate::status::{self, Report};
 use crate::trust::lock::LockedServer;
 use crate::trust::{self, Neighbours};
 
-pub(in crate::cli) use finding::finding_json;
 use finding::{Finding, Suspicion, Verdict};
 
 /// How many servers start at once, and what fetching their lists may take: together they bound the whole check.

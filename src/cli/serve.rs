@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use crate::admin::{Surroundings, Tending};
 use crate::app::{Builder, Clients, Ended, Switchboard, serve_http, serve_stdio};
 use crate::cli::inside::policy_problems;
 use crate::cli::{Global, exit};
@@ -59,13 +60,26 @@ pub fn run(global: &Global, args: &ServeArgs) -> ExitCode {
             return exit::FAILED.into();
         }
     };
+    // A block that cannot be read opens nothing; what is wrong with it is among the problems of the config.
+    let admin = loaded.config.admin.clone().unwrap_or_default();
+    let around = Surroundings {
+        state: Some(locations.state.clone()),
+        config: locations.config.clone(),
+        allow_stdio_register: admin.allow_stdio_register,
+    };
+    let tend = |switchboard: &Switchboard| {
+        let opened = |place: &str| exit::print_err(&format!("administration at {place}"));
+        switchboard.tend(admin, around, opened)
+    };
     let ended = runtime.block_on(async {
         let builder = Switchboard::builder(loaded).state(locations.state.clone()).follow_config();
         match face {
-            Some(settings) => over_http(builder, settings).await,
+            Some(settings) => over_http(builder, settings, tend).await,
             None => {
                 let stdio = Stdio::take()?;
-                serve_stdio(builder.build(), stdio).await.map(Ok)
+                let switchboard = builder.build();
+                let tending = tend(&switchboard);
+                serve_stdio(switchboard, stdio, tending).await.map(Ok)
             }
         }
     });
@@ -88,7 +102,11 @@ pub fn run(global: &Global, args: &ServeArgs) -> ExitCode {
 }
 
 /// Over HTTP many clients are served, and beside them the one on our stdin, if somebody holds its other end.
-async fn over_http(builder: Builder, settings: Settings) -> io::Result<Result<Ended, Failure>> {
+async fn over_http(
+    builder: Builder,
+    settings: Settings,
+    tend: impl FnOnce(&Switchboard) -> Tending,
+) -> io::Result<Result<Ended, Failure>> {
     let stdio = if is_held(&io::stdin()) { Some(Stdio::take()?) } else { None };
     let switchboard = builder.clients(Clients::Many).build();
     let face = match Face::bind(settings, switchboard.front()).await {
@@ -96,7 +114,8 @@ async fn over_http(builder: Builder, settings: Settings) -> io::Result<Result<En
         Err(failure) => return Ok(Err(failure)),
     };
     exit::print_err(&format!("serving MCP at http://{}/mcp", face.local_addr()));
-    serve_http(switchboard, face, stdio).await.map(Ok)
+    let tending = tend(&switchboard);
+    serve_http(switchboard, face, stdio, tending).await.map(Ok)
 }
 
 /// The flag, else our variable, else everybody's.

@@ -46,7 +46,7 @@ impl Environment {
     }
 
     /// Desktop applications hand over `~/…` unexpanded.
-    pub(super) fn expand_home(&self, path: &str) -> PathBuf {
+    pub fn expand_home(&self, path: &str) -> PathBuf {
         match (path.strip_prefix("~/"), self.get("HOME")) {
             (Some(rest), Some(home)) => Path::new(home).join(rest),
             _ => PathBuf::from(path),

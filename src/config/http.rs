@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use super::admin::MAKE_ONE;
 use super::problem::Problem;
 use super::resolve::{Resolver, texts};
 use super::secret::Secret;
@@ -76,9 +77,7 @@ impl Resolver<'_> {
         let face = HttpFace {
             listen: self.listen(effective).unwrap_or(default.listen),
             tokens: self.tokens(effective),
-            allowed_hosts: self.spelled(effective, "http.allowed_hosts", "`name` or `name:port`", |host| {
-                !host.contains(['/', '*', '@', ' '])
-            }),
+            allowed_hosts: self.hosts(effective, "http.allowed_hosts"),
             allowed_origins: self.spelled(
                 effective,
                 "http.allowed_origins",
@@ -114,24 +113,30 @@ impl Resolver<'_> {
         let members = effective.at("http.tokens").map(Node::members).unwrap_or_default();
         let mut tokens = Vec::new();
         for member in members {
-            let path = format!("http.tokens.{}", member.key);
-            let Some(token) = self.expand(&member.value, &path) else { continue };
-            self.redactions.note("token", &token);
-            let origin = &member.value.origin;
-            if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-                let message = format!("`{path}` must be visible ASCII without spaces, and not empty");
-                self.reporter
-                    .error(Code::ConfigValue, origin, message)
-                    .hint("`openssl rand -hex 24` makes one");
-            } else if token.len() < SHORT {
-                let message = format!("`{path}` is shorter than {SHORT} characters and can be guessed");
-                self.reporter
-                    .warn(Code::ConfigValue, origin, message)
-                    .hint("`openssl rand -hex 24` makes one");
+            if let Some(token) = self.token(&member.value, &format!("http.tokens.{}", member.key)) {
+                tokens.push((member.key.clone(), token));
             }
-            tokens.push((member.key.clone(), Secret::new(token)));
         }
         tokens
+    }
+
+    /// A bearer token; `None` if it cannot be read. What else is wrong with it is reported.
+    pub(super) fn token(&mut self, node: &Node, path: &str) -> Option<Secret> {
+        let token = self.expand(node, path)?;
+        self.redactions.note("token", &token);
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let message = format!("`{path}` must be visible ASCII without spaces, and not empty");
+            self.reporter.error(Code::ConfigValue, &node.origin, message).hint(MAKE_ONE);
+        } else if token.len() < SHORT {
+            let message = format!("`{path}` is shorter than {SHORT} characters and can be guessed");
+            self.reporter.warn(Code::ConfigValue, &node.origin, message).hint(MAKE_ONE);
+        }
+        Some(Secret::new(token))
+    }
+
+    /// Names under which a listener is reached.
+    pub(super) fn hosts(&mut self, effective: &Node, path: &str) -> Vec<String> {
+        self.spelled(effective, path, "`name` or `name:port`", |host| !host.contains(['/', '*', '@', ' ']))
     }
 
     /// The texts of a list that must be spelt in a certain way, in lower case.

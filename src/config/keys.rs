@@ -38,8 +38,8 @@ const ROOT_KEYS: &[Key] = &[
     Key::new("interceptors", Shape::List(&AN_INTERCEPTOR), "Hooks before and after calls and on errors."),
     Key::new("policy", Shape::Table(&POLICY), "Who may call what."),
     Key::new("security", Shape::Table(&SECURITY), "The security level."),
-    Key::new("discovery", Shape::Table(&DISCOVERY), "Where to look for further servers.").planned(),
-    Key::new("admin", Shape::Table(&ADMIN), "The administration interface.").planned(),
+    Key::new("discovery", Shape::Table(&DISCOVERY), "Where to look for further servers."),
+    Key::new("admin", Shape::Table(&ADMIN), "The administration interface."),
     Key::new("telemetry", Shape::Table(&TELEMETRY), "Metrics, traces and the audit log."),
     Key::new("proxy", Shape::Table(&MISSION), "The whole config in the shape of `config/proxy.yaml`."),
 ];
@@ -106,6 +106,12 @@ const LAUNCH: &[Key] = &[
     Key::new("enabled", Shape::Bool, "Whether this server is served.").default("true"),
     Key::new("disabled", Shape::Bool, "The opposite of `enabled`."),
     Key::new("description", Shape::Text, "What the server is for."),
+    Key::new(
+        "metadata",
+        Shape::Map(&Shape::Anything),
+        "Whatever its owner wants to keep with it; shown by the administration interface.",
+    )
+    .aliases(&["_meta"]),
     Key::new(
         "endpoints",
         Shape::List(&Shape::Template),
@@ -252,7 +258,6 @@ const SERVER_FOREIGN: &[Key] = &[
     Key::foreign("gallery", &[]),
     Key::foreign("required", &[]),
     Key::foreign("bundled", &["display_name", "available"]),
-    Key::foreign("metadata", &["_meta"]),
     Key::foreign("$schema", &[]),
 ];
 
@@ -676,33 +681,88 @@ static SECURITY: Table = Table {
 
 static DISCOVERY: Table = Table {
     groups: &[&[
-        Key::new("enabled", Shape::Bool, "Whether to look at all."),
+        Key::new(
+            "enabled",
+            Shape::Bool,
+            "Whether to look at all. True alone tries the usual ports of this machine.",
+        ),
         Key::new("network", Shape::Table(&NETWORK), "Addresses to try."),
-        Key::new("files", TEXTS, "Other programs whose configs are read."),
-        Key::new("services", Shape::List(&Shape::Anything), "Service registries to ask."),
-        Key::new("auto_register", Shape::Bool, "Whether what is found is served without asking."),
+        Key::new(
+            "files",
+            TEXTS,
+            "Configs to read: of other programs, by their names (`claude-desktop`, `cursor`), or paths.",
+        ),
+        Key::new(
+            "services",
+            Shape::List(&Shape::Template),
+            "Service registries to ask: `consul://host:8500`, `etcd://host:2379`, the address of an MCP registry, or `mdns`.",
+        ),
+        Key::new(
+            "auto_register",
+            Shape::Anything,
+            "What is served without asking: `false` (nothing), `true` (what was reached at an address), or \
+             `{ match: [patterns of addresses], tools: [patterns of tools] }`.",
+        ),
+        Key::new("interval", DURATION, "Look again after this long. Without it, once at the start."),
+        Key::new("timeout", DURATION, "How long one address, registry or file may take; 5 s without a word."),
+        Key::new(
+            "max_concurrent",
+            Shape::Whole { min: 1, max: 100 },
+            "How many are tried at once; 10 without a word.",
+        ),
     ]],
 };
 
 static NETWORK: Table = Table {
     groups: &[&[
-        Key::new("base_urls", TEXTS, "The hosts."),
-        Key::new("ports", Shape::List(&PORT), "The ports."),
+        Key::new("base_urls", TEXTS, "The hosts, such as `http://localhost`; this machine without a word."),
+        Key::new("ports", Shape::List(&PORT), "The ports to try on every host; 8001 to 8005 without a word."),
     ]],
 };
 
 static ADMIN: Table = Table {
     groups: &[&[
-        Key::new("listen", Shape::Text, "The address to listen on."),
-        Key::new("token", Shape::Secret, "The token that requests must carry."),
-        Key::new("allow_stdio_register", Shape::Bool, "Whether commands may be registered over the network."),
+        Key::new(
+            "listen",
+            Shape::Text,
+            "The address to listen on (`127.0.0.1:7700`, or a port), or the path of a Unix socket. Without it, nothing can be changed \
+             from outside.",
+        ),
+        Key::new("token", Shape::Secret, "The bearer token that requests must show; needed for an address."),
+        Key::new(
+            "allow_stdio_register",
+            Shape::Bool,
+            "Whether requests may register what runs or reads on this machine: commands, Unix sockets, references to variables and files.",
+        )
+        .default("false"),
+        Key::new("allowed_hosts", TEXTS, "Further names (`name` or `name:port`) under which it is reached.")
+            .default("[]"),
+        Key::new(
+            "status",
+            Shape::Bool,
+            "Whether `switchboard status` finds this process, by a Unix socket of its user's that changes nothing.",
+        )
+        .default("true"),
     ]],
 };
 
 static TELEMETRY: Table = Table {
     groups: &[&[
-        Key::new("metrics", Shape::Bool, "Whether to count.").planned(),
-        Key::new("otlp", Shape::Text, "Where to send traces.").planned(),
+        Key::new(
+            "metrics",
+            Shape::Bool,
+            "Whether calls are counted. Without a word they are if somebody can read the numbers: with `admin.listen` or `otlp`.",
+        ),
+        Key::new(
+            "otlp",
+            Shape::Text,
+            "The OpenTelemetry collector that gets traces and metrics, over OTLP/HTTP: `http://host:4318`.",
+        ),
+        Key::new(
+            "otlp_headers",
+            Shape::Map(&Shape::Secret),
+            "Headers for the collector, such as what lets us in.",
+        ),
         Key::new("audit", Shape::Bool, "Whether to keep an audit log: who called what, and what came of it."),
         Key::new("audit_log", Shape::Table(&AUDIT_LOG), "How the audit log is kept."),
     ]],
@@ -746,6 +806,12 @@ static MISSION_DISCOVERY: Table = Table {
         Key::new("network_discovery", Shape::Bool, "Whether to try addresses."),
         Key::new("ports", Shape::List(&PORT), "The ports to try."),
         Key::new("base_urls", TEXTS, "The hosts to try."),
+        Key::new("service_discovery", Shape::Bool, "Whether to ask service registries."),
+        Key::new("service_endpoints", Shape::List(&Shape::Template), "The registries."),
+        Key::new("file_discovery", Shape::Bool, "Whether to read configs."),
+        Key::new("config_paths", TEXTS, "The configs."),
+        Key::new("timeout", Shape::Seconds, "Seconds for one address, registry or file."),
+        Key::new("max_concurrent", Shape::Whole { min: 1, max: 100 }, "How many are tried at once."),
     ]],
 };
 

@@ -27,10 +27,23 @@ pub(super) fn translate(root: &mut Node, reporter: &mut Reporter) -> bool {
         let over_network = discovery.take("network_discovery").and_then(|member| member.value.as_bool());
         let mut ours = Node::empty_map(origin);
         move_to(&mut discovery, "enabled", &mut ours, &["enabled"]);
-        if over_network != Some(false) {
+        if over_network == Some(false) {
+            let nothing = Node { kind: Kind::List(Vec::new()), origin: ours.origin.clone() };
+            put(&mut ours, &["network", "base_urls"], nothing);
+        } else {
             move_to(&mut discovery, "base_urls", &mut ours, &["network", "base_urls"]);
             move_to(&mut discovery, "ports", &mut ours, &["network", "ports"]);
         }
+        for (switch, list, key) in [
+            ("service_discovery", "service_endpoints", "services"),
+            ("file_discovery", "config_paths", "files"),
+        ] {
+            if discovery.take(switch).and_then(|member| member.value.as_bool()) != Some(false) {
+                move_to(&mut discovery, list, &mut ours, &[key]);
+            }
+        }
+        move_to(&mut discovery, "timeout", &mut ours, &["timeout"]);
+        move_to(&mut discovery, "max_concurrent", &mut ours, &["max_concurrent"]);
         put(root, &["discovery"], ours);
     }
     if let Some(health_check) = proxy.take("health_check") {

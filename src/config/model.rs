@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::admin::AdminConfig;
 use super::arguments::ArgumentRule;
 use super::audit::AuditRules;
 use super::auth::AuthConfig;
 use super::definitions::DefinitionRules;
+use super::discovery::DiscoveryConfig;
 use super::hash::hex;
 use super::http::HttpFace;
 use super::interceptors::InterceptorConfig;
 use super::problem::{Place, Problem};
 use super::secret::Secret;
 use super::stages::Stages;
+use super::telemetry::TelemetryRules;
 use crate::names::ServerName;
 use crate::names::slug;
 
@@ -27,11 +30,17 @@ pub struct Config {
     pub expose: Expose,
     /// How clients are served over HTTP, or why they cannot be: nothing is guessed about who may come in.
     pub http: Result<HttpFace, Box<Problem>>,
+    /// How Switchboard is administered, or why that cannot be: nothing is guessed about who may.
+    pub admin: Result<AdminConfig, Box<Problem>>,
     /// The audit log, if there is to be one.
     pub audit: Option<AuditRules>,
+    /// What is counted, and where it goes.
+    pub telemetry: TelemetryRules,
     /// Who may call what; `None` if everybody may call everything. An error if that was said but cannot be read: nothing is
     /// guessed about who may.
     pub policy: Result<Option<PolicyFile>, Box<Problem>>,
+    /// Where to look for further servers; `None` looks nowhere.
+    pub discovery: Option<DiscoveryConfig>,
     /// False if the config (or `PROXY_ENABLED`) says to serve no server at all. All entries are
     /// [`Entry::Disabled`] then.
     pub enabled: bool,
@@ -110,6 +119,8 @@ pub struct ServerConfig {
     pub description: Option<String>,
     /// Free words.
     pub categories: Vec<String>,
+    /// What its owner keeps with it.
+    pub metadata: serde_json::Map<String, serde_json::Value>,
     /// Where its entry stands.
     pub place: Option<Place>,
 }
@@ -278,7 +289,7 @@ impl Config {
     /// What remains of a config file that cannot be read: no servers, no face whose tokens nobody knows, and no policies.
     pub(super) fn unreadable(problem: &Problem) -> Self {
         let unknown = || Box::new(problem.clone());
-        Self { http: Err(unknown()), policy: Err(unknown()), ..Self::default() }
+        Self { http: Err(unknown()), admin: Err(unknown()), policy: Err(unknown()), ..Self::default() }
     }
 
     /// Values that no log, error or status may contain, longest first.
@@ -334,6 +345,7 @@ impl ServerConfig {
             auth: AuthConfig::default(),
             description: None,
             categories: Vec::new(),
+            metadata: serde_json::Map::new(),
             place: None,
         }
     }
@@ -485,9 +497,12 @@ impl Default for Config {
         Self {
             servers: Vec::new(),
             expose: Expose::default(),
+            admin: Ok(AdminConfig::default()),
             audit: None,
+            telemetry: TelemetryRules::default(),
             http: Ok(HttpFace::default()),
             policy: Ok(None),
+            discovery: None,
             enabled: true,
             interceptors: Vec::new(),
             secrets: Vec::new(),

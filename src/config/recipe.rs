@@ -47,6 +47,11 @@ enum Entry {
 }
 
 impl Recipe {
+    /// The environment in which the config is read.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
     /// Reads the config file that was found.
     pub(super) fn of_file(locations: &Locations, environment: &Environment) -> Self {
         let file = File::read(locations.config.as_deref());

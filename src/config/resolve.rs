@@ -36,22 +36,14 @@ pub(super) fn resolve(mut root: Node, context: &Context<'_>, reporter: &mut Repo
     let servers = root.take(SERVERS);
     let wants_audit = root.at("telemetry.audit").is_some();
     let http = take_all(&mut root, "http");
+    let admin = take_all(&mut root, "admin");
     let interceptors = take_all(&mut root, "interceptors");
     let policy = take_all(&mut root, "policy");
     let mut root = check_table(root, &keys::ROOT, "", reporter);
-    // By itself, so that its errors can be told from others.
-    let mark = reporter.mark();
-    let mut http = check_table(http, &keys::ROOT, "", reporter);
-    let http_error = reporter.errors_since(mark).next().cloned();
-    if let Some(http) = http.take("http") {
-        root.set("http", http.value);
-    }
-    let mark = reporter.mark();
-    let mut policy = check_table(policy, &keys::ROOT, "", reporter);
-    let policy_error = reporter.errors_since(mark).next().cloned();
-    if let Some(policy) = policy.take("policy") {
-        root.set("policy", policy.value);
-    }
+    // By themselves, so that their errors can be told from others.
+    let http_error = checked_apart(http, "http", &mut root, reporter);
+    let admin_error = checked_apart(admin, "admin", &mut root, reporter);
+    let policy_error = checked_apart(policy, "policy", &mut root, reporter);
     let mut effective = overlay(root, &built_in(&keys::ROOT));
     let defaults = effective.take("defaults").map(|member| member.value);
     let settings = match defaults {
@@ -61,9 +53,9 @@ pub(super) fn resolve(mut root: Node, context: &Context<'_>, reporter: &mut Repo
 
     let mut resolver =
         Resolver { context, reporter, redactions: Redactions::default(), level: presets::of_all(&effective) };
-    resolver.note_root_secrets(&effective);
     let enabled = resolver.enabled(&effective, servers.as_ref());
     let http = resolver.http_face(&effective);
+    let admin = resolver.admin(&effective);
     let names: Vec<ServerName> = servers
         .iter()
         .flat_map(|servers| servers.value.members())
@@ -71,6 +63,8 @@ pub(super) fn resolve(mut root: Node, context: &Context<'_>, reporter: &mut Repo
         .collect();
     let interceptors = resolver.interceptors(interceptors, &names, &mut effective);
     let policy = resolver.policy(&effective);
+    let telemetry = resolver.telemetry(&effective);
+    let discovery = resolver.discovery(effective.get("discovery"));
     let mut resolved = Vec::new();
     let mut shown = Vec::new();
     for (member, repeated) in by_name(servers) {
@@ -95,8 +89,11 @@ pub(super) fn resolve(mut root: Node, context: &Context<'_>, reporter: &mut Repo
         servers: resolved.into_iter().map(|server| server.into_entry()).collect(),
         expose: expose(&effective),
         audit: audit(&effective, wants_audit, presets::of_all(&effective)),
+        telemetry,
         http: http_error.map_or(http, |problem| Err(Box::new(problem))),
+        admin: admin_error.map_or(admin, |problem| Err(Box::new(problem))),
         policy: policy_error.map_or(policy, |problem| Err(Box::new(problem))),
+        discovery,
         enabled,
         interceptors,
         secrets: resolver.redactions.into_secrets(),
@@ -111,6 +108,17 @@ fn take_all(root: &mut Node, key: &str) -> Node {
     let (taken, left) = std::mem::take(members).into_iter().partition(|member| member.key == key);
     *members = left;
     Node { kind: Kind::Map(taken), origin }
+}
+
+/// Checks a block that was [taken out](take_all), puts it back, and gives the first error that it has.
+fn checked_apart(taken: Node, key: &str, root: &mut Node, reporter: &mut Reporter) -> Option<Problem> {
+    let mark = reporter.mark();
+    let mut checked = check_table(taken, &keys::ROOT, "", reporter);
+    let error = reporter.errors_since(mark).next().cloned();
+    if let Some(member) = checked.take(key) {
+        root.set(key, member.value);
+    }
+    error
 }
 
 /// The built-in values of a table as a tree.
@@ -232,15 +240,6 @@ impl Resolver<'_> {
             self.reporter.warn(Code::ConfigConflict, &node.origin, message).hint("remove it to serve them");
         }
         enabled
-    }
-
-    /// Secrets outside of server entries are not used in this version, but must not be logged either.
-    fn note_root_secrets(&mut self, effective: &Node) {
-        if let Some(token) = effective.at("admin.token").and_then(Node::as_str)
-            && let Ok(expanded) = expand(token, self.context)
-        {
-            self.redactions.note("token", &expanded.text);
-        }
     }
 
     /// The block `policy:`. A block with any error is not the same as none: then nobody may call anything.
@@ -418,6 +417,10 @@ impl Resolver<'_> {
             auth: auth?,
             description: node.get("description").and_then(Node::as_str).map(str::to_owned),
             categories: texts(node.get("categories")),
+            metadata: match node.get("metadata").map(Node::to_json) {
+                Some(serde_json::Value::Object(metadata)) => metadata,
+                _ => serde_json::Map::new(),
+            },
             place: self.reporter.place(origin),
         })
     }

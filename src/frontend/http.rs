@@ -8,7 +8,6 @@
 
 mod accept;
 mod desk;
-mod events;
 mod first;
 mod guard;
 pub mod house;
@@ -16,41 +15,30 @@ mod legacy;
 mod message;
 mod mirror;
 mod modern;
-mod pipe;
 mod reply;
 mod session;
 mod sse;
 mod stream;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hyper::rt::Executor;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::TcpListener;
 use tokio::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::HttpFace;
 use crate::failure::{Code, Failure};
+use crate::web::{Connections, Pace, events};
 
 use desk::Desk;
 use guard::Guard;
 pub use house::{Exchange, House, Principal, Visitor};
-use pipe::Pipe;
 use session::Sessions;
 
 /// The most connections at once. Further ones wait in the system's queue.
 const MAX_CONNECTIONS: usize = 2048;
-/// The most requests at once on one HTTP/2 connection.
-const MAX_STREAMS: u32 = 256;
-/// The longest head of a request, in bytes.
-const MAX_HEAD: usize = 64 * 1024;
 
 /// How a face is set up.
 #[derive(Clone, Debug, Default)]
@@ -151,11 +139,10 @@ impl Face {
     /// [`Times::linger`] to be answered, and all tasks are waited for. Sessions end last.
     pub async fn run(self, shutdown: CancellationToken) {
         let Face { listener, desk, address } = self;
-        tracing::info!(%address, "serving clients over HTTP");
-        let connections = TaskTracker::new();
-        let killed = CancellationToken::new();
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let server = server(Tasks { tracker: connections.clone(), killed: killed.clone() }, &desk.times);
+        tracing::info!(event = "http.listening", %address, "serving clients over HTTP");
+        let Times { head, stalled, keep_alive, linger, grace, .. } = desk.times;
+        let pace = Pace { head, stalled, keep_alive };
+        let connections = Connections::new(MAX_CONNECTIONS, pace, desk.closing.clone());
         let sweeping = {
             let desk = Arc::clone(&desk);
             async move { desk.sessions.sweep(desk.times.kept).await }
@@ -163,7 +150,7 @@ impl Face {
         tokio::pin!(sweeping);
         loop {
             let next = async {
-                let place = Arc::clone(&places).acquire_owned().await.ok();
+                let place = connections.place().await;
                 (listener.accept().await, place)
             };
             let (accepted, place) = tokio::select! {
@@ -173,10 +160,11 @@ impl Face {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let connection = connection(stream, server.clone(), Arc::clone(&desk), killed.clone());
-                    connections.spawn(async move {
-                        connection.await;
-                        drop(place);
+                    let _ = stream.set_nodelay(true);
+                    let desk = Arc::clone(&desk);
+                    connections.serve(stream, place, move |request| {
+                        let desk = Arc::clone(&desk);
+                        async move { desk.answer(request).await }
                     });
                 }
                 // The client is gone again, or we have too many files open; others may close some.
@@ -188,63 +176,13 @@ impl Face {
         }
         drop(listener);
         desk.closing.cancel();
-        connections.close();
-        let _ = tokio::time::timeout(desk.times.linger, connections.wait()).await;
+        connections.end_within(linger).await;
         desk.ending.cancel();
-        let _ = tokio::time::timeout(desk.times.grace, connections.wait()).await;
-        killed.cancel();
+        connections.end_within(grace).await;
+        connections.tell_to_end();
         desk.sessions.end_all();
         desk.helpers.close();
-        connections.wait().await;
+        connections.kill().await;
         desk.helpers.wait().await;
-    }
-}
-
-/// Runs the tasks of HTTP/2 connections where they are waited for.
-#[derive(Clone)]
-struct Tasks {
-    tracker: TaskTracker,
-    killed: CancellationToken,
-}
-
-impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tasks {
-    fn execute(&self, task: F) {
-        let killed = self.killed.clone();
-        self.tracker.spawn(async move { killed.run_until_cancelled(task).await });
-    }
-}
-
-fn server(tasks: Tasks, times: &Times) -> Builder<Tasks> {
-    let mut server = Builder::new(tasks);
-    server.http1().timer(TokioTimer::new()).header_read_timeout(times.head).max_buf_size(MAX_HEAD);
-    server
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEAD as u32)
-        .keep_alive_interval(times.keep_alive)
-        .keep_alive_timeout(times.head);
-    server
-}
-
-/// Serves one connection to its end.
-async fn connection(stream: TcpStream, server: Builder<Tasks>, desk: Arc<Desk>, killed: CancellationToken) {
-    let _ = stream.set_nodelay(true);
-    let pipe = Pipe::new(stream, desk.times.head, desk.times.stalled);
-    let service = service_fn(|request| {
-        let desk = Arc::clone(&desk);
-        async move { Ok::<_, Infallible>(desk.answer(request).await) }
-    });
-    let connection = server.serve_connection(TokioIo::new(pipe), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = desk.closing.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            killed.run_until_cancelled(connection).await.unwrap_or(Ok(()))
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "an HTTP connection ended");
     }
 }

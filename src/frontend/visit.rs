@@ -22,6 +22,13 @@ const STREAM_LIMIT: usize = 8 << 20;
 /// The hall, as the HTTP face sees it.
 pub struct Front(pub Arc<Hall>);
 
+impl Front {
+    /// Sets the servers going, if nobody has needed them yet.
+    pub fn open_doors(&self) {
+        self.0.open_doors();
+    }
+}
+
 struct Visit {
     session: Arc<Session>,
     stream: Arc<Mailbox>,
@@ -54,6 +61,10 @@ impl House for Front {
 
     fn definition(&self, tool: &str) -> Option<Bytes> {
         Some(self.0.catalog()?.tool(tool)?.definition.clone())
+    }
+
+    fn traces(&self) -> bool {
+        self.0.registry().is_some_and(|registry| registry.tracer().is_some())
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod machine;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
@@ -24,18 +25,33 @@ pub(super) use machine::{Pass, Verdict};
 pub(super) struct Breaker {
     server: ServerName,
     state: Mutex<State>,
+    /// How often it has opened.
+    openings: AtomicU64,
 }
 
 #[derive(Debug)]
 struct State {
     machine: Machine,
+    /// When it was opened or closed last.
+    turned: Instant,
     /// The cause of the last failure that counted.
     last: String,
 }
 
 impl Breaker {
     pub(super) fn new(server: ServerName, rules: Rules) -> Self {
-        Self { server, state: Mutex::new(State { machine: Machine::new(rules), last: String::new() }) }
+        let machine = Machine::new(rules);
+        let state = State { machine, turned: Instant::now(), last: String::new() };
+        Self { server, state: Mutex::new(state), openings: AtomicU64::new(0) }
+    }
+
+    /// How often it has opened since we run.
+    pub(super) fn openings(&self) -> u64 {
+        self.openings.load(Ordering::Relaxed)
+    }
+
+    fn opened(&self) {
+        self.openings.fetch_add(1, Ordering::Relaxed);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -84,25 +100,44 @@ impl Breaker {
     /// Opens it for a cause that no call has found. What closes it again, unless it is open anyway.
     pub(super) fn trip(&self, cause: &str) -> Option<Pass> {
         let mut state = self.state();
-        let pass = state.machine.trip(Instant::now(), fastrand::f64())?;
+        let now = Instant::now();
+        let pass = state.machine.trip(now, fastrand::f64())?;
+        state.turned = now;
         cause.clone_into(&mut state.last);
-        tracing::warn!(server = %self.server, state = "open", "circuit breaker");
+        self.opened();
+        tracing::warn!(event = "breaker.opened", server = %self.server, state = "open", cause, "circuit breaker");
         Some(pass)
     }
 
     /// Closes it, unless something has changed since it was [opened](Self::trip).
     pub(super) fn mend(&self, pass: Pass) {
-        if self.state().machine.mend(pass) {
-            tracing::warn!(server = %self.server, state = "closed", "circuit breaker");
+        let mut state = self.state();
+        if state.machine.mend(pass) {
+            state.turned = Instant::now();
+            tracing::warn!(event = "breaker.closed", server = %self.server, state = "closed", "circuit breaker");
         }
+    }
+
+    /// Closes it, whatever it knows: its owner says that the server is well. Whether it was open.
+    pub(super) fn reset(&self) -> bool {
+        let mut state = self.state();
+        let was_open = state.machine.reset();
+        if was_open {
+            state.turned = Instant::now();
+            tracing::warn!(event = "breaker.closed", server = %self.server, state = "closed", by = "hand", "circuit breaker");
+        }
+        was_open
     }
 
     /// What is wrong, as long as not every call is let through.
     pub(super) fn trouble(&self, now: Instant) -> Option<Trouble> {
-        let closed = self.state().machine.closed(now)?;
+        let (closed, since) = {
+            let state = self.state();
+            (state.machine.closed(now)?, state.turned)
+        };
         let refuses = !closed.wait.is_zero();
         let word = if refuses && !closed.on_trial { "breaker-open" } else { "breaker-half-open" };
-        Some(Trouble { word, refuses, failure: self.refusal(closed) })
+        Some(Trouble { word, refuses, failure: self.refusal(closed), since })
     }
 }
 
@@ -121,10 +156,17 @@ struct Trial<'a> {
 
 impl Drop for Trial<'_> {
     fn drop(&mut self) {
-        let turned =
-            self.breaker.state().machine.report(self.pass, self.verdict, Instant::now(), fastrand::f64());
-        if let Some(turned) = turned {
-            tracing::warn!(server = %self.breaker.server, state = turned, "circuit breaker");
+        let mut state = self.breaker.state();
+        let now = Instant::now();
+        if let Some(turned) = state.machine.report(self.pass, self.verdict, now, fastrand::f64()) {
+            state.turned = now;
+            let server = &self.breaker.server;
+            if turned == "open" {
+                self.breaker.opened();
+                tracing::warn!(event = "breaker.opened", %server, state = turned, "circuit breaker");
+            } else {
+                tracing::warn!(event = "breaker.closed", %server, state = turned, "circuit breaker");
+            }
         }
     }
 }
@@ -208,10 +250,22 @@ mod tests {
         );
         advance(Duration::from_secs(10)).await;
         assert_eq!(breaker.trouble(Instant::now()).expect("a trial is due").word, "breaker-half-open");
+        assert_eq!(breaker.trouble(Instant::now()).map(|trouble| trouble.since), Some(trouble.since));
         assert_eq!(call(&breaker, reply()).await, (None, true));
         assert!(breaker.trouble(Instant::now()).is_none());
         assert_eq!(call(&breaker, failed(Code::CallTimeout)).await.0, Some(Code::CallTimeout));
         assert!(breaker.trouble(Instant::now()).is_none(), "it counts from nothing again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn its_owner_may_close_it() {
+        let breaker = breaker();
+        assert!(!breaker.reset());
+        for _ in 0..2 {
+            call(&breaker, failed(Code::CallTimeout)).await;
+        }
+        assert!(breaker.refuses(Instant::now()) && breaker.reset());
+        assert_eq!(call(&breaker, reply()).await, (None, true));
     }
 
     #[tokio::test(start_paused = true)]

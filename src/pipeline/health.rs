@@ -33,6 +33,8 @@ struct Record {
     failures: u32,
     /// How the last one failed.
     last: Option<Failure>,
+    /// Since when it counts as ill.
+    ill_since: Option<Instant>,
     /// The breaker as we opened it.
     opened: Option<Pass>,
 }
@@ -55,17 +57,18 @@ impl Health {
         match checked {
             Ok(()) => {
                 if record.failures >= self.rules.max_failures {
-                    tracing::info!(server = %self.server, "an instance answers health checks again");
+                    tracing::info!(event = "health.recovered", server = %self.server, "an instance answers health checks again");
                 }
                 if let (Some(breaker), Some(pass)) = (breaker, record.opened.take()) {
                     breaker.mend(pass);
                 }
-                (record.failures, record.last) = (0, None);
+                (record.failures, record.last, record.ill_since) = (0, None, None);
             }
             Err(failure) => {
                 record.failures = record.failures.saturating_add(1);
                 if record.failures == self.rules.max_failures {
-                    tracing::warn!(server = %self.server, %failure, "an instance fails its health checks");
+                    record.ill_since = Some(Instant::now());
+                    tracing::warn!(event = "health.failed", server = %self.server, %failure, "an instance fails its health checks");
                 }
                 if record.failures >= self.rules.max_failures
                     && let Some(pass) = breaker.and_then(|breaker| breaker.trip(&failure.cause))
@@ -95,6 +98,7 @@ impl Health {
         Some(Trouble {
             word: "unhealthy",
             refuses: true,
+            since: record.ill_since.unwrap_or_else(Instant::now),
             failure: failure.remedy("It counts as well again as soon as a check succeeds"),
         })
     }

@@ -83,6 +83,7 @@ pub(super) fn can_go_on(old: &ServerConfig, new: &ServerConfig) -> bool {
         definitions: _,
         description: _,
         categories: _,
+        metadata: _,
         place: _,
     } = old;
     let keeps_changes = |config: &ServerConfig| config.stages.cache.is_some();
@@ -100,7 +101,8 @@ pub(super) fn is_same(old: &ServerConfig, new: &ServerConfig) -> bool {
     can_go_on(old, new)
         && (&old.prefix, &old.tools) == (&new.prefix, &new.tools)
         && (&old.limits, &old.stages, &old.definitions) == (&new.limits, &new.stages, &new.definitions)
-        && (&old.description, &old.categories) == (&new.description, &new.categories)
+        && (&old.description, &old.categories, &old.metadata)
+            == (&new.description, &new.categories, &new.metadata)
 }
 
 /// The keys outside of servers that differ and cannot change while we run.
@@ -108,6 +110,9 @@ pub(super) fn at_next_start(old: &Config, new: &Config) -> Vec<&'static str> {
     let mut keys = Vec::new();
     if old.http.as_ref().ok() != new.http.as_ref().ok() {
         keys.push("http");
+    }
+    if old.admin.as_ref().ok() != new.admin.as_ref().ok() {
+        keys.push("admin");
     }
     if old.audit != new.audit {
         keys.push("telemetry.audit_log");

@@ -12,7 +12,7 @@ mod references;
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::definition::Definition;
 use crate::wire::unseen::unseen;
@@ -57,6 +57,13 @@ pub struct Finding {
     pub place: String,
     /// The text around it, safe to print: what nobody sees is written as `‹U+202E›`.
     pub excerpt: String,
+}
+
+impl Finding {
+    /// For programs.
+    pub fn to_json(&self) -> Value {
+        json!({ "id": self.id, "severity": self.severity.word(), "place": self.place, "excerpt": self.excerpt })
+    }
 }
 
 impl fmt::Display for Finding {

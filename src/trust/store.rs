@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::pins::Pins;
+use super::review::Case;
 use crate::names::{ServerName, slug};
 use crate::trust::canonical;
 
@@ -92,6 +93,20 @@ impl PinStore {
                 Found::Nothing
             }
         }
+    }
+
+    /// Releases exactly the versions of these cases, all of one server; what comes later waits again.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    pub fn approve(&self, server: &ServerName, identity: &str, cases: &[&Case]) -> io::Result<Pins> {
+        self.update(server, identity, |pins| {
+            let approved = cases.iter().map(|case| {
+                let definition = &case.definition;
+                pins.approve(definition.kind, &definition.name, &definition.digest)
+            });
+            approved.fold(false, |any, changed| any | changed)
+        })
     }
 
     /// Changes what is kept: `change` gets what is there now and says whether it made it different. Gives the result.

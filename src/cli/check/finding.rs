@@ -148,7 +148,7 @@ impl Finding {
         value["notes"] = self.notes.iter().map(note).collect();
         value["schemas"] = self.faults.iter().map(fault).collect();
         let suspicion = |one: &Suspicion| {
-            let mut value = finding_json(&one.finding);
+            let mut value = one.finding.to_json();
             value["kind"] = one.kind.noun().into();
             value["name"] = one.name.as_str().into();
             value
@@ -158,16 +158,6 @@ impl Finding {
         value["noise_lines"] = self.noise.clone().into();
         value
     }
-}
-
-/// A finding about a definition, for programs.
-pub(in crate::cli) fn finding_json(finding: &trust::Finding) -> Value {
-    json!({
-        "id": finding.id,
-        "severity": finding.severity.word(),
-        "place": finding.place,
-        "excerpt": finding.excerpt,
-    })
 }
 
 /// The notes about one server.

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use http::header::{self, HeaderValue};
+use bytes::Bytes;
+use http::header;
 use http::request::Parts;
 use http::{Method, Request, StatusCode};
-use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
-use tokio::time::Duration;
+use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,13 +19,11 @@ use super::modern;
 use super::reply::{self, Refusal, Reply, SESSION_ID};
 use super::session::Sessions;
 use crate::protocol::codes;
+use crate::trace;
+use crate::web::body::{self, Bounds, Unread};
 
 /// The longest body that is read: what is read from a client elsewhere, too.
 pub(super) const MAX_BODY: usize = 16 << 20;
-
-/// How much of a refused body is read, and for how long.
-const DRAINED: usize = 256 * 1024;
-const DRAINING: Duration = Duration::from_millis(500);
 
 /// What is at which path.
 enum Room {
@@ -64,7 +60,7 @@ impl Desk {
         let mut reply = match reply {
             Ok(reply) => reply,
             Err(refusal) => {
-                drain(&mut body).await;
+                body::drain(&mut body).await;
                 refusal.reply()
             }
         };
@@ -81,9 +77,7 @@ impl Desk {
             "/sse" | "/sse/" => Room::Sse,
             "/messages" | "/messages/" => Room::Messages,
             "/healthz" if matches!(request.method, Method::GET | Method::HEAD) => {
-                let mut reply = reply::json(StatusCode::OK, "ok");
-                reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-                return Ok(reply);
+                return Ok(reply::text(StatusCode::OK, "text/plain", "ok"));
             }
             _ => {
                 let message = "there is nothing at this path; MCP is spoken at /mcp, by old clients at /sse";
@@ -114,7 +108,10 @@ impl Desk {
 
     async fn post(&self, request: &Parts, client: &Principal, body: &mut Incoming) -> Result<Reply, Refusal> {
         accept::is_json(&request.headers)?;
-        let body = message::in_one_line(self.read(body).await?);
+        let mut body = message::in_one_line(self.read(body).await?);
+        if self.house.traces() {
+            body = trace::carried(body, &request.headers);
+        }
         let posted = message::read(&body)?;
         if modern::is_modern(&request.headers, &posted) {
             self.modern_post(request, client, &body, &posted).await
@@ -125,56 +122,19 @@ impl Desk {
 
     /// Reads a body to its end, if it has one within our limits of size and time.
     pub(super) async fn read(&self, body: &mut Incoming) -> Result<Bytes, Refusal> {
-        let too_large = || {
-            let message = format!("a message may have {} MiB at most", MAX_BODY >> 20);
-            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, codes::INVALID_REQUEST, message)
-        };
-        if body.size_hint().lower() > MAX_BODY as u64 {
-            return Err(too_large());
-        }
-        let late = tokio::time::sleep(self.times.body);
-        tokio::pin!(late);
-        let mut whole = BytesMut::new();
-        loop {
-            let slow = || {
+        let bounds = Bounds { size: MAX_BODY, pause: self.times.body_pause, whole: self.times.body };
+        body::read(body, bounds).await.map_err(|unread| match unread {
+            Unread::TooLarge => {
+                let message = format!("a message may have {} MiB at most", MAX_BODY >> 20);
+                Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, codes::INVALID_REQUEST, message)
+            }
+            Unread::Slow => {
                 let message = "the body came too slowly";
                 Refusal::new(StatusCode::REQUEST_TIMEOUT, codes::INVALID_REQUEST, message)
-            };
-            let frame = tokio::select! {
-                frame = body.frame() => frame,
-                () = tokio::time::sleep(self.times.body_pause) => return Err(slow()),
-                () = &mut late => return Err(slow()),
-            };
-            let data = match frame {
-                Some(Ok(frame)) => frame.into_data(),
-                Some(Err(_)) => return Err(message::bad(codes::INVALID_REQUEST, "the body broke off")),
-                None => return Ok(whole.freeze()),
-            };
-            let Ok(data) = data else { continue };
-            if whole.len() + data.len() > MAX_BODY {
-                return Err(too_large());
             }
-            if whole.is_empty() && body.is_end_stream() {
-                return Ok(data);
-            }
-            whole.extend_from_slice(&data);
-        }
+            Unread::BrokeOff => message::bad(codes::INVALID_REQUEST, "the body broke off"),
+        })
     }
-}
-
-/// Reads what is left of a body that nobody wants, if it is little: a connection that is closed on a client that still writes
-/// takes the answer with it.
-async fn drain(body: &mut Incoming) {
-    let drained = async {
-        let mut left = DRAINED;
-        while let Some(Ok(frame)) = body.frame().await {
-            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-            if left == 0 {
-                break;
-            }
-        }
-    };
-    let _ = tokio::time::timeout(DRAINING, drained).await;
 }
 
 fn not_allowed(message: &str, allowed: &'static str) -> Refusal {

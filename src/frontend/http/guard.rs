@@ -1,37 +1,25 @@
-//! Who may come in: the names that we answer to, the pages whose scripts may talk to us, and tokens.
-//!
-//! Source: MCP "Streamable HTTP", Security Warning (2025-03-26 and later). A page that some browser shows may send requests
-//! to this machine: under a name of its own that it lets point here (DNS rebinding; told by `Host`), or openly
-//! (told by `Origin`).
+//! Who may come in, in the words of MCP: what [`door`](crate::web::door) says is turned into its refusals.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::SocketAddr;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::uri::Authority;
 use http::{Method, StatusCode};
-use ring::hmac;
-use ring::rand::SystemRandom;
 
 use super::house::Principal;
 use super::reply::{Refusal, Reply, empty};
 use crate::config::HttpFace;
 use crate::failure::{Code, Failure};
 use crate::protocol::codes;
+use crate::web::door::{Names, Stranger, Tokens, is_loopback};
 
 /// How long a browser may remember what it may send, in seconds.
 const PREFLIGHT: &str = "7200";
 
 /// The rules of one face.
 pub(super) struct Guard {
-    /// Whether only this machine reaches us.
-    loopback: bool,
-    hosts: Vec<String>,
-    origins: Vec<String>,
-    /// Tokens are compared by their keyed hashes, which takes the same time whatever they share, and whatever their length.
-    key: hmac::Key,
-    tokens: Vec<(Arc<str>, hmac::Tag)>,
+    names: Names,
+    tokens: Tokens,
 }
 
 impl Guard {
@@ -40,108 +28,48 @@ impl Guard {
     /// # Errors
     /// Others than this machine could reach it, and no token is asked for; or the system gives no randomness.
     pub(super) fn new(address: SocketAddr, config: &HttpFace) -> Result<Self, Failure> {
-        let loopback = address.ip().to_canonical().is_loopback();
+        let loopback = is_loopback(address);
         if !loopback && config.tokens.is_empty() {
             let cause = format!("`{address}` can be reached by others, and no token is configured");
             return Err(Failure::new(Code::HttpOpen, cause).remedy(
                 "Add `http: { tokens: { NAME: \"${env:TOKEN}\" } }` to the config, or listen on 127.0.0.1",
             ));
         }
-        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
+        let tokens = Tokens::new(config.tokens.iter().map(|(name, token)| (name.as_str(), token)))
             .map_err(|_| Failure::new(Code::HttpListen, "the system gives no random numbers"))?;
-        let tokens = config.tokens.iter();
-        let tokens =
-            tokens.map(|(name, token)| (name.as_str().into(), hmac::sign(&key, token.expose().as_bytes())));
-        Ok(Self {
-            loopback,
-            hosts: config.allowed_hosts.clone(),
-            origins: config.allowed_origins.clone(),
-            tokens: tokens.collect(),
-            key,
-        })
+        let (hosts, origins) = (config.allowed_hosts.clone(), config.allowed_origins.clone());
+        Ok(Self { names: Names { loopback, hosts, origins }, tokens })
     }
 
     /// Checks under which name the request came and from which page. Gives the page's origin, if it comes from one.
     pub(super) fn admit(&self, request: &Parts) -> Result<Option<HeaderValue>, Refusal> {
-        let forbidden =
-            |message: String| Err(Refusal::new(StatusCode::FORBIDDEN, codes::INVALID_REQUEST, message));
-        let mut host = None;
-        let named = request.headers.get_all(header::HOST).iter().map(|value| value.to_str().ok());
-        let target = request.uri.authority().map(|authority| Some(authority.as_str()));
-        for spelling in named.chain(target) {
-            let authority =
-                spelling.and_then(|spelling| spelling.to_ascii_lowercase().parse::<Authority>().ok());
-            match authority {
-                Some(authority) if self.answers_to(&authority) => host = Some(authority),
-                _ => {
-                    let name = spelling.unwrap_or_default();
-                    return forbidden(format!(
-                        "the host `{name}` is not one of ours; if it is meant to be, add it to `http.allowed_hosts`"
-                    ));
+        self.names.admit(request).map_err(|stranger| {
+            let message = match stranger {
+                Stranger::Host(name) => {
+                    format!("the host `{name}` is not one of ours; if it is meant to be, add it to `http.allowed_hosts`")
                 }
-            }
-        }
-        let Some(host) = host else {
-            return forbidden("the request does not say for which host it is".to_owned());
-        };
-        let mut origins = request.headers.get_all(header::ORIGIN).iter();
-        let Some(origin) = origins.next() else { return Ok(None) };
-        let text = origin.to_str().unwrap_or_default().to_ascii_lowercase();
-        let page = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-        let known = page.is_some_and(|page| page == host.as_str()) || self.origins.contains(&text);
-        if !known || origins.next().is_some() {
-            return forbidden(format!(
-                "pages of `{text}` may not talk to Switchboard; if they are meant to, add it to `http.allowed_origins`"
-            ));
-        }
-        Ok(Some(origin.clone()))
+                Stranger::Nameless => "the request does not say for which host it is".to_owned(),
+                Stranger::Origin(page) => format!(
+                    "pages of `{page}` may not talk to Switchboard; if they are meant to, add it to `http.allowed_origins`"
+                ),
+            };
+            Refusal::new(StatusCode::FORBIDDEN, codes::INVALID_REQUEST, message)
+        })
     }
 
-    /// Whether this is a name of ours. An address in figures cannot be made to point here by a stranger's name server.
-    fn answers_to(&self, authority: &Authority) -> bool {
-        let name = authority.host();
-        if authority.as_str().contains('@') {
-            return false;
-        }
-        let figures = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-        let ours = match figures {
-            Ok(ip) => !self.loopback || ip.to_canonical().is_loopback(),
-            Err(_) => name == "localhost",
-        };
-        ours || self.hosts.iter().any(|host| host == name || host == authority.as_str())
-    }
-
-    /// Who the client is. A token counts in the header alone: addresses end up in logs.
+    /// Who the client is.
     pub(super) fn principal(&self, headers: &HeaderMap) -> Result<Principal, Refusal> {
         if self.tokens.is_empty() {
             return Ok(Principal::default());
         }
-        let refused = |message: &str, challenge| {
-            Err(Refusal::new(StatusCode::UNAUTHORIZED, codes::INVALID_REQUEST, message)
-                .header(header::WWW_AUTHENTICATE, challenge))
-        };
-        let Some(token) = bearer(headers) else {
-            return refused("a token is needed: `Authorization: Bearer …`", "Bearer");
-        };
-        let mut name = None;
-        for (known, tag) in &self.tokens {
-            if hmac::verify(&self.key, token, tag.as_ref()).is_ok() {
-                name = Some(known);
+        match self.tokens.bearer(headers) {
+            Ok(name) => Ok(Principal { name: Some(name) }),
+            Err(unknown) => {
+                Err(Refusal::new(StatusCode::UNAUTHORIZED, codes::INVALID_REQUEST, unknown.message())
+                    .header(header::WWW_AUTHENTICATE, unknown.challenge()))
             }
         }
-        match name {
-            Some(name) => Ok(Principal { name: Some(Arc::clone(name)) }),
-            None => refused("the token is none of ours", "Bearer error=\"invalid_token\""),
-        }
     }
-}
-
-/// The one bearer token of a request.
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (value, None) = (values.next()?.as_bytes(), values.next()) else { return None };
-    let (scheme, token) = value.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
 /// Answers a browser that asks whether a page may send a request. The page has been checked.

@@ -1,53 +1,14 @@
-//! Answers that the face gives itself, and the bodies of all of them.
+//! Answers that the face gives itself.
 
-use std::convert::Infallible;
+use http::StatusCode;
+use http::header::{HeaderName, HeaderValue};
 
-use bytes::Bytes;
-use futures_util::Stream;
-use http::header::{self, HeaderName, HeaderValue};
-use http::{Response, StatusCode};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty, Full, StreamBody};
-use hyper::body::Frame;
-
-use crate::wire::{Id, json};
-
-/// The body of an answer.
-pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
-/// An answer.
-pub(super) type Reply = Response<Body>;
+pub(super) use crate::web::reply::{Reply, empty, events, json, text};
+use crate::wire::{Id, json as raw};
 
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(super) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-
-/// An answer without a body.
-pub(super) fn empty(status: StatusCode) -> Reply {
-    let mut reply = Response::new(Empty::new().boxed_unsync());
-    *reply.status_mut() = status;
-    reply
-}
-
-/// One JSON text.
-pub(super) fn json(status: StatusCode, text: impl Into<Bytes>) -> Reply {
-    let mut reply = Response::new(Full::new(text.into()).boxed_unsync());
-    *reply.status_mut() = status;
-    reply.headers_mut().insert(header::CONTENT_TYPE, JSON);
-    reply
-}
-
-/// A stream of events. No proxy is to gather or to keep them (2026-07-28, "Streamable HTTP", Receiving Messages).
-pub(super) fn events(stream: impl Stream<Item = Bytes> + Send + 'static) -> Reply {
-    let frames = futures_util::StreamExt::map(stream, |bytes| Ok(Frame::data(bytes)));
-    let mut reply = Response::new(StreamBody::new(frames).boxed_unsync());
-    let headers = reply.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    reply
-}
 
 /// Why a request is not served: an HTTP status, and a JSON-RPC error for whoever reads the body.
 #[derive(Debug)]
@@ -66,7 +27,7 @@ impl Refusal {
     /// A refusal. The message is a sentence without a final period.
     pub(super) fn new(status: StatusCode, code: i32, message: impl AsRef<str>) -> Self {
         let mut error = format!(r#"{{"code":{code},"message":"#).into_bytes();
-        json::push_string(&mut error, message.as_ref());
+        raw::push_string(&mut error, message.as_ref());
         error.push(b'}');
         Self::raw(status, error)
     }

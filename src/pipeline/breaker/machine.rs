@@ -83,6 +83,13 @@ impl Machine {
         Ok(Pass { epoch: self.epoch })
     }
 
+    /// Closes it, whatever happened. Whether it was open, or on trial.
+    pub(super) fn reset(&mut self) -> bool {
+        let was_open = !matches!(self.phase, Phase::Closed { .. });
+        self.enter(Phase::Closed { in_a_row: 0, recent: Recent::default() });
+        was_open
+    }
+
     /// Takes what became of a call. `random`, from 0 to 1, spreads the end of a repeated rest. The word of the new state, if
     /// it is another one.
     pub(super) fn report(

@@ -5,15 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Duration, Sleep};
 
 /// As many bytes tell HTTP/1.1 and HTTP/2 apart; from then on the rules of each hold.
 const TELLING: usize = 24;
 
-/// A TCP connection that fails when its other side stalls.
-pub(super) struct Pipe {
-    stream: TcpStream,
+/// A connection that fails when its other side stalls.
+pub(crate) struct Pipe<S> {
+    stream: S,
     received: usize,
     /// Runs until the first bytes are here.
     beginning: Pin<Box<Sleep>>,
@@ -22,9 +21,9 @@ pub(super) struct Pipe {
     patience: Duration,
 }
 
-impl Pipe {
+impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
     /// `beginning` is how long the first bytes may take, `patience` how long a client may read nothing of what it asked for.
-    pub(super) fn new(stream: TcpStream, beginning: Duration, patience: Duration) -> Self {
+    pub(crate) fn new(stream: S, beginning: Duration, patience: Duration) -> Self {
         let beginning = Box::pin(tokio::time::sleep(beginning));
         Self { stream, received: 0, beginning, stalled: None, patience }
     }
@@ -32,7 +31,7 @@ impl Pipe {
     fn write<T>(
         &mut self,
         context: &mut Context<'_>,
-        write: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
+        write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if let Poll::Ready(done) = write(Pin::new(&mut self.stream), context) {
             self.stalled = None;
@@ -45,7 +44,7 @@ impl Pipe {
     }
 }
 
-impl AsyncRead for Pipe {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Pipe<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -65,7 +64,7 @@ impl AsyncRead for Pipe {
     }
 }
 
-impl AsyncWrite for Pipe {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Pipe<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.get_mut().write(context, |stream, context| stream.poll_write(context, bytes))
     }

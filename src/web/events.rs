@@ -16,19 +16,19 @@ const SHARE: usize = 16 * 1024;
 const RETRY: u64 = 1000;
 
 /// Where events come from.
-pub(super) trait Source: Send {
+pub(crate) trait Source: Send {
     /// The next event. Cancel safe.
     fn next(&mut self) -> impl Future<Output = Option<Event>> + Send;
 }
 
 /// One event.
-pub(super) struct Event {
-    pub(super) label: Label,
-    pub(super) data: Bytes,
+pub(crate) struct Event {
+    pub(crate) label: Label,
+    pub(crate) data: Bytes,
 }
 
 /// What stands over the data of an event.
-pub(super) enum Label {
+pub(crate) enum Label {
     Nothing,
     /// Its id: clients can come back to it.
     Id(String),
@@ -37,15 +37,15 @@ pub(super) enum Label {
 }
 
 /// How a stream begins and ends.
-pub(super) struct Course {
+pub(crate) struct Course {
     /// The id of an event without a message that begins the stream, so that clients can come back to it before there is any.
-    pub(super) prime: Option<String>,
+    pub(crate) prime: Option<String>,
     /// How often a quiet stream says that it lives.
-    pub(super) keep_alive: Duration,
+    pub(crate) keep_alive: Duration,
     /// Ends the stream.
-    pub(super) closing: CancellationToken,
+    pub(crate) closing: CancellationToken,
     /// Whether clients can come back to it.
-    pub(super) resumable: bool,
+    pub(crate) resumable: bool,
 }
 
 struct Events<S> {
@@ -57,7 +57,7 @@ struct Events<S> {
 }
 
 /// The stream of bytes that carries the events of a source.
-pub(super) fn stream<S: Source + 'static>(source: S, course: Course) -> impl Stream<Item = Bytes> + Send {
+pub(crate) fn stream<S: Source + 'static>(source: S, course: Course) -> impl Stream<Item = Bytes> + Send {
     let mut ready = VecDeque::new();
     if let Some(id) = &course.prime {
         ready.push_back(format!("id: {id}\nretry: {RETRY}\ndata: \n\n").into());

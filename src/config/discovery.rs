@@ -1,0 +1,362 @@
+//! The block `discovery:`: where to look for further servers, and what may be served of what is found.
+
+use std::time::Duration;
+
+use super::check::nearest;
+use super::hide::hide_in_text;
+use super::model::Glob;
+use super::problem::Reporter;
+use super::resolve::{Resolver, texts};
+use super::tree::{Kind, Node};
+use super::values::parse_duration;
+use crate::failure::Code;
+
+/// The programs whose configs are found by name (`files: [cursor]`). Where each keeps its own is the business of whoever reads
+/// them.
+pub const CLIENT_NAMES: [&str; 18] = [
+    "amp",
+    "antigravity",
+    "claude-code",
+    "claude-desktop",
+    "cline",
+    "codex",
+    "continue",
+    "copilot-cli",
+    "crush",
+    "cursor",
+    "gemini-cli",
+    "goose",
+    "kiro",
+    "lm-studio",
+    "opencode",
+    "vscode",
+    "windsurf",
+    "zed",
+];
+
+/// The kinds of service registries, by the schemes of their addresses.
+const SCHEMES: [&str; 6] = ["consul", "consul+https", "etcd", "etcd+https", "http", "https"];
+
+/// Where to look for further servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiscoveryConfig {
+    /// The hosts to try; `None` tries none.
+    pub network: Option<NetworkDiscovery>,
+    /// The service registries to ask: `consul://host:8500`, `etcd://host:2379`, `https://registry`, `mdns`.
+    pub services: Vec<String>,
+    /// Other programs whose configs are read, by name or as paths.
+    pub files: Vec<String>,
+    /// What of it is served without asking.
+    pub auto_register: AutoRegister,
+    /// Look again after this long; `None` looks once, at the start.
+    pub interval: Option<Duration>,
+    /// How long one address, registry or file may take.
+    pub timeout: Duration,
+    /// How many are tried at once.
+    pub max_concurrent: usize,
+}
+
+/// Hosts and ports to try: every port of every host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkDiscovery {
+    /// Such as `http://localhost`. A path in one of them is the only one that is tried there.
+    pub base_urls: Vec<String>,
+    /// The ports.
+    pub ports: Vec<u16>,
+}
+
+/// What of the servers that were found is served without asking.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AutoRegister {
+    /// None.
+    #[default]
+    Never,
+    /// Those that were reached at an address.
+    Reached,
+    /// Those that fit.
+    Matching {
+        /// Patterns of addresses, or of command lines. A pattern counts for a command only if it names the program itself.
+        addresses: Vec<Glob>,
+        /// Only servers with a tool that fits one of these; empty for all.
+        tools: Vec<Glob>,
+    },
+}
+
+impl Default for NetworkDiscovery {
+    fn default() -> Self {
+        Self {
+            base_urls: vec!["http://localhost".to_owned(), "http://127.0.0.1".to_owned()],
+            ports: (8001..=8005).collect(),
+        }
+    }
+}
+
+impl Default for DiscoveryConfig {
+    fn default() -> Self {
+        Self {
+            network: Some(NetworkDiscovery::default()),
+            services: Vec::new(),
+            files: Vec::new(),
+            auto_register: AutoRegister::Never,
+            interval: None,
+            timeout: Duration::from_secs(5),
+            max_concurrent: 10,
+        }
+    }
+}
+
+impl Resolver<'_> {
+    /// The wishes of a checked config; `None` if it has none, or says `enabled: false`.
+    pub(super) fn discovery(&mut self, said: Option<&Node>) -> Option<DiscoveryConfig> {
+        let said = said?;
+        let enabled = said.get("enabled").and_then(Node::as_bool);
+        let (services, files) = (self.services(said), self.files(said));
+        let auto_register = auto_register(said, self.reporter);
+        if enabled == Some(false) {
+            return None;
+        }
+        let default = DiscoveryConfig::default();
+        let network = match said.get("network") {
+            Some(network) => Some(self::network(network, self.reporter)),
+            // `enabled: true` alone asks for what is usual.
+            None if services.is_empty() && files.is_empty() => enabled.map(|_| NetworkDiscovery::default()),
+            None => None,
+        };
+        let duration = |key: &str| said.get(key).and_then(Node::as_str).and_then(parse_duration);
+        let at_once = said.get("max_concurrent").and_then(Node::as_whole);
+        Some(DiscoveryConfig {
+            network,
+            services,
+            files,
+            auto_register,
+            interval: duration("interval"),
+            timeout: duration("timeout").unwrap_or(default.timeout),
+            max_concurrent: at_once
+                .and_then(|count| usize::try_from(count).ok())
+                .unwrap_or(default.max_concurrent),
+        })
+    }
+
+    fn services(&mut self, said: &Node) -> Vec<String> {
+        let mut services = Vec::new();
+        for node in said.get("services").map(Node::elements).unwrap_or_default() {
+            let Some(text) = self.expand(node, "discovery.services") else { continue };
+            let scheme =
+                text.split_once("://").filter(|(_, rest)| !rest.is_empty()).map(|(scheme, _)| scheme);
+            if text == "mdns" || scheme.is_some_and(|scheme| SCHEMES.contains(&scheme)) {
+                services.push(text);
+                continue;
+            }
+            let shown = hide_in_text(&text);
+            let message =
+                format!("`discovery.services` has `{shown}`, which is no registry that is known here");
+            self.reporter.error(Code::ConfigValue, &node.origin, message).hint(
+                "write `consul://host:8500`, `etcd://host:2379`, the `https://` address of an MCP registry, or `mdns`",
+            );
+        }
+        services
+    }
+
+    fn files(&mut self, said: &Node) -> Vec<String> {
+        let mut files = Vec::new();
+        for node in said.get("files").map(Node::elements).unwrap_or_default() {
+            let Some(text) = node.as_str() else { continue };
+            if text.contains(['/', '\\', '.']) {
+                files.push(self.absolute(text).to_string_lossy().into_owned());
+                continue;
+            }
+            if CLIENT_NAMES.contains(&text) {
+                files.push(text.to_owned());
+                continue;
+            }
+            let message = format!("`discovery.files` has `{text}`, which is no program that is known here");
+            let near = nearest(text, CLIENT_NAMES.into_iter()).map(|near| format!("did you mean `{near}`? "));
+            let hint = format!("{}a path is known by a `/` or `.` in it", near.unwrap_or_default());
+            self.reporter.error(Code::ConfigValue, &node.origin, message).hint(hint);
+        }
+        files
+    }
+}
+
+fn network(said: &Node, reporter: &mut Reporter) -> NetworkDiscovery {
+    let default = NetworkDiscovery::default();
+    let mut base_urls = Vec::new();
+    for node in said.get("base_urls").map(Node::elements).unwrap_or_default() {
+        let Some(text) = node.as_str() else { continue };
+        let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+        if host.is_some_and(|host| {
+            !host.is_empty() && !host.starts_with(['/', ':']) && !host.contains(['*', ' '])
+        }) {
+            base_urls.push(text.to_owned());
+        } else {
+            let message = format!("`discovery.network.base_urls` has `{text}`, which is no address");
+            reporter
+                .error(Code::ConfigValue, &node.origin, message)
+                .hint("write `http://host` or `https://host`; the ports stand under `ports`");
+        }
+    }
+    let ports = said.get("ports").map(|ports| {
+        ports
+            .elements()
+            .iter()
+            .filter_map(Node::as_whole)
+            .filter_map(|port| u16::try_from(port).ok())
+            .collect()
+    });
+    NetworkDiscovery {
+        base_urls: if said.get("base_urls").is_some() { base_urls } else { default.base_urls },
+        ports: ports.unwrap_or(default.ports),
+    }
+}
+
+/// Whatever is not understood registers nothing.
+fn auto_register(said: &Node, reporter: &mut Reporter) -> AutoRegister {
+    let Some(node) = said.get("auto_register") else { return AutoRegister::Never };
+    let expected = "write `true`, `false`, or `{ match: [\"http://localhost:*\"] }`";
+    match &node.kind {
+        Kind::Bool(true) => AutoRegister::Reached,
+        Kind::Bool(false) | Kind::Null => AutoRegister::Never,
+        Kind::Map(members) => {
+            let known = |key: &str| matches!(key, "match" | "tools");
+            for member in members.iter().filter(|member| !known(&member.key)) {
+                let message = format!("unknown key `{}` in `discovery.auto_register`", member.key);
+                reporter
+                    .error(Code::ConfigUnknownKey, &member.origin, message)
+                    .hint("it knows `match` and `tools`");
+            }
+            if members.iter().any(|member| !known(&member.key)) {
+                return AutoRegister::Never;
+            }
+            let globs = |key: &str| -> Option<Vec<Glob>> {
+                let Some(value) = node.get(key) else { return Some(Vec::new()) };
+                match (&value.kind, value.as_str()) {
+                    (Kind::List(elements), _)
+                        if elements.iter().all(|element| element.as_str().is_some()) =>
+                    {
+                        Some(texts(Some(value)).into_iter().map(Glob::new).collect())
+                    }
+                    (_, Some(text)) => Some(vec![Glob::new(text)]),
+                    _ => None,
+                }
+            };
+            match (globs("match").filter(|patterns| !patterns.is_empty()), globs("tools")) {
+                (Some(addresses), Some(tools)) => AutoRegister::Matching { addresses, tools },
+                _ => {
+                    let message = "`discovery.auto_register` needs `match`, a list of patterns of addresses";
+                    reporter.error(Code::ConfigValue, &node.origin, message).hint(expected);
+                    AutoRegister::Never
+                }
+            }
+        }
+        _ => {
+            let message = format!("`discovery.auto_register` cannot be {}", node.describe());
+            reporter.error(Code::ConfigValue, &node.origin, message).hint(expected);
+            AutoRegister::Never
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Environment, Loaded, Syntax, load_text};
+
+    fn load(yaml: &str, variables: &[(&str, &str)]) -> Loaded {
+        let environment: Environment = variables.iter().copied().collect();
+        load_text(yaml, Syntax::Yaml, Path::new("/etc/switchboard/c.yaml"), &environment)
+    }
+
+    fn discovery(yaml: &str) -> Option<DiscoveryConfig> {
+        let loaded = load(yaml, &[("CONSUL_TOKEN", "t0ken")]);
+        let problems: Vec<String> = loaded.problems.iter().map(|problem| problem.one_line()).collect();
+        assert_eq!(problems, [] as [&str; 0], "{yaml}");
+        loaded.config.discovery
+    }
+
+    #[test]
+    fn everything_can_be_said() {
+        let said = discovery(
+            "servers: {}\ndiscovery: { network: { base_urls: ['http://box'], ports: [1, 2] }, files: [cursor, ./mcp.json],\
+             \n  services: ['consul://:${CONSUL_TOKEN}@h:8500', mdns], auto_register: { match: 'http://box:*', tools: [a, 'b*'] }, interval: 1m, timeout: 2s, max_concurrent: 3 }\n",
+        );
+        let globs = |texts: &[&str]| texts.iter().map(|text| Glob::new(*text)).collect();
+        let expected = DiscoveryConfig {
+            network: Some(NetworkDiscovery { base_urls: vec!["http://box".into()], ports: vec![1, 2] }),
+            services: vec!["consul://:t0ken@h:8500".into(), "mdns".into()],
+            files: vec!["cursor".into(), "/etc/switchboard/mcp.json".into()],
+            auto_register: AutoRegister::Matching {
+                addresses: globs(&["http://box:*"]),
+                tools: globs(&["a", "b*"]),
+            },
+            interval: Some(Duration::from_secs(60)),
+            timeout: Duration::from_secs(2),
+            max_concurrent: 3,
+        };
+        assert_eq!(said, Some(expected));
+    }
+
+    #[test]
+    fn what_is_not_said_is_not_looked_for() {
+        assert_eq!(discovery("servers: {}\n"), None);
+        assert_eq!(discovery("servers: {}\ndiscovery: { enabled: false, files: [cursor] }\n"), None);
+        assert_eq!(
+            discovery("servers: {}\ndiscovery: { enabled: true }\n"),
+            Some(DiscoveryConfig::default())
+        );
+        let files = discovery("servers: {}\ndiscovery: { enabled: true, files: [zed] }\n").unwrap();
+        assert_eq!((files.network, files.auto_register), (None, AutoRegister::Never));
+        let usual = discovery("servers: {}\ndiscovery: { network: {}, auto_register: true }\n").unwrap();
+        assert_eq!(
+            (usual.network, usual.auto_register),
+            (Some(NetworkDiscovery::default()), AutoRegister::Reached)
+        );
+    }
+
+    #[test]
+    fn the_missions_shape_and_its_variable_mean_the_same() {
+        let mission = "proxy:\n  servers: []\n  discovery: { enabled: true, network_discovery: true, ports: [8001], timeout: 3, config_paths: [./a.json] }\n";
+        let said = discovery(mission).unwrap();
+        assert_eq!(said.network.unwrap().ports, [8001]);
+        assert_eq!(
+            (said.timeout, said.files),
+            (Duration::from_secs(3), vec!["/etc/switchboard/a.json".to_owned()])
+        );
+        let none =
+            discovery("proxy:\n  servers: []\n  discovery: { enabled: true, network_discovery: false }\n")
+                .unwrap();
+        assert_eq!(none.network.unwrap().base_urls, [""; 0]);
+        assert_eq!(load(mission, &[("DISCOVERY_ENABLED", "false")]).config.discovery, None);
+        let on = load("proxy: { servers: [] }\n", &[("DISCOVERY_ENABLED", "true")]).config.discovery;
+        assert_eq!(on, Some(DiscoveryConfig::default()));
+    }
+
+    #[test]
+    fn mistakes_have_a_place_and_a_remedy_and_register_nothing() {
+        for (said, words) in [
+            ("services: ['ldap://h']", "`ldap://h`, which is no registry"),
+            ("services: ['consul://${NOT_SET}@h']", "`NOT_SET` is not set"),
+            ("files: [curser]", "did you mean `cursor`"),
+            ("network: { base_urls: [localhost] }", "write `http://host`"),
+            ("network: { ports: [0] }", "from 1 to 65535"),
+            ("auto_register: maybe", "cannot be a string"),
+            ("auto_register: { tools: [a] }", "needs `match`"),
+            ("auto_register: { match: [], tools: [a] }", "needs `match`"),
+            ("auto_register: { match: [5] }", "needs `match`"),
+            ("auto_register: { match: ['*'], only: [a] }", "unknown key `only`"),
+            ("max_concurrent: 0", "from 1 to 100"),
+            ("interval: 5", "did you mean \"5s\""),
+        ] {
+            let loaded = load(&format!("servers: {{}}\ndiscovery:\n  {said}\n"), &[]);
+            let [problem] = &loaded.problems[..] else { panic!("{said}: {:#?}", loaded.problems) };
+            let text = problem.render(false);
+            assert!(
+                text.contains(words) && problem.place.as_ref().is_some_and(|place| place.line == 3),
+                "{said}: {text}"
+            );
+            let rule = loaded.config.discovery.map(|discovery| discovery.auto_register).unwrap_or_default();
+            assert_eq!(rule, AutoRegister::Never, "{said}");
+        }
+    }
+}
