@@ -66,8 +66,8 @@ fn add(global: &Global, args: &AddArgs) -> Result<std::path::PathBuf, Exit> {
         exit::USAGE
     })?;
     let mut file = edits::open(global)?;
-    let before = Environment::process();
-    let known = problems(&file, &before);
+    let environment = Environment::process();
+    let known = problems(&file, &environment);
     let taken = file.names().map_err(|error| edits::refused(&file, &error))?.contains(&args.name);
     if taken && !args.replace {
         let (name, path) = (&args.name, file.path().display());
@@ -76,16 +76,9 @@ fn add(global: &Global, args: &AddArgs) -> Result<std::path::PathBuf, Exit> {
     }
     file.put(&args.name, &entry).map_err(|error| edits::refused(&file, &error))?;
     let old: HashSet<String> = known.iter().map(identity).collect();
-    let is_new = |problem: &&Problem| {
-        problem.severity == Severity::Error
-            && problem.code != Code::ConfigUnset
-            && (problem.server.as_ref().is_some_and(|server| *server == args.name.as_str().into())
-                || !old.contains(&identity(problem)))
-    };
-    let now = problems(&file, &before);
-    let wrong: Vec<&Problem> = now.iter().filter(is_new).collect();
+    let (wrong, odd) = news(problems(&file, &environment), &old, &args.name);
+    let colour = Paint::stderr().is_on();
     if !wrong.is_empty() {
-        let colour = Paint::stderr().is_on();
         wrong.iter().for_each(|problem| exit::print_err(&format!("{}\n", problem.render(colour))));
         exit::print_err("Nothing was written: the config would not be valid with this entry.");
         return Err(exit::BAD_CONFIG);
@@ -99,6 +92,7 @@ fn add(global: &Global, args: &AddArgs) -> Result<std::path::PathBuf, Exit> {
         (false, false) => format!("added `{}` to {}, which is new", args.name, saved.path.display()),
     };
     exit::print_err(&done);
+    odd.iter().for_each(|problem| exit::print_err(&problem.to_string()));
     for hint in hints(args) {
         exit::print_err(&hint);
     }
@@ -108,6 +102,13 @@ fn add(global: &Global, args: &AddArgs) -> Result<std::path::PathBuf, Exit> {
 /// What is wrong with the config as it would be.
 fn problems(file: &ConfigFile, environment: &Environment) -> Vec<Problem> {
     config::load_text(file.text(), file.syntax(), file.path(), environment).problems
+}
+
+/// What is wrong, and what is worth knowing, because of the entry. A variable that is not set is nothing wrong with it.
+fn news(now: Vec<Problem>, old: &HashSet<String>, name: &str) -> (Vec<Problem>, Vec<Problem>) {
+    let is_its = |problem: &Problem| problem.server.as_ref().is_some_and(|server| server.as_str() == name);
+    let now = now.into_iter().filter(|problem| is_its(problem) || !old.contains(&identity(problem)));
+    now.partition(|problem| problem.severity == Severity::Error && problem.code != Code::ConfigUnset)
 }
 
 /// Tells problems apart whatever line they stand in.

@@ -61,8 +61,6 @@ fn an_entry_that_is_wrong_is_not_written() {
     let home = Home::with(text);
     let ran = home.run(&["add", "b", "--json", "{\"comand\": \"y\"}"]).code(78);
     ran.warns("did you mean `command`?").warns("switchboard.yaml:4").warns("Nothing was written");
-    // Its tools would be called like those of another.
-    home.run(&["add", "A", "--no-check", "--", "x"]).code(78).warns("Nothing was written");
     home.run(&["add", "b", "--json", "[]"]).code(2);
     home.run(&["add", "b"]).code(2);
     assert_eq!(home.read("switchboard.yaml"), text);
@@ -70,6 +68,14 @@ fn an_entry_that_is_wrong_is_not_written() {
     let broken = Home::with("servers: [");
     broken.run(&["add", "b", "--no-check", "--", "x"]).code(78);
     assert_eq!(broken.read("switchboard.yaml"), "servers: [");
+}
+
+#[test]
+fn what_works_differently_from_what_one_may_expect_is_told() {
+    let home = Home::with("servers:\n  a: { command: x }\n");
+    home.run(&["add", "A", "--no-check", "--", "x"]).code(0).warns("belongs to an earlier server");
+    let ran = home.run(&["add", "c", "--no-check", "--", "x"]).code(0);
+    assert!(!ran.err.contains("belongs to an earlier server"), "it is no news: {ran:#?}");
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn what_is_safe_is_repaired() {
     let catalog = std::fs::read_dir(state.join("catalog")).unwrap().flatten();
     let catalog = catalog.map(|entry| entry.path()).find(|path| path.extension().unwrap() == "json").unwrap();
     let stored = std::fs::read_to_string(&catalog).unwrap();
-    std::fs::write(&catalog, stored.replace("note", "nope")).unwrap();
+    std::fs::write(&catalog, stored.replace("saved_at", "saved_ad")).unwrap();
     let socket = state.join("left.sock");
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     let left = state.join("catalog/left.tmp");
@@ -146,11 +146,7 @@ fn a_process_that_has_lost_its_switchboard_is_found() {
     shell.args(["-c", "sleep 300 & echo $!"]).env("SWITCHBOARD_CHILD", format!("{run}/files/1"));
     let ran = home.finish(shell.stdout(std::process::Stdio::null()));
     let pid = ran.out.trim().to_owned();
-    let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let is_gone =
-        || stat().rsplit(')').next().is_none_or(|rest| rest.trim().is_empty() || rest.starts_with(" Z"));
-    let json = home.run(&["doctor", "--json"]);
-    let json = json.json();
+    let json = home.run(&["doctor", "processes", "--json"]).code(3).json();
     let found =
         json["findings"].as_array().unwrap().iter().find(|it| it["what"].as_str().unwrap().contains(&pid));
     let found = found.unwrap_or_else(|| panic!("{json:#}"));

@@ -43,8 +43,7 @@ pub(super) async fn examine(patient: &Patient) -> Vec<Finding> {
                     let what = format!("{} ({})", failure.cause, failure.code);
                     let finding = Finding::new(Area::Programs, Level::Error, what).of(server.name.as_str());
                     let explain = format!("switchboard explain {}", failure.code);
-                    findings
-                        .push(finding.remedy(failure.remedy.unwrap_or_else(|| explain.into()).to_string()));
+                    findings.push(finding.remedy(failure.remedy.unwrap_or(explain)));
                     break;
                 }
             }
