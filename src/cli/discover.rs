@@ -17,10 +17,12 @@ use crate::telemetry::{self, LogOptions};
 
 /// Arguments of `discover`.
 #[derive(Debug, Default, clap::Args)]
-#[command(after_help = "Without --network, --services, --files, --url or --port: what `discovery:` in the config says, else the \
+#[command(
+    after_help = "Without --network, --services, --files, --url or --port: what `discovery:` in the config says, else the \
     usual ports of this machine and the configs of all known programs.\n\
     Nothing that is found is run or served before you take it with --add.\n\
-    Exit codes: 0 looked everywhere, 1 nothing could be written, 2 usage, 5 --add names something that was not found.")]
+    Exit codes: 0 looked everywhere, 1 nothing could be written, 2 usage, 5 --add names something that was not found."
+)]
 pub struct DiscoverArgs {
     /// Try hosts and ports: those of the config, else ports 8001 to 8005 of this machine
     #[arg(long)]
@@ -72,7 +74,8 @@ pub fn run(global: &Global, args: &DiscoverArgs) -> Exit {
         folder: None,
     });
     let loaded = config::load(&locations, &environment);
-    let of_discovery = |problem: &&config::Problem| problem.server.is_none() && problem.message.contains("discovery");
+    let of_discovery =
+        |problem: &&config::Problem| problem.server.is_none() && problem.message.contains("discovery");
     for problem in loaded.problems.iter().filter(of_discovery) {
         exit::print_err(&problem.render(Paint::stderr().is_on()));
     }
@@ -112,7 +115,8 @@ fn wishes(args: &DiscoverArgs, config: Option<Wishes>) -> Wishes {
     let names_place = !args.ports.is_empty() || !args.urls.is_empty();
     let names_registry = !args.registries.is_empty();
     let names_file = !args.paths.is_empty();
-    let is_bare = !(args.network || args.services || args.files || names_place || names_registry || names_file);
+    let is_bare =
+        !(args.network || args.services || args.files || names_place || names_registry || names_file);
     let usual = Wishes { clients: CLIENT_NAMES.map(str::to_owned).into(), ..Wishes::default() };
     let said = config.clone();
     let mut wishes = match (is_bare, config) {
@@ -130,7 +134,8 @@ fn wishes(args: &DiscoverArgs, config: Option<Wishes>) -> Wishes {
     };
     if names_place {
         // Whoever names an address means that one.
-        wishes.base_urls = if args.ports.is_empty() { Vec::new() } else { vec!["http://localhost".to_owned()] };
+        wishes.base_urls =
+            if args.ports.is_empty() { Vec::new() } else { vec!["http://localhost".to_owned()] };
         wishes.ports.clone_from(&args.ports);
         wishes.urls.clone_from(&args.urls);
     } else if args.network && wishes.base_urls.is_empty() {
@@ -139,7 +144,8 @@ fn wishes(args: &DiscoverArgs, config: Option<Wishes>) -> Wishes {
     }
     wishes.service_endpoints.extend(args.registries.iter().cloned());
     if names_file {
-        let (clients, paths) = args.paths.iter().cloned().partition(|path| CLIENT_NAMES.contains(&path.as_str()));
+        let (clients, paths) =
+            args.paths.iter().cloned().partition(|path| CLIENT_NAMES.contains(&path.as_str()));
         wishes.clients = clients;
         wishes.config_paths = Vec::<String>::into_iter(paths).map(Into::into).collect();
     } else if args.files && said.is_none_or(|said| !said.files) {
@@ -199,7 +205,10 @@ impl ProgressLine {
             Outcome::Failed => "no server that can be used".to_owned(),
         };
         if self.is_watched {
-            let line = terminal::cut(&format!("[{}/{}] {place}: {what}", progress.done, progress.all), terminal::width());
+            let line = terminal::cut(
+                &format!("[{}/{}] {place}: {what}", progress.done, progress.all),
+                terminal::width(),
+            );
             let _ = write!(std::io::stderr(), "\r\x1b[K{line}");
         } else if progress.outcome != Outcome::Nothing {
             exit::print_err(&format!("[{}/{}] {place}: {what}", progress.done, progress.all));
@@ -224,7 +233,12 @@ mod tests {
         let args = DiscoverArgs::default;
         let usual = wishes(&args(), None);
         assert!(usual.network && usual.files && !usual.services && usual.clients.len() == CLIENT_NAMES.len());
-        let config = Wishes { ports: vec![9000], service_endpoints: vec!["mdns".into()], services: true, ..Wishes::default() };
+        let config = Wishes {
+            ports: vec![9000],
+            service_endpoints: vec!["mdns".into()],
+            services: true,
+            ..Wishes::default()
+        };
         assert_eq!(wishes(&args(), Some(config.clone())), config);
 
         let ports = wishes(&DiscoverArgs { ports: vec![1, 2], ..args() }, Some(config.clone()));
@@ -236,9 +250,13 @@ mod tests {
 
         let network = wishes(&DiscoverArgs { network: true, ..args() }, Some(config.clone()));
         assert_eq!((network.ports, network.files), (vec![9000], false));
-        assert_eq!(wishes(&DiscoverArgs { network: true, ..args() }, None).ports, [8001, 8002, 8003, 8004, 8005]);
+        assert_eq!(
+            wishes(&DiscoverArgs { network: true, ..args() }, None).ports,
+            [8001, 8002, 8003, 8004, 8005]
+        );
 
-        let services = wishes(&DiscoverArgs { registries: vec!["consul://h".into()], ..args() }, Some(config));
+        let services =
+            wishes(&DiscoverArgs { registries: vec!["consul://h".into()], ..args() }, Some(config));
         assert_eq!(services.service_endpoints, ["mdns", "consul://h"]);
         assert!(!services.network);
 

@@ -71,7 +71,7 @@ impl Found {
         let found = servers.iter().map(|finding| FoundServer {
             status: if finding.known_as.is_some() { Status::Registered } else { Status::Discovered },
             discovered_at: now,
-            name: finding.known_as.clone().unwrap_or_else(|| finding.name.clone()),
+            name: finding.name.clone(),
             finding: Some(finding.clone()),
             failed: None,
         });

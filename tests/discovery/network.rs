@@ -143,16 +143,15 @@ fn what_strangers_say_does_not_steer_the_terminal() {
 
 #[test]
 fn two_servers_of_one_name_are_told_apart_and_one_of_the_config_is_known() {
-    let (one, two) = (Mock::http("tools: [echo]\n"), Mock::http("tools: [echo]\n"));
+    let [one, two, three] = [(), (), ()].map(|()| Mock::http("server: { name: same }\ntools: [echo]\n"));
     let machine = Machine::with_config(&format!("servers:\n  mine: {{ url: \"{}\" }}\n", one.url));
-    let found = machine.discover(&ports(&[port(&one.url), port(&two.url)]));
-    let known =
-        found["servers"].as_array().unwrap().iter().find(|server| server["known_as"] == "mine").unwrap();
-    assert_eq!(known["status"], "registered");
-    let other =
-        found["servers"].as_array().unwrap().iter().find(|server| server["known_as"].is_null()).unwrap();
-    assert_ne!(other["name"], known["name"]);
-    assert!(other["name"].as_str().unwrap().ends_with(port(&two.url)), "{found:#}");
+    let found = machine.discover(&ports(&[port(&one.url), port(&two.url), port(&three.url)]));
+    let expected = [&two, &three].map(|mock| format!("same-{}", port(&mock.url)));
+    let mut expected: Vec<&str> = expected.iter().map(String::as_str).chain(["mine"]).collect();
+    expected.sort_unstable();
+    assert_eq!(names(&found), expected, "{found:#}");
+    let known = server(&found, "mine");
+    assert_eq!((&known["known_as"], &known["status"]), (&json!("mine"), &json!("registered")));
 }
 
 #[test]

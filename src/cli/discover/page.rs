@@ -19,7 +19,10 @@ pub(super) fn render(findings: &Findings, taken: &[Taken], again: &str, paint: P
         page.push_str(&format!("{name}  {place}  {}\n", paint.dim(&format!("({})", sources(finding)))));
         let indent = " ".repeat(width + 2);
         if let Some(description) = &finding.description {
-            page.push_str(&format!("{indent}{}\n", terminal::cut(&terminal::one_line(description), Some(100))));
+            page.push_str(&format!(
+                "{indent}{}\n",
+                terminal::cut(&terminal::one_line(description), Some(100))
+            ));
         }
         if let Some(tools) = tools(finding) {
             page.push_str(&format!("{indent}{tools}\n"));
@@ -33,7 +36,11 @@ pub(super) fn render(findings: &Findings, taken: &[Taken], again: &str, paint: P
     }
     for failed in &findings.failed {
         let place = terminal::one_line(&failed.place);
-        page.push_str(&format!("{} {place}: {}\n", paint.dim("not usable:"), terminal::one_line(&failed.failure.cause)));
+        page.push_str(&format!(
+            "{} {place}: {}\n",
+            paint.dim("not usable:"),
+            terminal::one_line(&failed.failure.cause)
+        ));
     }
     page.push_str(&format!(
         "{} new, {} in the config already, {} looked at{}\n",
@@ -43,16 +50,25 @@ pub(super) fn render(findings: &Findings, taken: &[Taken], again: &str, paint: P
         if findings.is_partial { "; there was more than could be looked at" } else { "" },
     ));
     for taken in taken {
-        page.push_str(&format!("{} {} is in {} now: {}\n", paint.green("added:"), taken.name, taken.file, taken.entry));
+        page.push_str(&format!(
+            "{} {} is in {} now: {}\n",
+            paint.green("added:"),
+            taken.name,
+            taken.file,
+            taken.entry
+        ));
     }
-    let rest: Vec<&&Finding> = new.iter().filter(|finding| taken.iter().all(|taken| taken.name != finding.name)).collect();
+    let rest: Vec<&&Finding> =
+        new.iter().filter(|finding| taken.iter().all(|taken| taken.name != finding.name)).collect();
     if let Some(first) = rest.first() {
         page.push_str(&format!("To take one: {again} --add {}\n", first.name));
         if rest.len() > 1 {
             page.push_str(&format!("To take all without a problem: {again} --add-all\n"));
         }
     } else if new.is_empty() && known.is_empty() {
-        page.push_str("To look elsewhere: switchboard discover --port N, --url URL, --service REGISTRY, --file PATH\n");
+        page.push_str(
+            "To look elsewhere: switchboard discover --port N, --url URL, --service REGISTRY, --file PATH\n",
+        );
     }
     page.truncate(page.trim_end().len());
     page
@@ -68,7 +84,8 @@ fn sources(finding: &Finding) -> String {
 
 fn tools(finding: &Finding) -> Option<String> {
     let tools = finding.tools.as_ref()?;
-    let mut names: Vec<String> = tools.iter().take(TOOLS_SHOWN).map(|tool| terminal::one_line(&tool.name)).collect();
+    let mut names: Vec<String> =
+        tools.iter().take(TOOLS_SHOWN).map(|tool| terminal::one_line(&tool.name)).collect();
     if tools.len() > TOOLS_SHOWN {
         names.push(format!("… {} more", tools.len() - TOOLS_SHOWN));
     }

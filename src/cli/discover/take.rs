@@ -23,7 +23,11 @@ pub(super) struct Taken {
 ///
 /// # Errors
 /// A name that nothing has.
-pub(super) fn chosen<'a>(names: &[String], all: bool, findings: &'a Findings) -> Result<Vec<&'a Finding>, Exit> {
+pub(super) fn chosen<'a>(
+    names: &[String],
+    all: bool,
+    findings: &'a Findings,
+) -> Result<Vec<&'a Finding>, Exit> {
     if all {
         let is_plain = |finding: &&Finding| finding.known_as.is_none() && finding.problem.is_none();
         return Ok(findings.servers.iter().filter(is_plain).collect());
@@ -80,7 +84,9 @@ pub(super) fn write(chosen: &[&Finding], locations: &Locations) -> Result<Vec<Ta
 fn config_path(locations: &Locations) -> PathBuf {
     match (&locations.config, &locations.config_reason) {
         (Some(path), _) => path.clone(),
-        (None, ConfigReason::Missing(folder) | ConfigReason::Folder(folder)) => folder.join("switchboard.json"),
+        (None, ConfigReason::Missing(folder) | ConfigReason::Folder(folder)) => {
+            folder.join("switchboard.json")
+        }
         (None, _) => PathBuf::from("switchboard.json"),
     }
 }
