@@ -125,7 +125,7 @@ fn a_server_that_wants_a_login_is_found_and_a_page_that_wants_one_is_not() {
     let [locked] = &found["servers"].as_array().unwrap()[..] else { panic!("{found:#}") };
     assert!(locked["problem"].as_str().unwrap().contains("auth login"), "{found:#}");
     assert_eq!(locked["asked"], false);
-    assert_eq!(found["failed"][0]["code"], "SB-AUTH-002", "{found:#}");
+    assert_eq!(found["failed"][0]["code"], "SB-AUTH-003", "{found:#}");
 }
 
 #[test]
