@@ -122,14 +122,7 @@ impl Setup {
     /// These servers, and nothing else.
     pub fn of(servers: impl IntoIterator<Item = Server>) -> Self {
         let home = new_home();
-        let mut entries = serde_json::Map::new();
-        for server in servers {
-            if let Some(script) = server.script {
-                fs::write(home.path().join(format!("{}.yaml", server.name)), script).unwrap();
-            }
-            entries.insert(server.name, server.entry);
-        }
-        let config = serde_json::to_string_pretty(&json!({ "servers": entries })).unwrap();
+        let config = written(home.path(), servers);
         Self::at(home, "switchboard.json", Some(config))
     }
 
@@ -257,6 +250,18 @@ impl Setup {
             status: None,
         }
     }
+}
+
+/// The config with these servers, whose scripts are put into the home.
+fn written(home: &Path, servers: impl IntoIterator<Item = Server>) -> String {
+    let mut entries = serde_json::Map::new();
+    for server in servers {
+        if let Some(script) = server.script {
+            fs::write(home.join(format!("{}.yaml", server.name)), script).unwrap();
+        }
+        entries.insert(server.name, server.entry);
+    }
+    serde_json::to_string_pretty(&json!({ "servers": entries })).unwrap()
 }
 
 fn new_home() -> TempDir {
@@ -400,6 +405,21 @@ impl Rig {
 
     pub fn home(&self) -> &Path {
         self.home.path()
+    }
+
+    // --- configuring ---
+
+    /// Puts these servers into the config file, while Switchboard runs.
+    pub fn configure(&self, servers: impl IntoIterator<Item = Server>) {
+        let text = written(self.home(), servers);
+        self.configure_text(&text);
+    }
+
+    /// Puts this text into the config file at once, as careful editors do.
+    pub fn configure_text(&self, text: &str) {
+        let (new, config) = (self.home().join("switchboard.json.new"), self.home().join("switchboard.json"));
+        fs::write(&new, text).unwrap();
+        fs::rename(new, config).unwrap();
     }
 
     // --- talking ---
