@@ -161,3 +161,60 @@ impl FoundServer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::discovery::{Source, Transport};
+    use crate::failure::{Code, Failure};
+
+    fn finding(number: usize) -> Finding {
+        Finding {
+            name: format!("s{number}"),
+            key: format!("k{number}"),
+            entry: json!({ "url": format!("http://h:{number}/mcp") }),
+            source: Source::Network,
+            also: Vec::new(),
+            endpoint: format!("http://h:{number}/mcp"),
+            transport: Transport::Http,
+            known_as: None,
+            description: None,
+            revision: None,
+            tools: Some(Vec::new()),
+            problem: None,
+        }
+    }
+
+    #[test]
+    fn what_is_found_again_keeps_its_time_and_what_is_registered_its_name() {
+        let found = Found::default();
+        let (first, later) = (SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + Duration::from_secs(60));
+        let failed = Failed {
+            place: "http://h:9".to_owned(),
+            source: Source::Network,
+            failure: Failure::new(Code::NetTimeout, "silent"),
+        };
+        found.keep(&[finding(1), finding(2)], std::slice::from_ref(&failed), first);
+        found.keep(&[finding(2)], &[failed], later);
+        found.registered("k2", "two");
+        let list = found.list(None);
+        assert!(list.iter().all(|server| server.discovered_at == first));
+        let states: Vec<(&str, &str)> =
+            list.iter().map(|server| (server.name.as_str(), server.status.word())).collect();
+        assert_eq!(states, [("s1", "discovered"), ("two", "registered"), ("http://h:9", "failed")]);
+        assert_eq!(found.list(Some(Status::Registered))[0].to_json()["status"], "registered");
+        assert_eq!(found.list(Some(Status::Failed))[0].to_json()["endpoint"], "http://h:9");
+        assert_eq!((found.count(Status::Discovered), found.clear(), found.clear()), (1, 3, 0));
+    }
+
+    #[test]
+    fn the_store_is_bounded() {
+        let found = Found::default();
+        let many: Vec<Finding> = (0..MOST + 5).map(finding).collect();
+        found.keep(&many, &[], SystemTime::UNIX_EPOCH);
+        assert_eq!(found.list(None).len(), MOST);
+        assert!(found.get("s0").is_none() && found.get("s5").is_some());
+    }
+}

@@ -36,7 +36,9 @@ fn the_configs_of_other_programs_are_read_by_name_and_by_path() {
     assert_eq!(found["failed"], json!([]), "a program that is not there is no failure");
     let page = text(&machine.run(&["--files"]).stdout);
     assert!(
-        !page.contains("hunter2") && page.contains("(claude-code ") && page.contains("1 in the config already"),
+        !page.contains("hunter2")
+            && page.contains("(claude-code ")
+            && page.contains("1 in the config already"),
         "{page}"
     );
 }
