@@ -204,7 +204,7 @@ async fn a_server_is_changed_switched_off_and_on_and_taken_out() {
     assert_eq!(info.config.unwrap().description.as_deref(), Some("The one"));
 
     manager.disable(&me, "one", Keep::Running).await.unwrap();
-    assert_eq!((state(&manager, "one"), manager.registry().catalog().counts().tools), ("disabled", 1));
+    assert_eq!((state(&manager, "one"), manager.registry().catalog().counts().tools), ("disabled", 0));
     assert!(call_tool(&mut client, "one__test_tool").await.contains("Unknown tool"));
     manager.enable(&me, "one", Keep::Running).await.unwrap();
     until(&manager, "it is back", |manager| manager.info("one").unwrap().report.shown.tools == 1).await;
@@ -230,8 +230,8 @@ async fn a_server_is_changed_switched_off_and_on_and_taken_out() {
     let expected = [
         "server.registered",
         "server.changed",
-        "server.removed",
-        "server.registered",
+        "server.disabled",
+        "server.enabled",
         "server.restarted",
         "server.removed",
     ];
@@ -320,7 +320,7 @@ async fn what_was_registered_for_this_run_survives_a_reload_of_the_file() {
 #[tokio::test]
 async fn every_change_is_in_the_audit_log() {
     let url = server().await;
-    let (home, switchboard, manager) = in_file("telemetry: { audit_log: {} }\nservers: {}\n");
+    let (home, switchboard, manager) = in_file("telemetry: { audit: true }\nservers: {}\n");
     manager.register(&me(), "one", json!({ "url": url }), Keep::Running).await.unwrap();
     manager.register(&me(), "one", json!({ "url": url }), Keep::Running).await.unwrap_err();
     manager.restart(&me(), "one").await.unwrap();
@@ -344,4 +344,50 @@ async fn every_change_is_in_the_audit_log() {
     ];
     assert_eq!(seen, expected, "{text}");
     assert!(entries.iter().all(|entry| entry["client"] == "test (program)" && entry["server"] == "one"));
+}
+
+#[tokio::test]
+async fn what_is_to_be_kept_is_written_into_the_file_among_its_comments() {
+    let url = server().await;
+    let text = format!("# Mine.\nservers:\n  a: {{ url: \"{url}\" }} # the first\n");
+    let (home, switchboard, manager) = in_file(&text);
+    let read = || std::fs::read_to_string(home.path().join("switchboard.yaml")).unwrap();
+    let me = me();
+    manager.register(&me, "b", json!({ "url": url, "categories": ["x"] }), Keep::Config).await.unwrap();
+    assert!(read().starts_with(&text.trim_end()[..20]) && read().contains("# the first"), "{}", read());
+    assert_eq!(names(&manager), ["a", "b"]);
+    assert_eq!(manager.info("b").unwrap().keep, Keep::Config);
+
+    manager.disable(&me, "a", Keep::Config).await.unwrap();
+    assert!(read().contains("enabled: false") && read().contains("# the first"), "{}", read());
+    assert_eq!(state(&manager, "a"), "disabled");
+    manager.enable(&me, "a", Keep::Config).await.unwrap();
+    assert_ne!(state(&manager, "a"), "disabled");
+
+    // For this run first, for good then.
+    manager.register(&me, "c", json!({ "url": url }), Keep::Running).await.unwrap();
+    assert!(!read().contains("c:"), "{}", read());
+    manager.disable(&me, "c", Keep::Config).await.unwrap();
+    assert!(read().contains("c:"), "{}", read());
+    assert_eq!((state(&manager, "c"), manager.info("c").unwrap().keep), ("disabled", Keep::Config));
+
+    manager.update(&me, "b", json!({ "url": url, "description": "Second" }), Keep::Config).await.unwrap();
+    assert!(read().contains("Second") && !read().contains("categories"), "{}", read());
+    manager.unregister(&me, "c", Keep::Config).await.unwrap();
+    manager.unregister(&me, "b", Keep::Config).await.unwrap();
+    assert_eq!(names(&manager), ["a"]);
+    // What it wrote itself is no news.
+    assert!(manager.reload(&me).await.unwrap().is_empty());
+
+    let fault = manager.register(&me, "d", json!({ "comand": "x" }), Keep::Config).await.unwrap_err();
+    assert_eq!(fault.code(), Code::ManageInvalid);
+    assert!(!read().contains("comand"), "{}", read());
+    // A file that somebody has broken is left alone.
+    let broken = format!("{}oops: [", read());
+    std::fs::write(home.path().join("switchboard.yaml"), &broken).unwrap();
+    let fault = manager.register(&me, "d", json!({ "url": url }), Keep::Config).await.unwrap_err();
+    assert_eq!(fault.code(), Code::ManageUnwritable, "{fault}");
+    assert_eq!(read(), broken);
+    assert_eq!(names(&manager), ["a"]);
+    switchboard.end().await;
 }

@@ -154,6 +154,11 @@ impl Setup {
         self.home.path()
     }
 
+    /// Puts these servers into the config file, while Switchboard runs.
+    pub fn configure(&self, servers: impl IntoIterator<Item = Server>) {
+        replace(self.home(), &written(self.home(), servers));
+    }
+
     /// An argument behind `serve --config FILE`.
     pub fn arg(mut self, arg: &str) -> Self {
         self.args.push(arg.to_owned());
@@ -262,6 +267,13 @@ fn written(home: &Path, servers: impl IntoIterator<Item = Server>) -> String {
         entries.insert(server.name, server.entry);
     }
     serde_json::to_string_pretty(&json!({ "servers": entries })).unwrap()
+}
+
+/// Puts this text into the config file at once, as careful editors do.
+fn replace(home: &Path, text: &str) {
+    let new = home.join("switchboard.json.new");
+    fs::write(&new, text).unwrap();
+    fs::rename(new, home.join("switchboard.json")).unwrap();
 }
 
 fn new_home() -> TempDir {
@@ -411,15 +423,12 @@ impl Rig {
 
     /// Puts these servers into the config file, while Switchboard runs.
     pub fn configure(&self, servers: impl IntoIterator<Item = Server>) {
-        let text = written(self.home(), servers);
-        self.configure_text(&text);
+        self.configure_text(&written(self.home(), servers));
     }
 
-    /// Puts this text into the config file at once, as careful editors do.
+    /// Puts this text into the config file.
     pub fn configure_text(&self, text: &str) {
-        let (new, config) = (self.home().join("switchboard.json.new"), self.home().join("switchboard.json"));
-        fs::write(&new, text).unwrap();
-        fs::rename(new, config).unwrap();
+        replace(self.home(), text);
     }
 
     // --- talking ---
