@@ -1,5 +1,6 @@
 //! The block `discovery:`: where to look for further servers, and what may be served of what is found.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::check::nearest;
@@ -38,7 +39,7 @@ pub const CLIENT_NAMES: [&str; 18] = [
 const SCHEMES: [&str; 6] = ["consul", "consul+https", "etcd", "etcd+https", "http", "https"];
 
 /// Where to look for further servers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct DiscoveryConfig {
     /// The hosts to try; `None` tries none.
     pub network: Option<NetworkDiscovery>,
@@ -102,6 +103,22 @@ impl Default for DiscoveryConfig {
             timeout: Duration::from_secs(5),
             max_concurrent: 10,
         }
+    }
+}
+
+/// Addresses may hold secrets.
+impl fmt::Debug for DiscoveryConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let services: Vec<String> = self.services.iter().map(|text| hide_in_text(text)).collect();
+        f.debug_struct("DiscoveryConfig")
+            .field("network", &self.network)
+            .field("services", &services)
+            .field("files", &self.files)
+            .field("auto_register", &self.auto_register)
+            .field("interval", &self.interval)
+            .field("timeout", &self.timeout)
+            .field("max_concurrent", &self.max_concurrent)
+            .finish()
     }
 }
 
@@ -295,6 +312,7 @@ mod tests {
             max_concurrent: 3,
         };
         assert_eq!(said, Some(expected));
+        assert!(!format!("{said:?}").contains("t0ken"));
     }
 
     #[test]

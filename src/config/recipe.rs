@@ -13,12 +13,22 @@ use super::tree::{self, Kind, Member, Node, Origin, Syntax};
 use super::{Loaded, load_recipe, read, syntax_of};
 
 /// See the module. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Recipe {
     locations: Option<Locations>,
     pub(super) file: File,
     pub(super) environment: Arc<Environment>,
     said: Vec<Said>,
+}
+
+/// What was written may hold secrets.
+impl std::fmt::Debug for Recipe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recipe")
+            .field("path", &self.path())
+            .field("said", &self.said.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// The config file, as it was read.

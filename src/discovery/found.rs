@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::finding::{Failed, Finding, FoundTool};
 use crate::config::hide_in_text;
+use crate::wire::time::rfc3339;
 
 /// More servers than this are not kept; the oldest go.
 const MOST: usize = 1000;
@@ -141,10 +142,9 @@ impl FoundServer {
     }
 
     /// As the mission's API has it: `{name, endpoint, transport, status, tools, discovered_at}` and what else is known.
-    /// `discovered_at` is in seconds since 1970.
+    /// `discovered_at` is in the form of RFC 3339.
     pub fn to_json(&self) -> Value {
         let finding = self.finding.as_ref();
-        let since = self.discovered_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let source =
             finding.map(|finding| &finding.source).or(self.failed.as_ref().map(|failed| &failed.source));
         let error = self.failed.as_ref().map(|failed| failed.failure.to_string());
@@ -154,7 +154,7 @@ impl FoundServer {
             "transport": finding.map(|finding| finding.transport.word()),
             "status": self.status.word(),
             "tools": finding.iter().flat_map(|finding| finding.tools.iter().flatten()).map(FoundTool::to_json).collect::<Vec<_>>(),
-            "discovered_at": since.as_secs_f64(),
+            "discovered_at": rfc3339(self.discovered_at),
             "source": source.map(ToString::to_string),
             "description": finding.and_then(|finding| finding.description.clone()),
             "problem": finding.and_then(|finding| finding.problem.clone()).or(error),
