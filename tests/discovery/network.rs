@@ -136,7 +136,7 @@ fn what_strangers_say_does_not_steer_the_terminal() {
     ));
     let output = Machine::new().run(&["--port", port(&mock.url)]);
     let page = text(&output.stdout);
-    assert!(page.contains("1 server new") && page.contains("switchboard discover --port"), "{page}");
+    assert!(page.contains("1 new server") && page.contains("switchboard discover --port"), "{page}");
     assert!(!page.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{page:?}");
     assert!(!text(&output.stderr).contains('\u{1b}'));
 }

@@ -74,3 +74,17 @@ fn a_command_in_a_file_is_served_only_by_a_rule_that_names_it() {
     assert!(!board.tool("switchboard__status", "{}").text().contains("filed"));
     board.close();
 }
+
+#[test]
+fn a_search_begins_when_the_config_asks_for_one() {
+    let mock = Mock::http("server: { name: found }\ntools: { echo: ok }\n");
+    let setup = Setup::new().entry("mine", "{ command: nothing-of-the-kind }");
+    let mut board = setup.launch();
+    board.initialize("2025-11-25");
+    assert!(!board.call("tools/list", "").raw.contains("found__echo"));
+    let path = setup.home().join("config.yaml");
+    let before = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{before}{}\n", config(&[port(&mock.url)], "true"))).unwrap();
+    board.until("tools/list", "", |list| list.raw.contains("found__echo"));
+    board.close();
+}
