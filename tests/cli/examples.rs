@@ -27,6 +27,7 @@ fn every_example_script_is_a_server_that_passes_the_check() {
 fn every_config_of_the_readme_loads_without_an_error() {
     every_config_loads("README.md");
     every_config_loads("docs/calls.md");
+    every_config_loads("docs/discovery.md");
 }
 
 fn every_config_loads(page: &str) {
@@ -50,5 +51,5 @@ fn every_config_loads(page: &str) {
         assert_eq!(ran.code, 0, "{text}\n{ran:#?}");
         seen += 1;
     }
-    assert!(seen >= 2, "the page shows how to write a config");
+    assert!(seen > 0, "the page shows how to write a config");
 }
