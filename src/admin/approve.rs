@@ -39,8 +39,8 @@ pub(super) async fn approve(desk: &Desk, asked: &Asked) -> Result<Success, Refus
     let mut fields = Fields::read(&asked.body, ApiCode::InvalidRequest)?;
     let names = fields.texts("definitions").unwrap_or_default();
     let all = fields.flag("all").unwrap_or(false);
-    if all != names.is_empty() {
-        fields.wrong("definitions", "or `all: true`: one of them says what is approved");
+    if all && !names.is_empty() {
+        fields.wrong("definitions", "cannot stand beside `all: true`");
     }
     fields.finish()?;
     let waiting = waiting(desk).await?;
