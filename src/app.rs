@@ -19,7 +19,7 @@ use crate::audit::{Folder, Journal};
 use crate::call::Audience;
 use crate::catalog::Store;
 use crate::config::{AdminConfig, AuditRules, Config, Loaded, Secret};
-use crate::discovery::{Register, Scout};
+use crate::discovery::{LastRun, Register, Scout};
 use crate::failure::Failure;
 use crate::frontend::http::Face;
 use crate::frontend::stdio::{Stdio, read_client};
@@ -31,6 +31,8 @@ use crate::policy::Policies;
 use crate::registry::{Parts, Registry, Ways};
 use crate::status;
 use crate::supervisor::{Ending, Supervisor, SupervisorOptions};
+use crate::telemetry::otlp::Exporter;
+use crate::trace::Tracer;
 use crate::transport::{AuthProvider, BoxFuture, Transport};
 use crate::wire::Outbox;
 
@@ -41,6 +43,8 @@ const TERM_AT: Duration = Duration::from_millis(1000);
 const KILL_AT: Duration = Duration::from_millis(1400);
 /// How long a client that still reads gets for its last answers; cutting them short would tear a line in two.
 const LAST_LINES_AT: Duration = Duration::from_millis(1600);
+/// When spans and numbers must have been handed to the collector.
+const LAST_SPANS_AT: Duration = Duration::from_millis(1700);
 /// The same when the servers took all the time.
 const LEAST_LAST_LINES: Duration = Duration::from_millis(100);
 /// The least time between closing a child's stdin and SIGTERM, when calls had to be waited for.
@@ -55,6 +59,8 @@ pub struct Switchboard {
     closing: CancellationToken,
     hall: Arc<Hall>,
     registry: Arc<Registry>,
+    /// Sends traces and metrics to a collector.
+    exporter: Option<Exporter>,
     manager: Arc<Manager>,
     scout: Arc<Scout>,
     follows: bool,
@@ -75,7 +81,9 @@ fn auditor(rules: &AuditRules, secrets: &[Secret], state: Option<&Path>) -> Opti
         Some(state) => Journal::begin(Folder::new(state.join("audit")), rules.max_size, rules.keep),
         None => Err(io::Error::other("nothing is kept on disk here")),
     };
-    let journal = begun.inspect_err(|error| tracing::error!(%error, "there is no audit log")).ok()?;
+    let journal = begun
+        .inspect_err(|error| tracing::error!(event = "audit.failed", %error, "there is no audit log"))
+        .ok()?;
     Some(Arc::new(Auditor::new(journal, rules, secrets)))
 }
 
@@ -167,7 +175,7 @@ impl Switchboard {
                 .ok()
         });
         for problem in &loaded.problems {
-            tracing::warn!("config: {}", problem.one_line());
+            tracing::warn!(event = "config.problem", "config: {}", problem.one_line());
         }
         let policies = Policies::open(&loaded.config);
         for problem in policies.iter().flat_map(|policies| policies.problems()) {
@@ -179,6 +187,8 @@ impl Switchboard {
             .audit
             .as_ref()
             .and_then(|rules| auditor(rules, loaded.config.secrets(), state.as_deref()));
+        let collector = loaded.config.telemetry.otlp.clone().map(|collector| (collector, Tracer::new()));
+        let tracer = collector.as_ref().map(|(_, (tracer, _))| Arc::clone(tracer));
         let (recipe, files) = (loaded.recipe, loaded.files);
         let parts = Parts {
             config: loaded.config,
@@ -192,13 +202,17 @@ impl Switchboard {
             audit,
             audience: Arc::clone(&hall) as Arc<dyn Audience>,
             interceptors,
+            tracer,
         };
         let registry = Registry::open(parts);
         hall.attach(Arc::clone(&registry));
         let environment = recipe.environment().clone();
         let manager = Manager::new(Arc::clone(&registry), recipe, files);
         let scout = Arc::new(Scout::new(environment, Arc::new(Managed(Arc::clone(&manager)))));
-        Self { closing: CancellationToken::new(), hall, registry, manager, scout, follows }
+        let exporter = collector.map(|(collector, (tracer, spans))| {
+            Exporter::start(collector, tracer, spans, Arc::downgrade(&registry))
+        });
+        Self { closing: CancellationToken::new(), hall, registry, exporter, manager, scout, follows }
     }
 
     /// The live set of servers.
@@ -284,10 +298,15 @@ impl Switchboard {
         session.end().await;
         self.hall.end().await;
         outbox.close();
+        // Whatever the collector does, the client gets its last lines.
+        let exported = self.exporter.map(|exporter| exporter.finish(last_words(left.elapsed())));
         if !writing.is_finished() {
             let patience = LAST_LINES_AT.saturating_sub(left.elapsed()).max(LEAST_LAST_LINES);
             let _ = tokio::time::timeout(patience, &mut writing).await;
             writing.abort();
+        }
+        if let Some(exported) = exported {
+            exported.await;
         }
         ended
     }
@@ -311,12 +330,27 @@ impl Register for Managed {
             self.0.register(&who, name, entry, Keep::Running).await.map(drop).map_err(|fault| fault.failure)
         })
     }
+
+    fn searched(&self, last: Option<LastRun>) {
+        let meters = self.0.registry().meters();
+        match last {
+            Some(LastRun { discovered, auto_registered, .. }) => {
+                meters.record_discovery(discovered as u64, auto_registered as u64);
+            }
+            None => meters.record_failed_discovery(),
+        }
+    }
 }
 
 /// The grace of the children, when so much of ours has passed.
 fn ending(passed: Duration) -> Ending {
     let term_after = TERM_AT.saturating_sub(passed).max(LEAST_GRACE);
     Ending { term_after, kill_after: KILL_AT.saturating_sub(passed).max(term_after + LEAST_GRACE) }
+}
+
+/// How long the collector gets for what is left, when so much of the time has passed.
+fn last_words(passed: Duration) -> Duration {
+    LAST_SPANS_AT.saturating_sub(passed).max(LEAST_LAST_LINES)
 }
 
 /// Serves clients over HTTP, and one on our own stdin and stdout if there is one, until a signal comes.
@@ -331,7 +365,7 @@ pub async fn serve_http(
 ) -> io::Result<Ended> {
     let mut signal = Box::pin(signals()?);
     switchboard.follow();
-    let Switchboard { closing, hall, registry, .. } = switchboard;
+    let Switchboard { closing, hall, registry, exporter, .. } = switchboard;
     let shutdown = CancellationToken::new();
     // Nobody probes a server that listens: its servers may as well be ready when the first client comes.
     hall.open_doors();
@@ -350,6 +384,9 @@ pub async fn serve_http(
     }
     registry.shutdown(ending(left.elapsed())).await;
     hall.end().await;
+    if let Some(exporter) = exporter {
+        exporter.finish(last_words(left.elapsed())).await;
+    }
     tending.ended().await;
     Ok(ended)
 }

@@ -39,6 +39,7 @@ mod servers;
 mod shape;
 mod show;
 mod stages;
+mod telemetry;
 mod tree;
 mod values;
 
@@ -70,6 +71,7 @@ pub use stages::{
     Balance, BreakerRules, CacheRules, Concurrency, Each, HealthCheck, InputCheck, OutputCheck, RateLimit,
     Retry, SecurityLevel, Stages, Validation,
 };
+pub use telemetry::{Collector, TelemetryRules};
 pub use tree::Syntax;
 pub use values::parse_duration;
 

@@ -47,12 +47,14 @@ use crate::effect::Effect;
 use crate::failure::Failure;
 use crate::names::ExposedName;
 use crate::protocol::Revision;
+use crate::trace::Trace;
 use crate::wire::Body;
 
 pub use audit::Auditor;
 pub use cache::CacheTallies;
+pub use concurrency::Turns;
 pub use journey::Journeys;
-pub use lane::{Common, Item, Lane, ORDER, Trouble};
+pub use lane::{BreakerState, Common, Item, Lane, LaneTallies, ORDER, Trouble};
 pub use results::{BadRange, Results};
 
 /// A future behind a pointer, as traits need it that are used as objects.
@@ -73,6 +75,8 @@ pub struct Request {
     pub attempt: u32,
     /// When all attempts together must have come to their end (`timeouts.total`).
     pub deadline: Instant,
+    /// Its trace, for spans of attempts.
+    pub trace: Option<Arc<Trace>>,
 }
 
 /// What became of a call.

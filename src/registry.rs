@@ -32,11 +32,13 @@ use crate::call::Audience;
 use crate::catalog::{Catalog, Offering, Store};
 use crate::config::{Config, Problem};
 use crate::interceptor::{HookTallies, Interceptor, Rules};
+use crate::meter::Meters;
 use crate::names::ServerName;
 use crate::pipeline::{Auditor, Common, Journeys, Lane, Results};
 use crate::policy::Policies;
 use crate::protocol::Level;
 use crate::supervisor::{Ending, Supervisor};
+use crate::trace::Tracer;
 use crate::transport::{AuthProvider, Transport};
 use crate::trust::Keeper;
 
@@ -61,6 +63,8 @@ pub struct Registry {
     draining: Mutex<Vec<Lane>>,
     later: Mutex<Later>,
     journeys: Arc<Journeys>,
+    meters: Arc<Meters>,
+    tracer: Option<Arc<Tracer>>,
     audience: Arc<dyn Audience>,
     own_interceptors: Vec<(Rules, Arc<dyn Interceptor>)>,
     own_tools: Vec<Bytes>,
@@ -113,6 +117,19 @@ pub struct Parts {
     pub audience: Arc<dyn Audience>,
     /// Who looks at calls, besides those that the config names.
     pub interceptors: Vec<(Rules, Arc<dyn Interceptor>)>,
+    /// Who makes spans of calls.
+    pub tracer: Option<Arc<Tracer>>,
+}
+
+/// What became of the entries of the audit log since we run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditTallies {
+    /// Those that are in it.
+    pub kept: u64,
+    /// Those that could not be written.
+    pub lost: u64,
+    /// Whether something is wrong.
+    pub is_broken: bool,
 }
 
 /// Ways to servers, and credentials for them, that do not come from the config. By the names of servers.
@@ -141,7 +158,9 @@ impl Registry {
             audit,
             audience,
             interceptors,
+            tracer,
         } = parts;
+        let meters = Arc::new(Meters::new(config.telemetry.metrics));
         let state = state.as_deref();
         // Nothing is in it: the config is put in force like every later one.
         let trust = Arc::new(Keeper::new(std::iter::empty(), state));
@@ -154,6 +173,8 @@ impl Registry {
             draining: Mutex::default(),
             later: Mutex::default(),
             journeys: Arc::default(),
+            meters: Arc::clone(&meters),
+            tracer: tracer.clone(),
             audience,
             own_interceptors: interceptors,
             own_tools,
@@ -173,7 +194,7 @@ impl Registry {
             .map(|server| Backend::new(server.clone(), Arc::clone(&registry.audience)))
             .collect();
         let (interceptors, hooks) = registry.make_interceptors(&config, &backends);
-        let common = Common { audit, policies, interceptors };
+        let common = Common { audit, policies, interceptors, meters, tracer };
         let slot = |backend| Slot::new(Lane::new(backend, &common, &registry.journeys));
         let slots = backends.into_iter().map(slot).collect();
         let trust = Arc::new(trust.next(config.ready()));
@@ -234,6 +255,30 @@ impl Registry {
     /// What a server showed last, in this run or before.
     pub fn offering(&self, server: &ServerName) -> Option<Arc<Offering>> {
         self.shown().offerings.get(server).map(|known| Arc::clone(&known.offering))
+    }
+
+    /// Who counts calls.
+    pub fn meters(&self) -> &Arc<Meters> {
+        &self.meters
+    }
+
+    /// Who makes spans of calls; `None` if nobody does.
+    pub fn tracer(&self) -> Option<&Arc<Tracer>> {
+        self.tracer.as_ref()
+    }
+
+    /// How many calls are on their way through stages.
+    pub fn journeys(&self) -> usize {
+        self.journeys.count()
+    }
+
+    /// How many calls are in the audit log of this run, how many it lacks, and whether it can be written now; `None` if there is
+    /// no audit log.
+    pub fn audit_tallies(&self) -> Option<AuditTallies> {
+        let audit = self.audit()?;
+        let (kept, trouble) = (audit.journal().kept(), audit.journal().trouble());
+        let lost = trouble.as_ref().map_or(0, |(_, lost)| *lost);
+        Some(AuditTallies { kept, lost, is_broken: trouble.is_some() })
     }
 
     fn known(&self, server: &ServerName) -> Option<Known> {

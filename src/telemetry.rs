@@ -3,6 +3,10 @@
 //! Neither ever makes us wait: both go through bounded queues, and what does not fit is dropped. Arguments and results
 //! of calls are not logged at any level, unless the owner asks for arguments (`interceptors: [{ log: { arguments: true } }]`).
 
+pub mod events;
+pub mod metrics;
+pub mod otlp;
+
 use std::fmt;
 use std::io;
 use std::path::Path;

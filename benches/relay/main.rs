@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench relay` takes a few minutes; `-- --quick` gives a first idea. `-- --size 200B` and `-- --flight 64` measure
 //! one size and one number of calls in flight only, `-- --flavours` compares runtime flavours, for a build that takes the number of workers
-//! from `SWITCHBOARD_BENCH_WORKERS`, `-- --stages` measures what each stage adds, and `-- --before PROGRAM` compares with another build of Switchboard. See
+//! from `SWITCHBOARD_BENCH_WORKERS`, `-- --stages` measures what each stage adds, `-- --telemetry` what metrics and traces do, and `-- --before PROGRAM` compares with another build of Switchboard. See
 //! `docs/benchmarks.md` for what the columns mean.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
@@ -42,7 +42,16 @@ enum Variant {
     Before,
     /// Switchboard with one of [`STAGES`] in the way of calls, for `--stages`.
     Stage(usize),
+    /// Switchboard with one of [`TELEMETRY`], for `--telemetry`.
+    Told(usize),
 }
+
+/// What is told of calls: a name, and the keys of the config. Nobody listens where spans are sent, so that only the making of them is
+/// measured.
+const TELEMETRY: [(&str, &str); 2] = [
+    ("metrics", r#""telemetry":{"metrics":true}"#),
+    ("metrics and traces", r#""telemetry":{"otlp":"http://127.0.0.1:9"}"#),
+];
 
 /// What can stand in the way of calls: a name, its keys in the entry of the server, and in the config. None of them ever refuses a
 /// call of the benchmark.
@@ -76,6 +85,7 @@ impl Variant {
             Variant::Workers(count) => format!("switchboard, {count} workers"),
             Variant::Before => "switchboard before".into(),
             Variant::Stage(place) => format!("with {}", STAGES[place].0),
+            Variant::Told(place) => format!("with {}", TELEMETRY[place].0),
         }
     }
 }
@@ -99,6 +109,7 @@ impl Runner {
         let servers = if variant == Variant::SwitchboardTen { 10 } else { 1 };
         let (keys, config) = match variant {
             Variant::Stage(place) => (STAGES[place].1, STAGES[place].2),
+            Variant::Told(place) => ("", TELEMETRY[place].1),
             _ => ("", ""),
         };
         let (command, tool, sandbox) = match variant {
@@ -110,7 +121,8 @@ impl Runner {
             | Variant::SwitchboardTen
             | Variant::Workers(_)
             | Variant::Before
-            | Variant::Stage(_) => {
+            | Variant::Stage(_)
+            | Variant::Told(_) => {
                 let sandbox =
                     Sandbox::new(&Servers { count: servers, tools: 10, eager: true, keys, config })?;
                 let mut command = match (variant, before) {
@@ -157,6 +169,8 @@ struct Options {
     before: Option<PathBuf>,
     /// What the stages cost.
     stages: bool,
+    /// What metrics and traces cost.
+    telemetry: bool,
 }
 
 fn options() -> Outcome<Options> {
@@ -169,6 +183,7 @@ fn options() -> Outcome<Options> {
         rounds: None,
         before: None,
         stages: false,
+        telemetry: false,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -178,6 +193,7 @@ fn options() -> Outcome<Options> {
             "--quick" => options.quick = true,
             "--flavours" => options.flavours = true,
             "--stages" => options.stages = true,
+            "--telemetry" => options.telemetry = true,
             "--pinned" => options.modes = vec![Mode::OneCore],
             "--unpinned" => options.modes = vec![Mode::AllCores],
             "--flight" => {
@@ -234,6 +250,9 @@ fn compare(options: &Options, mode: Mode, place: usize) -> Outcome<()> {
     } else if options.stages {
         variants.push(Variant::Switchboard);
         variants.extend((0..STAGES.len()).map(Variant::Stage));
+    } else if options.telemetry {
+        variants.push(Variant::Switchboard);
+        variants.extend((0..TELEMETRY.len()).map(Variant::Told));
     } else {
         variants.push(Variant::BareTokio);
         if place == 2 {

@@ -90,7 +90,7 @@ impl Listener {
     /// Serves until `shutdown`, then closes streams, lets requests be answered for a moment, and waits for all tasks.
     pub(super) async fn run(self, shutdown: CancellationToken) {
         let Listener { desk, door, opening, place } = self;
-        tracing::info!(place, "the administration interface is open");
+        tracing::info!(event = "admin.listening", place, "the administration interface is open");
         let counting = Stats::follow(Arc::clone(&desk));
         let ending = serve(desk, door, opening, shutdown);
         tokio::pin!(counting, ending);

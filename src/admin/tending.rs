@@ -35,7 +35,7 @@ impl Tending {
                         listener.run(shutdown).await;
                     }
                     Ok(None) => {}
-                    Err(failure) => tracing::error!(%failure, "there is no administration interface"),
+                    Err(failure) => tracing::error!(event = "admin.failed", %failure, "there is no administration interface"),
                 }
             });
         }

@@ -177,7 +177,7 @@ impl Writer {
             Ok(()) => {
                 self.state.kept.fetch_add(count, Ordering::Relaxed);
                 if self.state.is_broken.swap(false, Ordering::Relaxed) {
-                    tracing::warn!(lost, "the audit log can be written again");
+                    tracing::warn!(event = "audit.resumed", lost, "the audit log can be written again");
                 }
                 Ok(())
             }
@@ -185,7 +185,7 @@ impl Writer {
                 let why = error.to_string();
                 self.state.lose(lost + count, &why);
                 if !self.state.is_broken.swap(true, Ordering::Relaxed) {
-                    tracing::error!(%error, "the audit log cannot be written");
+                    tracing::error!(event = "audit.failed", %error, "the audit log cannot be written");
                 }
                 Err(NotKept(why))
             }

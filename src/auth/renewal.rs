@@ -221,7 +221,7 @@ impl Renewal {
             (_, Some(login)) => self.by_refresh(lock, login).await?,
             (_, None) => return Err(self.needs_login("the server wants you to log in")),
         };
-        tracing::info!(server = %self.server(), "the login was renewed");
+        tracing::info!(event = "login.renewed", server = %self.server(), "the login was renewed");
         self.held.keep(lock, Record { asked: None, login: Some(login) });
         Ok(())
     }

@@ -139,7 +139,16 @@ impl Lifecycle {
     }
 
     fn set_state(&self, state: State) {
-        tracing::info!(server = %self.backend.name(), state = state.word(), "server state");
+        let (server, word) = (self.backend.name(), state.word());
+        match &state {
+            State::Ready { pid, generation: 1, .. } => {
+                tracing::info!(event = "server.started", %server, state = word, pid, "server state");
+            }
+            State::Ready { pid, generation, .. } => {
+                tracing::info!(event = "server.restarted", %server, state = word, pid, generation, "server state");
+            }
+            _ => tracing::info!(event = "server.state", %server, state = word, "server state"),
+        }
         self.backend.set_state(state);
         self.observer.state_changed(self.backend.name());
     }
@@ -163,7 +172,7 @@ impl Lifecycle {
 
     /// Nothing but a login helps, and that costs nothing to look for: every call tries again.
     fn needs_login(&mut self, failure: Failure) {
-        tracing::warn!(server = %self.backend.name(), %failure, "server wants a login");
+        tracing::warn!(event = "server.needs_login", server = %self.backend.name(), %failure, "server wants a login");
         self.policy.forgiven();
         self.backend.fail_waiting(self.backend.link.take_waiting(), &failure);
         self.backend.orders.take();
@@ -174,7 +183,7 @@ impl Lifecycle {
 
     /// Decides what follows a fall, and waits until it is time for it.
     async fn recover(&mut self, failure: Failure) -> Option<()> {
-        tracing::warn!(server = %self.backend.name(), %failure, "server fell");
+        tracing::warn!(event = "server.exited", server = %self.backend.name(), %failure, "server fell");
         let now = Instant::now();
         let at_least = failure.retry_after.unwrap_or_default().min(LONGEST_PAUSE);
         let decision = self.policy.ended(now.into_std(), Cause::from(failure.code), fastrand::f64());

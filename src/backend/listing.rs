@@ -67,7 +67,7 @@ pub(super) async fn fetch(
             }
             Err(failure) => {
                 backend.freshness.note(kind, None, since);
-                tracing::warn!(server = %backend.name(), %failure, "a list could not be fetched");
+                tracing::warn!(event = "list.failed", server = %backend.name(), %failure, "a list could not be fetched");
                 failed.push(kind);
                 retry_after = retry_after.max(failure.retry_after.unwrap_or_default());
             }

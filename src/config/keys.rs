@@ -748,8 +748,21 @@ static ADMIN: Table = Table {
 
 static TELEMETRY: Table = Table {
     groups: &[&[
-        Key::new("metrics", Shape::Bool, "Whether to count.").planned(),
-        Key::new("otlp", Shape::Text, "Where to send traces.").planned(),
+        Key::new(
+            "metrics",
+            Shape::Bool,
+            "Whether calls are counted. Without a word they are if somebody can read the numbers: with `admin.listen` or `otlp`.",
+        ),
+        Key::new(
+            "otlp",
+            Shape::Text,
+            "The OpenTelemetry collector that gets traces and metrics, over OTLP/HTTP: `http://host:4318`.",
+        ),
+        Key::new(
+            "otlp_headers",
+            Shape::Map(&Shape::Secret),
+            "Headers for the collector, such as what lets us in.",
+        ),
         Key::new("audit", Shape::Bool, "Whether to keep an audit log: who called what, and what came of it."),
         Key::new("audit_log", Shape::Table(&AUDIT_LOG), "How the audit log is kept."),
     ]],

@@ -17,6 +17,7 @@ use super::interceptors::InterceptorConfig;
 use super::problem::{Place, Problem};
 use super::secret::Secret;
 use super::stages::Stages;
+use super::telemetry::TelemetryRules;
 use crate::names::ServerName;
 use crate::names::slug;
 
@@ -33,6 +34,8 @@ pub struct Config {
     pub admin: Result<AdminConfig, Box<Problem>>,
     /// The audit log, if there is to be one.
     pub audit: Option<AuditRules>,
+    /// What is counted, and where it goes.
+    pub telemetry: TelemetryRules,
     /// Who may call what; `None` if everybody may call everything. An error if that was said but cannot be read: nothing is
     /// guessed about who may.
     pub policy: Result<Option<PolicyFile>, Box<Problem>>,
@@ -496,6 +499,7 @@ impl Default for Config {
             expose: Expose::default(),
             admin: Ok(AdminConfig::default()),
             audit: None,
+            telemetry: TelemetryRules::default(),
             http: Ok(HttpFace::default()),
             policy: Ok(None),
             discovery: None,

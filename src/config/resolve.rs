@@ -63,6 +63,7 @@ pub(super) fn resolve(mut root: Node, context: &Context<'_>, reporter: &mut Repo
         .collect();
     let interceptors = resolver.interceptors(interceptors, &names, &mut effective);
     let policy = resolver.policy(&effective);
+    let telemetry = resolver.telemetry(&effective);
     let discovery = resolver.discovery(effective.get("discovery"));
     let mut resolved = Vec::new();
     let mut shown = Vec::new();
@@ -88,6 +89,7 @@ pub(super) fn resolve(mut root: Node, context: &Context<'_>, reporter: &mut Repo
         servers: resolved.into_iter().map(|server| server.into_entry()).collect(),
         expose: expose(&effective),
         audit: audit(&effective, wants_audit, presets::of_all(&effective)),
+        telemetry,
         http: http_error.map_or(http, |problem| Err(Box::new(problem))),
         admin: admin_error.map_or(admin, |problem| Err(Box::new(problem))),
         policy: policy_error.map_or(policy, |problem| Err(Box::new(problem))),

@@ -1058,6 +1058,31 @@ fn a_config_that_everybody_may_change_is_reported() {
     assert!(lines(&loaded)[0].contains("every user of this machine may change"), "{:?}", lines(&loaded));
 }
 
+#[test]
+fn calls_are_counted_where_somebody_can_read_it() {
+    let telemetry = |rest: &str| {
+        let loaded = yaml(&format!("servers: {{ a: {{ command: x }} }}\n{rest}\n"));
+        (loaded.config.telemetry.clone(), lines(&loaded).join(" | "))
+    };
+    let counts = |rest: &str| telemetry(rest).0.metrics;
+    assert!(!counts("") && !counts("telemetry: { audit: true }"));
+    assert!(counts("telemetry: { metrics: true }"));
+    assert!(counts("telemetry: { otlp: \"http://localhost:4318\" }"));
+    assert!(!counts("telemetry: { otlp: \"http://localhost:4318\", metrics: false }"));
+    assert!(counts("admin: { listen: 127.0.0.1:7700, token: 0123456789abcdef0123 }"));
+    let rest = "telemetry: { otlp: \"https://c.example/otlp/\", otlp_headers: { X-Key: \"${HOME}/x\" } }";
+    let (rules, said) = telemetry(rest);
+    let collector = rules.otlp.expect("a collector");
+    assert_eq!((collector.endpoint.as_str(), said.as_str()), ("https://c.example/otlp", ""));
+    assert_eq!(collector.headers, [("X-Key".to_owned(), Secret::new("/home/me/x"))]);
+    for wrong in ["localhost:4318", "grpc://a:4317", "http://user:pw@a", "http://a/v1/traces", "http://"] {
+        let (rules, said) = telemetry(&format!("telemetry: {{ otlp: \"{wrong}\" }}"));
+        assert!(rules.otlp.is_none() && said.contains("no address of a collector"), "{wrong}: {said}");
+    }
+    let (_, said) = telemetry("telemetry: { otlp: \"http://a\", otlp_headers: { \"a b\": x } }");
+    assert!(said.contains("no header that can be sent"), "{said}");
+}
+
 fn examples() -> Vec<std::path::PathBuf> {
     let mut paths: Vec<_> =
         std::fs::read_dir("examples/config").unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -30,6 +30,11 @@ pub trait Register: Send + Sync {
 
     /// Serves another one from now on, as long as we run.
     fn register<'a>(&'a self, name: &'a str, entry: Value) -> BoxFuture<'a, Result<(), Failure>>;
+
+    /// A search has ended; `None` if none of the places could be asked.
+    fn searched(&self, last: Option<LastRun>) {
+        let _ = last;
+    }
 }
 
 /// Searches for servers in a running Switchboard.
@@ -99,13 +104,13 @@ impl Scout {
         for finding in run.findings.servers.iter_mut().filter(|finding| rule::takes(&rule, finding)) {
             match self.register.register(&finding.name, finding.entry.clone()).await {
                 Ok(()) => {
-                    tracing::info!(server = %finding.name, endpoint = %finding.endpoint, "a found server is registered");
+                    tracing::info!(event = "discovery.registered", server = %finding.name, endpoint = %finding.endpoint, "a found server is registered");
                     self.found.registered(&finding.key, &finding.name);
                     finding.known_as = Some(finding.name.clone());
                     run.auto_registered.push(finding.name.clone());
                 }
                 Err(failure) => {
-                    tracing::warn!(server = %finding.name, %failure, "a found server could not be registered");
+                    tracing::warn!(event = "discovery.not_registered", server = %finding.name, %failure, "a found server could not be registered");
                     run.not_registered.push((finding.name.clone(), failure));
                 }
             }
@@ -116,7 +121,10 @@ impl Scout {
             auto_registered: run.auto_registered.len(),
         };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+        let is_blind = run.findings.servers.is_empty() && !run.findings.failed.is_empty();
+        self.register.searched((!is_blind).then_some(last));
         tracing::info!(
+            event = "discovery.finished",
             discovered = last.discovered,
             failed = run.findings.failed.len(),
             auto_registered = last.auto_registered,

@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 
+use crate::effect::Ran;
 use crate::failure::{Code, Failure};
+use crate::names::ServerName;
 use crate::protocol::{Method, codes};
 use crate::wire::{LineWriter, json};
 
@@ -53,6 +55,7 @@ impl Answer {
 
     /// A failure, in the form that fits the method.
     pub(super) fn failure(method: Method, failure: &Failure) -> Self {
+        log(method, failure);
         let data = failure_data(failure);
         if method != Method::ToolsCall {
             return Self::error_with(codes::INTERNAL_ERROR, &failure.to_string(), Some(&data));
@@ -91,6 +94,26 @@ pub(super) fn excerpt(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(EXCERPT) {
         Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
         None => Cow::Borrowed(text),
+    }
+}
+
+/// What was refused before it ran may be refused a thousand times a second, and is counted besides: that is for those who look for
+/// it.
+fn log(method: Method, failure: &Failure) {
+    let (code, method) = (failure.code.id(), method.name());
+    let server = failure.server.as_ref().map(ServerName::as_str);
+    match failure.ran {
+        Ran::No => tracing::debug!(event = "call.refused", code, server, method, "a call was refused"),
+        Ran::Unknown => {
+            tracing::info!(
+                event = "call.failed",
+                code,
+                server,
+                method,
+                cause = failure.cause,
+                "a call failed"
+            );
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::frontend::modern::seal::Seal;
 use crate::frontend::session::Session;
 use crate::frontend::tasks::Ledger;
 use crate::frontend::view::Views;
+use crate::meter::{Crowd, Present};
 use crate::names::ServerName;
 use crate::protocol::{Level, Revision, Tasks};
 use crate::registry::Registry;
@@ -72,7 +73,9 @@ impl Hall {
     }
 
     /// Gives the hall its servers. Once, before the first client.
-    pub fn attach(&self, registry: Arc<Registry>) {
+    pub fn attach(self: &Arc<Self>, registry: Arc<Registry>) {
+        let me: Weak<Self> = Arc::downgrade(self);
+        registry.meters().attach(me);
         let _ = self.registry.set(registry);
     }
 
@@ -168,6 +171,13 @@ impl std::fmt::Debug for Hall {
     }
 }
 
+impl Crowd for Hall {
+    fn present(&self) -> Present {
+        let sessions = self.present().iter().filter(|session| session.revision().is_some()).count();
+        Present { sessions, parked: self.parked.count() }
+    }
+}
+
 impl Audience for Hall {
     fn introduction(&self) -> Introduction {
         self.introduction.get().cloned().unwrap_or_else(anybody)
@@ -186,7 +196,7 @@ impl Audience for Hall {
     }
 
     fn say(&self, server: &ServerName, text: &str) {
-        tracing::warn!(%server, text, "said about a server");
+        tracing::warn!(event = "server.remark", %server, text, "said about a server");
         if let Some(sole) = self.sole() {
             sole.say(server, text);
         }

@@ -139,7 +139,7 @@ impl Face {
     /// [`Times::linger`] to be answered, and all tasks are waited for. Sessions end last.
     pub async fn run(self, shutdown: CancellationToken) {
         let Face { listener, desk, address } = self;
-        tracing::info!(%address, "serving clients over HTTP");
+        tracing::info!(event = "http.listening", %address, "serving clients over HTTP");
         let Times { head, stalled, keep_alive, linger, grace, .. } = desk.times;
         let pace = Pace { head, stalled, keep_alive };
         let connections = Connections::new(MAX_CONNECTIONS, pace, desk.closing.clone());

@@ -62,6 +62,10 @@ impl House for Front {
     fn definition(&self, tool: &str) -> Option<Bytes> {
         Some(self.0.catalog()?.tool(tool)?.definition.clone())
     }
+
+    fn traces(&self) -> bool {
+        self.0.registry().is_some_and(|registry| registry.tracer().is_some())
+    }
 }
 
 impl Visitor for Visit {

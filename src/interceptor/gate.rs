@@ -119,7 +119,7 @@ impl Hook {
             Ok(Verdict::Pass | Verdict::Delay(_)) => {}
             Err(lack) => {
                 self.tally.failed.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(interceptor = name, %tool, why = lack.text(), "an auditing interceptor failed");
+                tracing::warn!(event = "interceptor.failed", interceptor = name, %tool, why = lack.text(), "an auditing interceptor failed");
             }
         }
     }
@@ -188,10 +188,10 @@ impl Hook {
         let (name, why) = (&self.rules.name, lack.text());
         // What has failed already cannot pass; the client is better served with the first reason.
         if phase == Phase::Error || self.rules.fail == Some(Fail::Open) {
-            tracing::warn!(interceptor = name, server = %call.server, tool = %call.exposed, why, "an interceptor failed; the call goes on");
+            tracing::warn!(event = "interceptor.failed", interceptor = name, server = %call.server, tool = %call.exposed, why, "an interceptor failed; the call goes on");
             return None;
         }
-        tracing::warn!(interceptor = name, server = %call.server, tool = %call.exposed, why, "an interceptor failed; the call is refused");
+        tracing::warn!(event = "interceptor.failed", interceptor = name, server = %call.server, tool = %call.exposed, why, "an interceptor failed; the call is refused");
         let code = match lack {
             Lack::Failed(_) => Code::HookFailed,
             Lack::Late(_) => Code::HookTimeout,

@@ -115,7 +115,11 @@ impl Manager {
     /// Lets whoever looks know what is wrong with the file.
     fn refuse(&self, fault: &Fault) {
         for problem in &fault.problems {
-            tracing::error!("config: {}; what was in force stays", problem.one_line());
+            tracing::error!(
+                event = "config.refused",
+                "config: {}; what was in force stays",
+                problem.one_line()
+            );
         }
         self.registry().set_refused(fault.problems.clone());
         self.send(Event::Refused { problems: fault.problems.clone() });

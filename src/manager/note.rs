@@ -10,9 +10,16 @@ impl Manager {
     /// Notes what was done to a server (`""` for all of them), and what came of it.
     pub(super) fn note(&self, who: &Actor, action: &'static str, server: &str, done: Result<(), &Fault>) {
         match done {
-            Ok(()) => tracing::info!(actor = who.name, via = who.via, action, server, "servers were changed"),
+            Ok(()) => tracing::info!(
+                event = "servers.changed",
+                actor = who.name,
+                via = who.via,
+                action,
+                server,
+                "servers were changed"
+            ),
             Err(fault) => {
-                tracing::warn!(actor = who.name, via = who.via, action, server, %fault, "servers were not changed");
+                tracing::warn!(event = "servers.unchanged", actor = who.name, via = who.via, action, server, %fault, "servers were not changed");
             }
         }
         let Some(audit) = self.registry().audit() else { return };

@@ -6,6 +6,7 @@
 
 mod machine;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
@@ -24,6 +25,8 @@ pub(super) use machine::{Pass, Verdict};
 pub(super) struct Breaker {
     server: ServerName,
     state: Mutex<State>,
+    /// How often it has opened.
+    openings: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -37,14 +40,18 @@ struct State {
 
 impl Breaker {
     pub(super) fn new(server: ServerName, rules: Rules) -> Self {
-        Self {
-            server,
-            state: Mutex::new(State {
-                machine: Machine::new(rules),
-                turned: Instant::now(),
-                last: String::new(),
-            }),
-        }
+        let machine = Machine::new(rules);
+        let state = State { machine, turned: Instant::now(), last: String::new() };
+        Self { server, state: Mutex::new(state), openings: AtomicU64::new(0) }
+    }
+
+    /// How often it has opened since we run.
+    pub(super) fn openings(&self) -> u64 {
+        self.openings.load(Ordering::Relaxed)
+    }
+
+    fn opened(&self) {
+        self.openings.fetch_add(1, Ordering::Relaxed);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -97,7 +104,8 @@ impl Breaker {
         let pass = state.machine.trip(now, fastrand::f64())?;
         state.turned = now;
         cause.clone_into(&mut state.last);
-        tracing::warn!(server = %self.server, state = "open", "circuit breaker");
+        self.opened();
+        tracing::warn!(event = "breaker.opened", server = %self.server, state = "open", cause, "circuit breaker");
         Some(pass)
     }
 
@@ -106,7 +114,7 @@ impl Breaker {
         let mut state = self.state();
         if state.machine.mend(pass) {
             state.turned = Instant::now();
-            tracing::warn!(server = %self.server, state = "closed", "circuit breaker");
+            tracing::warn!(event = "breaker.closed", server = %self.server, state = "closed", "circuit breaker");
         }
     }
 
@@ -116,7 +124,7 @@ impl Breaker {
         let was_open = state.machine.reset();
         if was_open {
             state.turned = Instant::now();
-            tracing::warn!(server = %self.server, state = "closed", by = "hand", "circuit breaker");
+            tracing::warn!(event = "breaker.closed", server = %self.server, state = "closed", by = "hand", "circuit breaker");
         }
         was_open
     }
@@ -152,7 +160,13 @@ impl Drop for Trial<'_> {
         let now = Instant::now();
         if let Some(turned) = state.machine.report(self.pass, self.verdict, now, fastrand::f64()) {
             state.turned = now;
-            tracing::warn!(server = %self.breaker.server, state = turned, "circuit breaker");
+            let server = &self.breaker.server;
+            if turned == "open" {
+                self.breaker.opened();
+                tracing::warn!(event = "breaker.opened", %server, state = turned, "circuit breaker");
+            } else {
+                tracing::warn!(event = "breaker.closed", %server, state = turned, "circuit breaker");
+            }
         }
     }
 }

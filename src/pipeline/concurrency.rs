@@ -20,10 +20,28 @@ pub(super) struct Concurrency {
     waiting: AtomicUsize,
 }
 
+/// How many calls of a server take turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turns {
+    /// Those that are at the server.
+    pub running: usize,
+    /// Those that wait for their turn.
+    pub waiting: usize,
+    /// How many may be at the server.
+    pub most: usize,
+}
+
 impl Concurrency {
     pub(super) fn new(server: ServerName, rules: Rules) -> Self {
         let slots = Semaphore::new(rules.max.min(Semaphore::MAX_PERMITS));
         Self { server, rules, slots, waiting: AtomicUsize::new(0) }
+    }
+
+    /// How many calls are at the server, how many wait for their turn, and how many may be there.
+    pub(super) fn tallies(&self) -> Turns {
+        let most = self.rules.max.min(Semaphore::MAX_PERMITS);
+        let running = most.saturating_sub(self.slots.available_permits());
+        Turns { running, waiting: self.waiting.load(Ordering::Relaxed), most }
     }
 
     async fn run(&self, request: Request, next: Next<'_>) -> Outcome {

@@ -57,7 +57,7 @@ impl Health {
         match checked {
             Ok(()) => {
                 if record.failures >= self.rules.max_failures {
-                    tracing::info!(server = %self.server, "an instance answers health checks again");
+                    tracing::info!(event = "health.recovered", server = %self.server, "an instance answers health checks again");
                 }
                 if let (Some(breaker), Some(pass)) = (breaker, record.opened.take()) {
                     breaker.mend(pass);
@@ -68,7 +68,7 @@ impl Health {
                 record.failures = record.failures.saturating_add(1);
                 if record.failures == self.rules.max_failures {
                     record.ill_since = Some(Instant::now());
-                    tracing::warn!(server = %self.server, %failure, "an instance fails its health checks");
+                    tracing::warn!(event = "health.failed", server = %self.server, %failure, "an instance fails its health checks");
                 }
                 if record.failures >= self.rules.max_failures
                     && let Some(pass) = breaker.and_then(|breaker| breaker.trip(&failure.cause))

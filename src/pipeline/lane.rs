@@ -29,9 +29,11 @@ use crate::config::ServerConfig;
 use crate::effect::{Claims, Effect};
 use crate::failure::Failure;
 use crate::interceptor::{Interceptors, Phase, Recheck};
+use crate::meter::{Meter, Meters};
 use crate::names::ExposedName;
 use crate::policy::{Action, Policies, Thing};
 use crate::protocol::Method;
+use crate::trace::{Trace, Tracer};
 
 /// The keys of the config that put something in the way of calls, in the order in which calls come there.
 pub const ORDER: [&str; 10] = [
@@ -56,6 +58,10 @@ struct Inner {
     backend: Arc<Backend>,
     track: Option<Track>,
     journeys: Arc<Journeys>,
+    /// Who counts its calls; `None` if nobody does.
+    meter: Option<Arc<Meter>>,
+    /// Who makes spans of them; `None` if nobody does.
+    tracer: Option<Arc<Tracer>>,
 }
 
 /// What clients know of what they call.
@@ -89,6 +95,10 @@ pub struct Common {
     pub policies: Option<Arc<Policies>>,
     /// Who looks at calls and may change them.
     pub interceptors: Option<Arc<Interceptors>>,
+    /// Who counts calls.
+    pub meters: Arc<Meters>,
+    /// Who makes spans of calls.
+    pub tracer: Option<Arc<Tracer>>,
 }
 
 /// The stages that all instances of a server share.
@@ -150,7 +160,8 @@ impl Lane {
         let cache =
             rules.map(|(rules, changes)| Cache::new(backend.name().clone(), rules, Arc::clone(changes)));
         let track = Track::new(&config, backends, Shared::new(&config, common, journeys), cache);
-        Self(Arc::new(Inner { config, backend, track, journeys: Arc::clone(journeys) }))
+        let (meter, tracer) = (common.meters.of(backend.name()), common.tracer.clone());
+        Self(Arc::new(Inner { config, backend, track, journeys: Arc::clone(journeys), meter, tracer }))
     }
 
     /// The same for another instance of the server: it shares the stages, but has a health and answers of its own.
@@ -161,7 +172,14 @@ impl Lane {
             let cache = cache.map(|(cache, changes)| cache.beside(Arc::clone(changes)));
             Track::new(config, vec![Arc::clone(&backend)], track.shared.clone(), cache)
         });
-        Self(Arc::new(Inner { config: Arc::clone(config), backend, track, journeys: Arc::clone(journeys) }))
+        Self(Arc::new(Inner {
+            config: Arc::clone(config),
+            backend,
+            track,
+            journeys: Arc::clone(journeys),
+            meter: self.0.meter.clone(),
+            tracer: self.0.tracer.clone(),
+        }))
     }
 
     /// Whether both are the very same.
@@ -223,9 +241,10 @@ impl Lane {
         self.0.track.as_ref().is_some_and(|track| !track.is_bare)
     }
 
-    /// What the stages want to know of a tool; nothing where there are none. `definition` is the one that clients see.
+    /// What stages and traces want to know of a tool; nothing where there are none. `definition` is the one that clients see.
     pub fn item(&self, exposed: &ExposedName, definition: &Bytes) -> Option<Item> {
-        self.has_stages().then(|| Item { exposed: exposed.clone(), definition: definition.clone() })
+        let is_wanted = self.has_stages() || self.0.tracer.is_some();
+        is_wanted.then(|| Item { exposed: exposed.clone(), definition: definition.clone() })
     }
 
     /// Something of the server as policies see it: a tool or prompt by the name and the definition that clients see, or a
@@ -242,12 +261,22 @@ impl Lane {
 
     /// Takes a call to the server. The answer, or the failure, reaches the call's client.
     pub fn call(&self, call: Call, item: Option<Item>) {
-        match &self.0.track {
-            Some(track) if !track.is_bare => {
-                let request = track.request(call, item);
-                self.0.journeys.begin(Arc::clone(&track.stages), Arc::clone(&track.group), request);
+        let Inner { backend, track, journeys, meter, tracer, .. } = &*self.0;
+        let call = match meter {
+            Some(meter) => meter.watch(call),
+            None => call,
+        };
+        let (call, trace) = match tracer {
+            Some(tracer) => tracer.begin(call, item.as_ref().map(|item| &item.exposed), backend),
+            None => (call, None),
+        };
+        match (track, trace) {
+            (Some(track), trace) if !track.is_bare => {
+                let request = track.request(call, item, trace);
+                journeys.begin(Arc::clone(&track.stages), Arc::clone(&track.group), request);
             }
-            _ => self.0.backend.call(call),
+            (_, Some(trace)) => backend.call(trace.attempt(call, 1, backend)),
+            (_, None) => backend.call(call),
         }
     }
 
@@ -369,7 +398,7 @@ impl Track {
         })
     }
 
-    fn request(&self, call: Call, item: Option<Item>) -> Request {
+    fn request(&self, call: Call, item: Option<Item>, trace: Option<Arc<Trace>>) -> Request {
         let said = self.effects.get(call.label.as_str()).copied();
         let (exposed, definition) = match item {
             Some(item) => (item.exposed, item.definition),
@@ -377,7 +406,7 @@ impl Track {
         };
         let effect = Effect::of(call.method, said, Claims::of(&definition), self.trusts);
         let deadline = Instant::now() + self.total;
-        Request { exposed, definition, effect, attempt: 1, deadline, call }
+        Request { exposed, definition, effect, attempt: 1, deadline, trace, call }
     }
 }
 
@@ -388,5 +417,8 @@ impl std::fmt::Debug for Lane {
     }
 }
 
+mod tallies;
 #[cfg(test)]
 mod tests;
+
+pub use tallies::{BreakerState, LaneTallies};

@@ -42,7 +42,10 @@ impl Road {
 
     /// Takes a call to this server and waits for the end. Dropping the future cancels the call there.
     pub(super) async fn visit(&self, backend: &Backend, request: Request) -> Outcome {
-        let call = request.call;
+        let call = match &request.trace {
+            Some(trace) => trace.attempt(request.call, request.attempt, backend),
+            None => request.call,
+        };
         let (sender, answer) = oneshot::channel();
         let leg = Leg {
             client: Arc::clone(&call.caller),

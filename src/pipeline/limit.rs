@@ -40,7 +40,7 @@ impl Limit {
             return outcome;
         }
         let (size, limit) = (result.len(), self.limit);
-        tracing::info!(server = %self.server, bytes = size, limit, "a result was shortened");
+        tracing::info!(event = "result.shortened", server = %self.server, bytes = size, limit, "a result was shortened");
         let (result, results, principal) =
             (Bytes::copy_from_slice(result), Arc::clone(&self.results), caller.principal());
         let shortened = elsewhere(move || {

@@ -105,6 +105,7 @@ impl Drop for Entry<'_> {
     fn drop(&mut self) {
         tracing::info!(
             target: "switchboard::calls",
+            event = "call.finished",
             server = %self.log.server,
             method = self.method,
             tool = self.tool,

@@ -4,6 +4,7 @@
 //! by the call's deadline, and a budget bounds how many calls are repeated: a server in trouble is not buried under
 //! repetitions of what it could not do once.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub(super) struct Retry {
     server: ServerName,
     rules: Rules,
     budget: Mutex<Budget>,
+    /// How often a call was sent again.
+    repeats: AtomicU64,
 }
 
 /// How many repetitions are allowed, in tenths: each call earns one tenth, each repetition costs a whole. Calls of better days are
@@ -59,7 +62,12 @@ enum GivenUp {
 
 impl Retry {
     pub(super) fn new(server: ServerName, rules: Rules) -> Self {
-        Self { server, rules, budget: Mutex::new(Budget(Budget::FIRST)) }
+        Self { server, rules, budget: Mutex::new(Budget(Budget::FIRST)), repeats: AtomicU64::new(0) }
+    }
+
+    /// How often a call was sent again since we run.
+    pub(super) fn repeats(&self) -> u64 {
+        self.repeats.load(Ordering::Relaxed)
     }
 
     fn budget<T>(&self, change: impl FnOnce(&mut Budget) -> T) -> T {
@@ -84,6 +92,7 @@ impl Retry {
                     tracing::debug!(server = %self.server, tool = %request.call.label, attempt = request.attempt, ?pause, %failure, "a call will be sent again");
                     sleep(pause).await;
                     request.attempt += 1;
+                    self.repeats.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(why) => return Outcome::Failed(told(failure, request.attempt, why)),
             }

@@ -100,6 +100,7 @@ fn request_of(client: &Arc<Client>, tool: &str) -> Request {
         definition: Bytes::new(),
         effect: Effect::Unknown,
         attempt: 1,
+        trace: None,
         deadline: Instant::now() + Duration::from_secs(1800),
     }
 }

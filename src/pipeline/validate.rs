@@ -214,7 +214,7 @@ impl Validate {
             }
         };
         let cause = format!("the result of `{tool}` does not fit its schema: {}", faults.join("; "));
-        tracing::warn!(server = %self.server, %tool, faults = faults.join("; "), "a result does not fit its schema");
+        tracing::warn!(event = "result.invalid", server = %self.server, %tool, faults = faults.join("; "), "a result does not fit its schema");
         if !is_strict {
             return reply(with_warning(result, &cause), revision);
         }

@@ -105,7 +105,7 @@ impl Policies {
             Some(set) => {
                 let is_same = state.book.set.as_ref().is_ok_and(|old| old.is_same(&set));
                 if !is_same {
-                    tracing::info!(file = %path.display(), policies = set.count(), "other policies are in force");
+                    tracing::info!(event = "policy.reloaded", file = %path.display(), policies = set.count(), "other policies are in force");
                     state.book = Arc::new(Book { number: state.book.number + 1, set: Ok(set) });
                 }
                 !is_same
@@ -113,7 +113,7 @@ impl Policies {
             None => {
                 let failure = first_error(&state.problems);
                 if is_news {
-                    tracing::error!(%failure, "the policies cannot be used; those that were in force stay");
+                    tracing::error!(event = "policy.refused", %failure, "the policies cannot be used; those that were in force stay");
                 }
                 if state.book.set.is_err() {
                     state.book = Arc::new(Book { number: state.book.number + 1, set: Err(failure) });

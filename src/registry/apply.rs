@@ -141,7 +141,7 @@ impl Registry {
         }
         retired.into_iter().for_each(|(slot, why)| self.retire(&slot, why));
         if !changes.is_empty() || again.is_some() {
-            tracing::info!(%changes, "another config is in force");
+            tracing::info!(event = "config.reloaded", %changes, "another config is in force");
         }
         self.changed();
         changes

@@ -57,7 +57,8 @@ impl Registry {
                 made
             }
         };
-        (Common { audit, policies, interceptors }, hooks)
+        let (meters, tracer) = (Arc::clone(&self.meters), self.tracer.clone());
+        (Common { audit, policies, interceptors, meters, tracer }, hooks)
     }
 
     /// The interceptors of this config, and what they hang on.

@@ -93,7 +93,12 @@ mod processes {
             for pid in found {
                 if kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok() && killed.insert(pid) {
                     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-                    tracing::info!(pid, name = name.trim(), "killed a process that a server left behind");
+                    tracing::info!(
+                        event = "process.killed",
+                        pid,
+                        name = name.trim(),
+                        "killed a process that a server left behind"
+                    );
                 }
             }
         }

@@ -122,7 +122,7 @@ impl Keeper {
         if is_whole && !gone.is_empty() {
             let definitions: Vec<String> =
                 gone.iter().take(NAMED).map(|(kind, name)| review::title(*kind, name)).collect();
-            tracing::info!(%server, count = gone.len(), definitions = definitions.join(", "), "definitions are gone");
+            tracing::info!(event = "definitions.gone", %server, count = gone.len(), definitions = definitions.join(", "), "definitions are gone");
         }
         let asks = watched.rules.changes != Answer::Allow;
         let mut news = false;
@@ -225,7 +225,7 @@ impl Keeper {
             news.truncate(NAMED);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             let definitions = format!("{}{more}", news.join(", "));
-            tracing::warn!(%server, %definitions, "definitions wait for somebody to look at them: `switchboard approve`");
+            tracing::warn!(event = "definitions.held", %server, %definitions, "definitions wait for somebody to look at them: `switchboard approve`");
         }
         remarks
     }

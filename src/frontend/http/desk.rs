@@ -19,6 +19,7 @@ use super::modern;
 use super::reply::{self, Refusal, Reply, SESSION_ID};
 use super::session::Sessions;
 use crate::protocol::codes;
+use crate::trace;
 use crate::web::body::{self, Bounds, Unread};
 
 /// The longest body that is read: what is read from a client elsewhere, too.
@@ -107,7 +108,10 @@ impl Desk {
 
     async fn post(&self, request: &Parts, client: &Principal, body: &mut Incoming) -> Result<Reply, Refusal> {
         accept::is_json(&request.headers)?;
-        let body = message::in_one_line(self.read(body).await?);
+        let mut body = message::in_one_line(self.read(body).await?);
+        if self.house.traces() {
+            body = trace::carried(body, &request.headers);
+        }
         let posted = message::read(&body)?;
         if modern::is_modern(&request.headers, &posted) {
             self.modern_post(request, client, &body, &posted).await

@@ -34,6 +34,11 @@ pub trait House: Send + Sync + 'static {
         let _ = tool;
         None
     }
+
+    /// Whether calls are traced: then a context in the headers of a request is looked at.
+    fn traces(&self) -> bool {
+        false
+    }
 }
 
 /// One legacy session.

@@ -39,7 +39,7 @@ impl Session {
         let info = incoming.member("clientInfo").map(|span| span.of(incoming.line)).unwrap_or_default();
         let client = Arc::new(ClientInfo::read(info, self.out.is_http()));
         let wait = if IGNORE_CHANGES.contains(&client.name.as_str()) { LONG_PATIENCE } else { PATIENCE };
-        tracing::info!(client = %client.name, asked = %asked, revision = revision.name, "client introduced itself");
+        tracing::info!(event = "client.connected", client = %client.name, asked = %asked, revision = revision.name, "client introduced itself");
         let introduction = Introduction { revision, capabilities: relayed_capabilities(capabilities) };
         let greeted = Greeted {
             client,

@@ -26,6 +26,11 @@ impl Parked {
         self.calls().get(&handle).and_then(Weak::upgrade)
     }
 
+    /// How many wait.
+    pub(in crate::frontend) fn count(&self) -> usize {
+        self.calls().values().filter(|call| call.strong_count() > 0).count()
+    }
+
     pub(super) fn forget(&self, handle: u128) {
         self.calls().remove(&handle);
     }

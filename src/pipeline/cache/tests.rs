@@ -47,6 +47,7 @@ fn wish(principal: Option<&str>, method: Method, label: &str, params: &str) -> R
         definition: Bytes::new(),
         effect: Effect::Read,
         attempt: 1,
+        trace: None,
         deadline: Instant::now() + Duration::from_secs(1800),
     }
 }

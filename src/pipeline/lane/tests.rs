@@ -132,8 +132,11 @@ async fn the_effect_is_the_configs_word_and_the_servers_claims() {
     let track = lane.0.track.as_ref().expect("stages");
     let effect = |tool: &str, annotations: &str| {
         let definition = format!(r#"{{"name":"x","annotations":{annotations}}}"#);
-        let request = track
-            .request(call(&Client::new(None), tool), lane.item(&"s__x".into(), &Bytes::from(definition)));
+        let request = track.request(
+            call(&Client::new(None), tool),
+            lane.item(&"s__x".into(), &Bytes::from(definition)),
+            None,
+        );
         assert_eq!(request.exposed.as_str(), "s__x");
         request.effect
     };

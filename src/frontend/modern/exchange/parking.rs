@@ -67,7 +67,7 @@ impl Exchange {
         if state.round != round || !is_waiting {
             return;
         }
-        tracing::info!(server = %self.server(), "a parked call was given up: nobody came back to answer");
+        tracing::info!(event = "call.abandoned", server = %self.server(), "a parked call was given up: nobody came back to answer");
         state.phase = Phase::Closed;
         let questions = std::mem::take(&mut state.questions);
         let handle = state.handle.take();

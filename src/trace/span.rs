@@ -1,0 +1,87 @@
+//! One span: what is known of it while it is open, and at its end.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::{Context, SpanId};
+
+/// On which end of a request a span was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Where it came in.
+    Server,
+    /// Where it went out.
+    Client,
+}
+
+/// The value of an attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A text.
+    Text(String),
+    /// A number.
+    Number(u64),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Value::Text(text.to_owned())
+    }
+}
+
+impl From<u64> for Value {
+    fn from(number: u64) -> Self {
+        Value::Number(number)
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Span {
+    /// Itself.
+    pub context: Context,
+    /// The span in which it was made.
+    pub parent: Option<SpanId>,
+    /// What the client's vendors carry in the trace (`tracestate`).
+    pub state: Option<Arc<str>>,
+    /// The method, and the name of a tool or prompt.
+    pub name: String,
+    /// On which end it was made.
+    pub kind: Kind,
+    /// When it began.
+    pub began: SystemTime,
+    /// How long it took.
+    pub took: Duration,
+    /// What else is known of it.
+    pub attributes: Vec<(&'static str, Value)>,
+    /// Whether it ended well.
+    pub is_error: bool,
+}
+
+impl Span {
+    /// A span that begins now.
+    pub(super) fn begin(kind: Kind, name: String, context: Context, parent: Option<SpanId>) -> Self {
+        Self {
+            context,
+            parent,
+            state: None,
+            name,
+            kind,
+            began: SystemTime::now(),
+            took: Duration::ZERO,
+            attributes: Vec::with_capacity(8),
+            is_error: false,
+        }
+    }
+
+    /// Adds an attribute.
+    pub(super) fn note(&mut self, key: &'static str, value: impl Into<Value>) {
+        self.attributes.push((key, value.into()));
+    }
+
+    /// It has failed, in this way.
+    pub(super) fn fail(&mut self, error: &str) {
+        self.is_error = true;
+        self.note("error.type", error);
+    }
+}
