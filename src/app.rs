@@ -244,6 +244,12 @@ impl Switchboard {
         self.hall.open_doors();
     }
 
+    /// Ends everything in order, for programs that serve nobody themselves. Calls in flight are told.
+    pub async fn end(&self) {
+        self.registry.shutdown(ending(Duration::ZERO)).await;
+        self.hall.end().await;
+    }
+
     /// What the HTTP face shows its clients into.
     pub fn front(&self) -> Arc<Front> {
         Arc::new(Front(Arc::clone(&self.hall)))

@@ -179,6 +179,3 @@ impl Manager {
         watch::begin(self);
     }
 }
-
-#[cfg(test)]
-mod tests;

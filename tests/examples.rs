@@ -38,6 +38,17 @@ fn credentials_of_ones_own() {
 }
 
 #[test]
+fn servers_that_come_and_go() {
+    let printed = run("manager");
+    assert!(printed.contains("greeter is healthy"), "{printed}");
+    assert!(printed.contains("did you mean `command`?"), "{printed}");
+    assert!(printed.contains("0 servers are left"), "{printed}");
+    for event in ["server.registered", "server.state", "server.restarted", "server.removed"] {
+        assert!(printed.contains(event), "{event}: {printed}");
+    }
+}
+
+#[test]
 fn an_interceptor_of_ones_own() {
     let printed = run("custom_interceptor");
     assert!(printed.contains(r#"calling read of files with {"path":"/home/me/notes.txt"}"#), "{printed}");

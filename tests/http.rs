@@ -19,5 +19,7 @@ mod eras;
 mod guest;
 #[path = "http/many.rs"]
 mod many;
+#[path = "http/reload.rs"]
+mod reload;
 #[path = "http/served.rs"]
 mod served;

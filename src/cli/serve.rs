@@ -72,7 +72,7 @@ pub fn run(global: &Global, args: &ServeArgs) -> ExitCode {
         switchboard.tend(admin, around, opened)
     };
     let ended = runtime.block_on(async {
-        let builder = Switchboard::builder(loaded).state(locations.state.clone());
+        let builder = Switchboard::builder(loaded).state(locations.state.clone()).follow_config();
         match face {
             Some(settings) => over_http(builder, settings, tend).await,
             None => {

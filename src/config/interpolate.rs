@@ -290,7 +290,7 @@ mod tests {
         let (folder, text) = with_context(|context| {
             (context.folder.to_path_buf(), expand("${configDir}/x", context).unwrap().text)
         });
-        assert_eq!(Path::new(&text), folder.join("x"));
+        assert_eq!(PathBuf::from(text), folder.join("x"));
     }
 
     #[test]

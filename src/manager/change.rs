@@ -62,7 +62,7 @@ impl Manager {
             let name = name.to_owned();
             blocking(move || match is_written {
                 true => {
-                    write::edited(&recipe, &name, &wish).map(|(recipe, text)| (recipe.load(), Some(text)))
+                    write::edited(&recipe, &name, &wish).map(|(recipe, draft)| (recipe.load(), Some(draft)))
                 }
                 false => Ok((said(recipe, &name, wish).load(), None)),
             })
@@ -74,9 +74,9 @@ impl Manager {
         if needs_server {
             judge_entry(name, &loaded)?;
         }
-        if let Some(text) = edited {
+        if let Some(draft) = edited {
             let path = loaded.recipe.path().map(ToOwned::to_owned);
-            blocking(move || write::save(path.as_deref(), &text)).await??;
+            blocking(move || write::save(path.as_deref(), &draft)).await??;
         }
         Ok(self.put_in_force(&mut turn, loaded))
     }
@@ -159,7 +159,9 @@ impl Manager {
         let changes = self.registry().apply(config, problems);
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         changes.added.iter().for_each(|server| memory.registered(server));
-        changes.restarted.iter().chain(&changes.adjusted).for_each(|server| memory.changed(server));
+        let changed = changes.restarted.iter().chain(&changes.adjusted);
+        let changed = changed.chain(&changes.enabled).chain(&changes.disabled);
+        changed.for_each(|server| memory.changed(server));
         changes.removed.iter().for_each(|server| memory.removed(server));
         memory.set_running(running);
         changes
@@ -198,6 +200,12 @@ impl Manager {
             for server in servers {
                 self.send(Event::Changed { server: server.clone(), restarts });
             }
+        }
+        for server in &changes.enabled {
+            self.send(Event::Enabled { server: server.clone() });
+        }
+        for server in &changes.disabled {
+            self.send(Event::Disabled { server: server.clone() });
         }
         for server in &changes.removed {
             self.send(Event::Removed { server: server.clone() });

@@ -22,6 +22,16 @@ pub enum Event {
         /// Whether it is started anew for that.
         restarts: bool,
     },
+    /// A server that was known is served from now on.
+    Enabled {
+        /// The server.
+        server: ServerName,
+    },
+    /// A server is not served any more, and is still known.
+    Disabled {
+        /// The server.
+        server: ServerName,
+    },
     /// A server is gone; what it has under way may still be answered.
     Removed {
         /// The server.
@@ -59,6 +69,8 @@ impl Event {
         match self {
             Event::Registered { .. } => "server.registered",
             Event::Changed { .. } => "server.changed",
+            Event::Enabled { .. } => "server.enabled",
+            Event::Disabled { .. } => "server.disabled",
             Event::Removed { .. } => "server.removed",
             Event::Restarted { .. } => "server.restarted",
             Event::State { .. } => "server.state",
@@ -72,6 +84,8 @@ impl Event {
         match self {
             Event::Registered { server }
             | Event::Changed { server, .. }
+            | Event::Enabled { server }
+            | Event::Disabled { server }
             | Event::Removed { server }
             | Event::Restarted { server }
             | Event::State { server, .. } => Some(server),
@@ -82,7 +96,11 @@ impl Event {
     /// The event as a JSON object: `event`, `server` where there is one, and what belongs to it.
     pub fn to_json(&self) -> Value {
         let mut json = match self {
-            Event::Registered { .. } | Event::Removed { .. } | Event::Restarted { .. } => json!({}),
+            Event::Registered { .. }
+            | Event::Enabled { .. }
+            | Event::Disabled { .. }
+            | Event::Removed { .. }
+            | Event::Restarted { .. } => json!({}),
             Event::Changed { restarts, .. } => json!({ "restarts": restarts }),
             Event::State { state, level, .. } => json!({ "state": state, "level": level.word() }),
             Event::Reloaded { changes } => json!({ "changes": changes.to_json() }),

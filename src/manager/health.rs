@@ -101,6 +101,10 @@ impl Manager {
     }
 
     async fn check_instance(&self, backend: &Arc<Backend>) -> Result<Duration, Failure> {
+        if !self.registry().has_begun() {
+            let cause = "no client has come yet, and servers are not started before one has";
+            return Err(Failure::new(Code::CallUnavailable, cause).of(backend.name()));
+        }
         let patience = backend.config().timeouts.start;
         self.reached(backend, Instant::now() + patience).await?;
         let asked = Instant::now();

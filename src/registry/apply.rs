@@ -4,7 +4,6 @@
 //! behind another lane; what has to be another thing begins anew, and what it replaces answers what it has been asked
 //! before it ends.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +32,13 @@ enum Fate<'a> {
     GoesOn(&'a Slot),
     /// It begins, in the place of another one if there was one.
     Begins(Arc<Backend>, Option<&'a Slot>),
+}
+
+/// A server that begins.
+struct Begun {
+    slot: Slot,
+    /// What the one was doing whose place it takes.
+    before: Option<State>,
 }
 
 impl Fate<'_> {
@@ -104,13 +110,15 @@ impl Registry {
                     }
                 }
                 Fate::Begins(backend, before) => {
-                    match before {
-                        Some(_) => changes.restarted.push(name),
-                        None => changes.added.push(name),
-                    }
                     let slot = Slot::new(Lane::new(backend, &common, &self.journeys));
-                    begun.push((slot.clone(), before.map(|before| before.lane.backend().state())));
-                    retired.extend(before.map(|slot| (slot.clone(), REPLACED)));
+                    begun.push(Begun {
+                        slot: slot.clone(),
+                        before: before.map(|before| before.lane.backend().state()),
+                    });
+                    if let Some(before) = before {
+                        changes.restarted.push(name);
+                        retired.push((before.clone(), REPLACED));
+                    }
                     slot
                 }
             };
@@ -119,18 +127,18 @@ impl Registry {
         for slot in old.slots() {
             let name = &slot.lane.config().name;
             if !config.ready().any(|server| server.name == *name) {
-                changes.removed.push(name.clone());
                 retired.push((slot.clone(), REMOVED));
             }
         }
+        changes.compare_entries(old.entries(), &config.servers);
 
         let servers = Servers::new(config, problems, slots, (common, hooks), trust);
-        let starts = self.swap(Arc::new(servers), &old, &begun, &changes, again.is_some());
+        let starts = self.swap(Arc::new(servers), &old, &begun, again.is_some());
         if !Arc::ptr_eq(&old.hooks, &self.servers().hooks) {
             old.hooks.retire();
         }
         if self.has_begun() {
-            for ((slot, _), start) in begun.iter().zip(starts) {
+            for (Begun { slot, .. }, start) in begun.iter().zip(starts) {
                 let known = self.known(&slot.lane.config().name);
                 self.set_going(slot, known.as_ref());
                 self.set_checks_going(slot);
@@ -167,32 +175,32 @@ impl Registry {
         self: &Arc<Self>,
         servers: Arc<Servers>,
         old: &Servers,
-        begun: &[(Slot, Option<State>)],
-        changes: &Changes,
+        begun: &[Begun],
         is_ordered: bool,
     ) -> Vec<bool> {
-        let mut offerings: HashMap<ServerName, Known> = self.shown().offerings.clone();
+        let mut shown = self.shown();
+        let mut offerings = std::mem::take(&mut shown.offerings);
         offerings.retain(|name, _| servers.lane(name).is_some());
         let mut starts = Vec::with_capacity(begun.len());
-        for (slot, before) in begun {
+        for Begun { slot, before } in begun {
             let config = slot.lane.config();
-            let known = offerings.get(&config.name);
-            // A server that nobody has needed yet need not be started because of a new password.
-            let rests = matches!(before, Some(State::Idle)) && !is_ordered;
             let shows_the_same = old
                 .lane(&config.name)
                 .is_some_and(|lane| lane.config().fingerprint() == config.fingerprint());
-            let is_known = known.is_some_and(|known| known.is_settled && !known.offering.is_empty());
-            if rests && shows_the_same && is_known && !slot.lane.backend().has_subscriptions() {
-                starts.push(false);
-                continue;
-            }
-            let stored = if is_ordered { None } else { self.stored(config) };
-            let is_stored =
-                stored.as_ref().is_some_and(|known| known.is_settled && !known.offering.is_empty());
-            let known = stored.or_else(|| known.map(Known::bridging));
-            starts.push(!rests && before.is_some() || !is_stored);
+            let stored = if shows_the_same { None } else { self.stored(config) };
+            let known = match (stored, offerings.remove(&config.name)) {
+                (Some(stored), _) => Some(stored),
+                (None, Some(known)) if shows_the_same => Some(known),
+                (None, known) => known.map(Known::bridging),
+            };
+            let is_known = known.as_ref().is_some_and(|known| known.is_settled && !known.offering.is_empty());
+            // A server that nobody has needed yet need not be started because of a new password.
+            let was_idle =
+                matches!(before, None | Some(State::Idle)) && !slot.lane.backend().has_subscriptions();
+            let start = is_ordered || !was_idle || !is_known;
+            let known = if start { known.map(Known::bridging) } else { known };
             known.and_then(|known| offerings.insert(config.name.clone(), known));
+            starts.push(start);
         }
         // Nothing is shown that was not looked at, where that is wanted.
         for (name, known) in &offerings {
@@ -200,11 +208,10 @@ impl Registry {
                 self.examine_by(servers.trust(), name, &known.offering, known.is_complete);
             }
         }
-        if !changes.added.is_empty() || !changes.restarted.is_empty() {
+        if starts.contains(&true) {
             self.set_settles_by(Instant::now() + SETTLE);
         }
-        let new = Shown::new(servers, offerings, &self.own_tools);
-        *self.shown() = new;
+        *shown = Shown::new(servers, offerings, &self.own_tools);
         starts
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::config::{Config, ServerConfig};
+use crate::config::{Config, Entry, ServerConfig};
 use crate::names::ServerName;
 
 /// What has changed.
@@ -14,6 +14,10 @@ pub struct Changes {
     pub restarted: Vec<ServerName>,
     /// Servers that go on running, and are shown or called in another way.
     pub adjusted: Vec<ServerName>,
+    /// Servers that are known, and were not served before: their owner has switched them on, or mended their entries.
+    pub enabled: Vec<ServerName>,
+    /// Servers that are known, and are not served any more.
+    pub disabled: Vec<ServerName>,
     /// Servers that are gone.
     pub removed: Vec<ServerName>,
     /// Keys of the config whose new values take effect at the next start of Switchboard.
@@ -26,6 +30,25 @@ impl Changes {
         *self == Self::default()
     }
 
+    /// Notes who came, went, and was switched on or off.
+    pub(super) fn compare_entries(&mut self, old: &[Entry], new: &[Entry]) {
+        let is_served = |entry: &Entry| matches!(entry, Entry::Ready(_));
+        let find = |entries: &[Entry], name: &ServerName| {
+            entries.iter().find(|entry| entry.name() == name).map(is_served)
+        };
+        for entry in new {
+            let name = entry.name();
+            match (find(old, name), is_served(entry)) {
+                (None, _) => self.added.push(name.clone()),
+                (Some(false), true) => self.enabled.push(name.clone()),
+                (Some(true), false) => self.disabled.push(name.clone()),
+                (Some(_), _) => {}
+            }
+        }
+        let gone = old.iter().map(Entry::name).filter(|name| find(new, name).is_none());
+        self.removed.extend(gone.cloned());
+    }
+
     /// One list of names for each kind, as JSON; kinds without any are left out.
     pub fn to_json(&self) -> Value {
         let mut json = json!({});
@@ -33,6 +56,8 @@ impl Changes {
             ("added", names_of(&self.added)),
             ("restarted", names_of(&self.restarted)),
             ("adjusted", names_of(&self.adjusted)),
+            ("enabled", names_of(&self.enabled)),
+            ("disabled", names_of(&self.disabled)),
             ("removed", names_of(&self.removed)),
             ("at_next_start", self.at_next_start.clone()),
         ] {
@@ -123,7 +148,7 @@ pub(super) fn at_next_start(old: &Config, new: &Config) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{CacheRules, Glob, Launch, Secret};
+    use crate::config::{Glob, Launch, Secret};
 
     fn check(change: impl FnOnce(&mut ServerConfig), goes_on: bool) {
         let old = ServerConfig::stdio("a", "x", &["1"]);
@@ -148,7 +173,16 @@ mod tests {
             }
         };
         check(secret, false);
-        let _ = CacheRules::default;
+    }
+
+    #[test]
+    fn who_came_and_went_is_told_from_who_was_switched() {
+        let ready = |name: &str| Entry::Ready(Box::new(ServerConfig::stdio(name, "x", &[])));
+        let off = |name: &str| Entry::Disabled { name: name.into() };
+        let mut changes = Changes::default();
+        let old = [ready("gone"), ready("off"), off("on"), off("away"), ready("same")];
+        changes.compare_entries(&old, &[off("off"), ready("on"), ready("same"), off("new"), ready("newer")]);
+        assert_eq!(changes.to_string(), "added: new, newer; enabled: on; disabled: off; removed: gone, away");
     }
 
     #[test]

@@ -31,8 +31,8 @@ pub(super) struct Known {
 
 impl Known {
     /// The same of a server that is started anew: it bridges the time until it has shown itself.
-    pub(super) fn bridging(&self) -> Self {
-        Self { live: false, is_settled: false, ..self.clone() }
+    pub(super) fn bridging(self) -> Self {
+        Self { live: false, is_settled: false, ..self }
     }
 }
 

@@ -122,14 +122,7 @@ impl Setup {
     /// These servers, and nothing else.
     pub fn of(servers: impl IntoIterator<Item = Server>) -> Self {
         let home = new_home();
-        let mut entries = serde_json::Map::new();
-        for server in servers {
-            if let Some(script) = server.script {
-                fs::write(home.path().join(format!("{}.yaml", server.name)), script).unwrap();
-            }
-            entries.insert(server.name, server.entry);
-        }
-        let config = serde_json::to_string_pretty(&json!({ "servers": entries })).unwrap();
+        let config = written(home.path(), servers);
         Self::at(home, "switchboard.json", Some(config))
     }
 
@@ -159,6 +152,11 @@ impl Setup {
 
     pub fn home(&self) -> &Path {
         self.home.path()
+    }
+
+    /// Puts these servers into the config file, while Switchboard runs.
+    pub fn configure(&self, servers: impl IntoIterator<Item = Server>) {
+        replace(self.home(), &written(self.home(), servers));
     }
 
     /// An argument behind `serve --config FILE`.
@@ -257,6 +255,25 @@ impl Setup {
             status: None,
         }
     }
+}
+
+/// The config with these servers, whose scripts are put into the home.
+fn written(home: &Path, servers: impl IntoIterator<Item = Server>) -> String {
+    let mut entries = serde_json::Map::new();
+    for server in servers {
+        if let Some(script) = server.script {
+            fs::write(home.join(format!("{}.yaml", server.name)), script).unwrap();
+        }
+        entries.insert(server.name, server.entry);
+    }
+    serde_json::to_string_pretty(&json!({ "servers": entries })).unwrap()
+}
+
+/// Puts this text into the config file at once, as careful editors do.
+fn replace(home: &Path, text: &str) {
+    let new = home.join("switchboard.json.new");
+    fs::write(&new, text).unwrap();
+    fs::rename(new, home.join("switchboard.json")).unwrap();
 }
 
 fn new_home() -> TempDir {
@@ -400,6 +417,18 @@ impl Rig {
 
     pub fn home(&self) -> &Path {
         self.home.path()
+    }
+
+    // --- configuring ---
+
+    /// Puts these servers into the config file, while Switchboard runs.
+    pub fn configure(&self, servers: impl IntoIterator<Item = Server>) {
+        self.configure_text(&written(self.home(), servers));
+    }
+
+    /// Puts this text into the config file.
+    pub fn configure_text(&self, text: &str) {
+        replace(self.home(), text);
     }
 
     // --- talking ---
