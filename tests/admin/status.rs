@@ -102,8 +102,8 @@ fn changes_are_told_one_by_one() {
     let mut next = |what: &str, fits: &dyn Fn(&str) -> bool| {
         lines.by_ref().map_while(Result::ok).find(|line| fits(line)).unwrap_or_else(|| panic!("{what}"))
     };
-    next("what is there", &|line| line.contains("notes  healthy  ready  4 tools"));
     next("why one is not well", &|line| line.contains("broken  unhealthy") && line.contains("SB-SPAWN-001"));
+    next("what is there", &|line| line.contains("notes  healthy  ready  4 tools"));
     world.data("POST", "/proxy/servers/notes/disable", None);
     next("that it is off", &|line| line.contains("notes  disabled"));
     world.data("DELETE", "/proxy/servers/files", None);
