@@ -1,5 +1,7 @@
 //! Definitions that wait for somebody: which, why, and their release.
 
+use std::collections::BTreeSet;
+
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -39,8 +41,8 @@ pub(super) async fn approve(desk: &Desk, asked: &Asked) -> Result<Success, Refus
     let mut fields = Fields::read(&asked.body, ApiCode::InvalidRequest)?;
     let names = fields.texts("definitions").unwrap_or_default();
     let all = fields.flag("all").unwrap_or(false);
-    if all != names.is_empty() {
-        fields.wrong("definitions", "or `all: true`: one of them says what is approved");
+    if all && !names.is_empty() {
+        fields.wrong("definitions", "cannot stand beside `all: true`");
     }
     fields.finish()?;
     let waiting = waiting(desk).await?;
@@ -57,18 +59,16 @@ pub(super) async fn approve(desk: &Desk, asked: &Asked) -> Result<Success, Refus
         .filter(|(_, case)| all || names.iter().any(|name| is_meant(case, name)))
         .collect();
     let approved: Vec<Value> = chosen.iter().map(|(_, case)| shown(case)).collect();
-    for (_, case) in &chosen {
-        tracing::info!(
-            actor = asked.who.name, via = asked.who.via, server = %case.server, definition = case.definition.name,
-            digest = case.definition.digest, "a definition was approved"
-        );
-    }
+    let servers: BTreeSet<String> = chosen.iter().map(|(_, case)| case.server.to_string()).collect();
     let store = store(desk)?;
     let kept = tokio::task::spawn_blocking(move || keep(&store, &chosen)).await;
     match kept {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return Err(Refusal::internal(format!("the approval could not be kept: {error}"))),
         Err(error) => return Err(Refusal::internal(format!("the approval could not be kept: {error}"))),
+    }
+    for server in servers {
+        desk.manager.note(&asked.who, "approve", &server, Ok(()));
     }
     desk.registry().look_for_approvals();
     let message = format!("{} definitions approved", approved.len());

@@ -22,12 +22,7 @@ pub(super) async fn discover(desk: &Desk, asked: &Asked) -> Result<Success, Refu
         Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, ApiCode::DiscoveryFailed, error.to_string())
             .details(json!({ "errors": errors }))
     })?;
-    tracing::info!(
-        actor = asked.who.name,
-        via = asked.who.via,
-        action = "discover",
-        "a search for servers begins"
-    );
+    desk.manager.note(&asked.who, "discover", "", Ok(()));
     let run = desk.scout.look(&wishes, |_| {}).await;
     let message = format!("{} servers found", run.findings.servers.len());
     Ok(Success::new(run.to_json(), message))

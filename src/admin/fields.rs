@@ -51,8 +51,7 @@ impl Fields {
 
     fn take(&mut self, field: &'static str) -> Option<Value> {
         self.known.push(field);
-        // An explicit null says nothing.
-        self.members.remove(field).filter(|value| !value.is_null())
+        self.members.shift_remove(field)
     }
 
     /// A text.

@@ -33,13 +33,16 @@ impl Query {
 
     /// A parameter as text; an empty one says nothing.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        let value = self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-        value.filter(|value| !value.is_empty())
+        self.said(name).filter(|value| !value.is_empty())
+    }
+
+    fn said(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// One of these words.
     pub(super) fn word<'w>(&self, name: &str, words: &[&'w str]) -> Result<Option<&'w str>, Refusal> {
-        let Some(said) = self.text(name) else { return Ok(None) };
+        let Some(said) = self.said(name) else { return Ok(None) };
         let found = words.iter().find(|word| **word == said);
         found.map(|word| Some(*word)).ok_or_else(|| {
             let words = words.join(", ");
@@ -49,7 +52,7 @@ impl Query {
 
     /// A whole number in this range.
     pub(super) fn whole(&self, name: &str, least: usize, most: usize) -> Result<Option<usize>, Refusal> {
-        let Some(said) = self.text(name) else { return Ok(None) };
+        let Some(said) = self.said(name) else { return Ok(None) };
         let is_number = said.bytes().all(|byte| byte.is_ascii_digit());
         let number = said.parse().ok().filter(|number| is_number && (least..=most).contains(number));
         number.map(Some).ok_or_else(|| {
@@ -85,7 +88,7 @@ mod tests {
         );
         let query = query.unwrap();
         assert_eq!(query.text("search"), Some("a b&c"));
-        assert_eq!(query.text("status"), None);
+        assert!(query.text("status").is_none() && query.word("status", &["x"]).is_err());
         assert_eq!(query.whole("lines", 1, 10).unwrap(), Some(5));
         assert!(query.whole("lines", 6, 10).is_err() && query.flag("follow").unwrap());
         assert!(query.word("search", &["x"]).is_err());

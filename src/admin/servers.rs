@@ -88,7 +88,7 @@ pub(super) fn reset_breaker(desk: &Desk, asked: &Asked) -> Result<Success, Refus
         Some(true) => format!("the breaker of `{}` is closed", asked.name),
         Some(false) => format!("the breaker of `{}` was closed already", asked.name),
     };
-    note(asked, "breaker/reset");
+    desk.manager.note(&asked.who, "reset_breaker", &asked.name, Ok(()));
     Ok(Success::new(json!({ "server_id": asked.name, "was_open": was_open.unwrap_or(false) }), message))
 }
 
@@ -96,7 +96,7 @@ pub(super) fn clear_cache(desk: &Desk, asked: &Asked) -> Result<Success, Refusal
     let lane = lane(desk, asked)?;
     let answers = lane.cache().map_or(0, |cache| cache.answers);
     lane.clear_cache();
-    note(asked, "cache/clear");
+    desk.manager.note(&asked.who, "clear_cache", &asked.name, Ok(()));
     Ok(Success::new(
         json!({ "server_id": asked.name, "cleared": answers }),
         format!("the cache of `{}` is empty", asked.name),
@@ -109,16 +109,6 @@ fn lane(desk: &Desk, asked: &Asked) -> Result<Lane, Refusal> {
         Refusal::no_server(&asked.name)
             .details(json!({ "server_id": asked.name, "state": info.report.state }))
     })
-}
-
-fn note(asked: &Asked, action: &str) {
-    tracing::info!(
-        actor = asked.who.name,
-        via = asked.who.via,
-        action,
-        server = asked.name,
-        "a server was tended"
-    );
 }
 
 fn done(server: &str, what: &str, keep: Keep) -> Success {

@@ -13,9 +13,10 @@ use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at};
 use super::desk::{Asked, Desk};
 use super::discovery;
 use super::refusal::{Refusal, Success};
+use super::view;
 use crate::names::ServerName;
 use crate::registry::Registry;
-use crate::status::{self, Level};
+use crate::status::Level;
 use crate::wire::time::rfc3339;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -182,17 +183,18 @@ pub(super) fn show(desk: &Desk, asked: &Asked) -> Result<Success, Refusal> {
     };
     let began = SystemTime::now().checked_sub(now.saturating_duration_since(since));
     let average = (counted.answers > 0).then(|| counted.took.as_secs_f64() / counted.answers as f64);
-    let reports = status::reports(desk.registry());
-    let of = |fits: fn(Level) -> bool| reports.iter().filter(|report| fits(report.level)).count();
+    let infos = desk.manager.list();
+    let of = |status: &str| infos.iter().filter(|info| view::brief(desk, info)["status"] == status).count();
+    let disabled = infos.iter().filter(|info| info.report.level == Level::Disabled).count();
     let data = json!({
         "period": word,
         "since": began.map(rfc3339),
         "complete": now.saturating_duration_since(since) >= period,
         "servers": {
-            "total": reports.len(),
-            "healthy": of(|level| level <= Level::Degraded),
-            "unhealthy": of(|level| level == Level::Unhealthy),
-            "disabled": of(|level| level == Level::Disabled),
+            "total": infos.len(),
+            "healthy": of("healthy"),
+            "unhealthy": of("unhealthy"),
+            "disabled": disabled,
         },
         "tools": { "total": desk.registry().catalog().counts().tools, "by_category": by_category(desk) },
         "requests": {

@@ -25,6 +25,8 @@ pub(super) fn status(report: &Report, is_known: bool) -> &'static str {
         Level::Disabled => "unknown",
         Level::Unhealthy => "unhealthy",
         Level::Healthy | Level::Degraded if is_known => "healthy",
+        // It has never been reached.
+        Level::Degraded if report.failure.is_some() => "unhealthy",
         Level::Healthy | Level::Degraded => "unknown",
     }
 }
@@ -71,12 +73,13 @@ pub(super) fn full(desk: &Desk, info: &ServerInfo) -> Value {
 pub(super) fn health(desk: &Desk, info: &ServerInfo) -> Value {
     let report = &info.report;
     let checked = info.checked.as_ref();
+    let status = status(report, is_known(desk, info));
     let response_time = report.times.response_time.or(checked.map(|health| health.took));
     json!({
         "server_id": info.name.as_str(),
-        "status": status(report, is_known(desk, info)),
+        "status": status,
         "last_seen": time(report.times.last_seen),
-        "healthy": report.level <= Level::Degraded,
+        "healthy": report.level <= Level::Degraded && status != "unhealthy",
         "error": report.failure.as_ref().map(ToString::to_string),
         "response_time": seconds(response_time),
         "uptime": seconds(report.times.uptime),

@@ -327,12 +327,24 @@ impl Link {
     /// Takes the addressee of an answer with our id, if the call is still open.
     #[inline]
     pub(super) fn landed(&self, generation: u64, id: u64) -> Option<Addressee> {
+        self.take(generation, id, true)
+    }
+
+    /// The same of a request that gets no answer.
+    pub(super) fn unanswered(&self, generation: u64, id: u64) -> Option<Addressee> {
+        self.take(generation, id, false)
+    }
+
+    #[inline]
+    fn take(&self, generation: u64, id: u64, is_answered: bool) -> Option<Addressee> {
         let mut inner = self.lock();
         let run = inner.run_of(generation)?;
         let revision = run.words.to;
         let flight = run.take(id)?;
         let now = Instant::now();
-        inner.pulse.beat(&flight, now);
+        if is_answered {
+            inner.pulse.beat(&flight, now);
+        }
         if !flight.is_check {
             inner.last_used = Some(now);
         }
@@ -345,7 +357,7 @@ impl Link {
     /// Takes the addressee of a request that the server has refused only because it has forgotten us: the call waits for
     /// the next run, unless it did so before.
     pub(super) fn refused(&self, generation: u64, id: u64) -> Option<Addressee> {
-        match self.landed(generation, id)? {
+        match self.unanswered(generation, id)? {
             Addressee::Client(call, revision) => {
                 let call = self.wait_again(call)?;
                 Some(Addressee::Client(call, revision))

@@ -189,7 +189,7 @@ impl Reader {
         }
         let addressee = match fate {
             Fate::SendAgain => self.backend.link.refused(self.generation, id),
-            Fate::NotRun | Fate::Unknown => self.backend.link.landed(self.generation, id),
+            Fate::NotRun | Fate::Unknown => self.backend.link.unanswered(self.generation, id),
         };
         match addressee {
             Some(Addressee::Client(call, _)) => {

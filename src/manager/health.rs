@@ -132,7 +132,7 @@ impl Manager {
                 }
                 State::Idle => {}
                 // What it says of an attempt before ours may be over by now.
-                state if is_new || matches!(state, State::CrashLooped { .. } | State::Waiting { .. }) => {
+                state if is_new || is_left_alone(&state) => {
                     let unknown = || Failure::new(Code::CallUnavailable, "it is not running");
                     return Err(state.failure().cloned().unwrap_or_else(unknown).of(backend.name()));
                 }
@@ -144,5 +144,14 @@ impl Manager {
                 return Err(why.unwrap_or_else(late).of(backend.name()));
             }
         }
+    }
+}
+
+/// Whether a server is not started just because somebody asks: what it says of its last attempt counts.
+fn is_left_alone(state: &State) -> bool {
+    match state {
+        State::CrashLooped { .. } | State::Waiting { .. } => true,
+        State::Failed { until, .. } => *until > Instant::now(),
+        _ => false,
     }
 }

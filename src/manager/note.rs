@@ -8,7 +8,7 @@ use crate::effect::Effect;
 
 impl Manager {
     /// Notes what was done to a server (`""` for all of them), and what came of it.
-    pub(super) fn note(&self, who: &Actor, action: &'static str, server: &str, done: Result<(), &Fault>) {
+    pub(crate) fn note(&self, who: &Actor, action: &'static str, server: &str, done: Result<(), &Fault>) {
         match done {
             Ok(()) => tracing::info!(
                 event = "servers.changed",
@@ -48,6 +48,10 @@ fn method(action: &'static str) -> &'static str {
         "enable" => "switchboard/enable",
         "disable" => "switchboard/disable",
         "restart" => "switchboard/restart",
+        "reset_breaker" => "switchboard/reset_breaker",
+        "clear_cache" => "switchboard/clear_cache",
+        "approve" => "switchboard/approve",
+        "discover" => "switchboard/discover",
         _ => "switchboard/reload",
     }
 }

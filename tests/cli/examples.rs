@@ -28,6 +28,7 @@ fn every_config_of_the_readme_loads_without_an_error() {
     every_config_loads("README.md");
     every_config_loads("docs/calls.md");
     every_config_loads("docs/discovery.md");
+    every_config_loads("docs/admin.md");
 }
 
 fn every_config_loads(page: &str) {
@@ -46,7 +47,10 @@ fn every_config_loads(page: &str) {
         let mut command = home.command(&["config", "validate"]);
         // The variables in the examples.
         let ran = home.finish(
-            command.envs(["SEARCH_TOKEN", "TEAM", "LAPTOP_TOKEN", "HOOK_TOKEN"].map(|name| (name, "x"))),
+            command.envs(
+                ["SEARCH_TOKEN", "TEAM", "LAPTOP_TOKEN", "HOOK_TOKEN", "SWITCHBOARD_TOKEN"]
+                    .map(|name| (name, "x")),
+            ),
         );
         assert_eq!(ran.code, 0, "{text}\n{ran:#?}");
         seen += 1;

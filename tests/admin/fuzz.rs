@@ -1,0 +1,60 @@
+//! The interface under a fuzzer: schemathesis makes requests of the document, right ones and wrong ones, and compares what comes
+//! back with it.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::real;
+use crate::world::{TOKEN, World};
+
+/// What is not fuzzed: streams have no end, and a search would knock at whatever address the fuzzer thinks of.
+const LEFT_OUT: [&str; 3] = ["followEvents", "showLogs", "discover"];
+/// What must hold. That whatever fits the schema is accepted is not asked: no schema knows which entries make sense.
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,\
+                      response_schema_conformance,negative_data_rejection,unsupported_method,allow_header_conformance,ignored_auth,\
+                      use_after_free,ensure_resource_availability";
+
+#[test]
+fn no_request_breaks_it_and_every_answer_is_as_described() {
+    if real::skipped() {
+        return;
+    }
+    let python = real::python("schemathesis");
+    // Whatever is registered is given up soon, and checks of it with it.
+    let world = World::with(crate::world::SERVERS, "\ndefaults: { timeouts: { start: 1s } }");
+    world.until_state("notes", "ready");
+    let document = world.path("openapi.json");
+    std::fs::write(&document, crate::document::document().to_string()).unwrap();
+    let mut fuzzer = Command::new(python);
+    fuzzer.args(["-c", "from schemathesis.cli import schemathesis; schemathesis()", "run"]).arg(&document);
+    fuzzer.args([
+        "--url",
+        &format!("http://{}", world.address),
+        "--header",
+        &format!("Authorization: Bearer {TOKEN}"),
+    ]);
+    fuzzer.args([
+        "--checks",
+        CHECKS,
+        "--max-examples",
+        "15",
+        "--max-time",
+        "45",
+        "--seed",
+        "4711",
+        "--request-timeout",
+        "30",
+    ]);
+    fuzzer.args(["--continue-on-failure", "--no-color", "--warnings", "off"]);
+    for id in LEFT_OUT {
+        fuzzer.args(["--exclude-operation-id", id]);
+    }
+    let output = fuzzer.current_dir(world.folder.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("Tested: 25"), "{said}");
+    // It has gone on serving meanwhile, whatever is left of its servers.
+    assert_eq!(world.get("/proxy/status")["pid"], world.pid());
+    assert_eq!(world.refused("POST", "/proxy/servers", Some(json!({}))).0, 422);
+}
