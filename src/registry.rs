@@ -386,6 +386,11 @@ impl Registry {
         self.common.interceptors.as_ref().map(|interceptors| interceptors.tallies()).unwrap_or_default()
     }
 
+    /// Who looks at calls, lists and questions; `None` if nobody does.
+    pub(crate) fn hooks(&self) -> Option<&Arc<Interceptors>> {
+        self.common.interceptors.as_ref()
+    }
+
     /// Resolves, again and again, when the catalog or a state has changed.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()

@@ -1211,7 +1211,7 @@ interceptors:
     assert_eq!(interceptors[0].rules, first);
     let words = InterceptorRules {
         on: vec![Phase::Before, Phase::After],
-        events: vec![Glob::new("tools/call")],
+        events: Some(vec![Glob::new("tools/call")]),
         fail: Some(Fail::Open),
         priority: Some(-7),
         kind: InterceptorKind::Validation,

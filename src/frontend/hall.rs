@@ -209,7 +209,7 @@ impl Audience for Hall {
     }
 
     fn owner_of_task(&self, server: &ServerName, id: &str) -> Option<Arc<dyn Caller>> {
-        self.ledger.owner(server, id).map(|session| session as Arc<dyn Caller>)
+        self.ledger.owner(server, id).map(|session| session.asked_about_task(server))
     }
 
     fn task_changed(&self, server: &ServerName, form: Tasks, notice: Notice<'_>) {
@@ -224,7 +224,7 @@ impl Audience for Hall {
 
     fn ask(&self, ask: Ask<'_>) -> Result<(), NotAsked> {
         if let Some(sole) = self.sole() {
-            return sole.put(ask, None);
+            return sole.put_outside(ask);
         }
         if ask.kind == AskKind::Roots {
             // Roots belong to a client, and no client is meant.

@@ -119,7 +119,7 @@ impl Audience for Only {
 
     fn ask(&self, ask: Ask<'_>) -> Result<(), NotAsked> {
         match self.0.upgrade() {
-            Some(session) => session.put(ask, None),
+            Some(session) => session.put_outside(ask),
             None => Err(NotAsked::Unsupported("the client has left".to_owned())),
         }
     }

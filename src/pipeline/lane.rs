@@ -27,7 +27,7 @@ use crate::backend::Backend;
 use crate::call::{Call, CallerId, Ticket};
 use crate::effect::{Claims, Effect};
 use crate::failure::Failure;
-use crate::interceptor::{Interceptors, Phase, Recheck};
+use crate::interceptor::{Event, Interceptors, Phase, Recheck};
 use crate::names::ExposedName;
 use crate::policy::{Action, Policies, Thing};
 use crate::protocol::Method;
@@ -269,8 +269,10 @@ impl Shared {
 /// What interceptors have changed is checked like what clients send. Their results pass the stage itself, which is further out.
 fn recheck(validate: &Arc<Validate>) -> Recheck {
     let validate = Arc::clone(validate);
-    Arc::new(move |call, phase, text| match (phase, call.method) {
-        (Phase::Before, Method::ToolsCall) => validate.recheck(&call.original, &call.definition, text),
+    Arc::new(move |call, phase, text| match (phase, call.event) {
+        (Phase::Before, Event::Request(Method::ToolsCall)) => {
+            validate.recheck(&call.original, &call.definition, text)
+        }
         _ => Ok(()),
     })
 }
