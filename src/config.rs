@@ -26,6 +26,7 @@ mod model;
 mod overrides;
 mod presets;
 mod private_key;
+mod probe;
 mod problem;
 mod resolve;
 mod schema;
@@ -57,8 +58,8 @@ pub use schema::json_schema;
 pub use secret::Secret;
 pub use show::{Setting, Settings};
 pub use stages::{
-    Balance, BreakerRules, CacheRules, Concurrency, Each, HealthCheck, InputCheck, OutputCheck, RateLimit,
-    Retry, SecurityLevel, Stages, Validation,
+    Balance, BreakerRules, CacheRules, Concurrency, Each, HealthCheck, InputCheck, OutputCheck, Probe,
+    RateLimit, Retry, SecurityLevel, Stages, Validation,
 };
 pub use tree::Syntax;
 pub use values::parse_duration;

@@ -51,6 +51,8 @@ use crate::wire::Body;
 
 pub use audit::Auditor;
 pub use cache::CacheTallies;
+pub use health::HealthChecker;
+pub(crate) use health::{Means, checker};
 pub use journey::Journeys;
 pub use lane::{Common, Item, Lane, ORDER, Trouble};
 pub use results::{BadRange, Results};

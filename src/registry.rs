@@ -27,7 +27,7 @@ use crate::catalog::{
 use crate::config::{ArgumentRule, Config, Entry, Launch, Problem, ServerConfig, Start, ToolRules};
 use crate::interceptor::{HookTallies, Interceptor, Interceptors, Rules, Surroundings};
 use crate::names::ServerName;
-use crate::pipeline::{Auditor, Common, Journeys, Lane, Results};
+use crate::pipeline::{self, Auditor, Common, HealthChecker, Journeys, Lane, Means, Results};
 use crate::policy::Policies;
 use crate::protocol::{Level, ListKind};
 use crate::supervisor::{Ending, Supervisor};
@@ -122,6 +122,8 @@ pub struct Ways {
     pub transports: HashMap<ServerName, Arc<dyn Transport>>,
     /// Credentials, instead of those that we would look for.
     pub auth: HashMap<ServerName, Arc<dyn AuthProvider>>,
+    /// Who says whether they are well, instead of what `health_check` of the entry says; that it is there is needed all the same.
+    pub health: HashMap<ServerName, Arc<dyn HealthChecker>>,
 }
 
 impl Registry {
@@ -234,7 +236,7 @@ impl Registry {
                     instance.start();
                 }
             }
-            for check in lane.checks() {
+            for check in lane.checks(|instance| self.health_checker(instance)) {
                 let mut shutdown = self.shutdown.subscribe();
                 self.tasks.spawn(async move {
                     tokio::select! {
@@ -271,14 +273,30 @@ impl Registry {
             return Way::over(Arc::clone(transport), supervisor);
         }
         let Launch::Remote(launch) = &config.launch else { return Way::child(supervisor) };
-        let auth = match self.ways.auth.get(&config.name) {
-            Some(auth) => Arc::clone(auth),
-            None => auth::provider_for(config, &self.logins),
-        };
+        let auth = self.credentials(config);
         let patience = Patience::default().for_calls_of(config.timeouts.call, config.timeouts.total);
         match transport::remote(launch, auth, patience) {
             Ok(transport) => Way::over(transport, supervisor),
             Err(failure) => Way::none(failure, supervisor),
+        }
+    }
+
+    /// What shows an address who we are.
+    fn credentials(&self, config: &ServerConfig) -> Arc<dyn AuthProvider> {
+        match self.ways.auth.get(&config.name) {
+            Some(auth) => Arc::clone(auth),
+            None => auth::provider_for(config, &self.logins),
+        }
+    }
+
+    /// Who says whether an instance is well.
+    fn health_checker(&self, config: &ServerConfig) -> Arc<dyn HealthChecker> {
+        match self.ways.health.get(&config.name) {
+            Some(checker) => Arc::clone(checker),
+            None => pipeline::checker(
+                config,
+                &Means { supervisor: &self.supervisor, auth: &|| self.credentials(config) },
+            ),
         }
     }
 

@@ -507,6 +507,22 @@ static HEALTH_CHECK: Table = Table {
             POSITIVE,
             "Failures in a row until the server counts as unhealthy; 3 if nothing is said.",
         ),
+        Key::new(
+            "tool",
+            Shape::Text,
+            "A tool to call for it, by its own name; it is well if that is no error.",
+        ),
+        Key::new("arguments", Shape::Map(&Shape::Anything), "The arguments of that tool."),
+        Key::new(
+            "path",
+            Shape::Text,
+            "A path at the server's address to get over HTTP, with its headers; it is well if that says 2xx.",
+        ),
+        Key::new(
+            "command",
+            Shape::OneOrMore(&Shape::Template),
+            "A program to run for it; it is well if that ends with 0. `SWITCHBOARD_SERVER` has its name.",
+        ),
     ]],
 };
 
@@ -573,7 +589,8 @@ static INTERCEPTOR: Table = Table {
         Key::new(
             "events",
             PATTERNS,
-            "Patterns of the methods that it is asked about: `tools/call`, `prompts/get`, `resources/read`; all if nothing is said.",
+            "Patterns of the methods that it is asked about: `tools/call`, `prompts/get` and `resources/read` if nothing is said. \
+             Lists (`*/list`) and what servers ask (`elicitation/create`, …) have to be named.",
         ),
         Key::new(
             "command",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::built_ins::BuiltIns;
-use super::model::Glob;
+use super::model::{Glob, StdioLaunch};
 use super::problem::Reporter;
 use super::resolve::texts;
 use super::tree::{Member, Node};
@@ -173,7 +173,7 @@ pub enum Balance {
 }
 
 /// How running instances are checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HealthCheck {
     /// Between two checks.
     pub interval: Duration,
@@ -181,11 +181,37 @@ pub struct HealthCheck {
     pub timeout: Duration,
     /// So many failures in a row make an instance unhealthy, at least one.
     pub max_failures: u32,
+    /// What a check is.
+    pub probe: Probe,
+}
+
+/// What a check of a running instance is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Probe {
+    /// `ping`, or `server/discover`: any answer will do.
+    #[default]
+    Ping,
+    /// A call of a tool, which must not end with an error.
+    Tool {
+        /// Its own name.
+        name: String,
+        /// Its arguments, an object.
+        arguments: serde_json::Map<String, serde_json::Value>,
+    },
+    /// An HTTP request for this path at the server's own origin, which must be answered with 2xx.
+    Path(String),
+    /// A program, which must end with 0.
+    Command(StdioLaunch),
 }
 
 impl Default for HealthCheck {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(30), timeout: Duration::from_secs(5), max_failures: 3 }
+        Self {
+            interval: Duration::from_secs(30),
+            timeout: Duration::from_secs(5),
+            max_failures: 3,
+            probe: Probe::Ping,
+        }
     }
 }
 
@@ -350,5 +376,7 @@ fn health_check(node: &Node) -> HealthCheck {
         interval: duration(node, "interval").unwrap_or(default.interval),
         timeout: duration(node, "timeout").unwrap_or(default.timeout),
         max_failures: whole(node, "max_failures", u32::MAX).unwrap_or(default.max_failures),
+        // What it is needs more than this table: it is added when that is known.
+        probe: Probe::Ping,
     }
 }

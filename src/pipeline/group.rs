@@ -150,7 +150,7 @@ impl<R: Replica> Group<R> {
         let member = |server| Member {
             server,
             breaker: breaker.map(|rules| Arc::new(Breaker::new(name.clone(), rules))),
-            health: health.map(|rules| Health::new(name.clone(), rules)),
+            health: health.clone().map(|rules| Health::new(name.clone(), rules)),
         };
         let members: Vec<Member<R>> = instances.into_iter().map(member).collect();
         let balancer = Mutex::new(Balancer::new(balance, members.len()));

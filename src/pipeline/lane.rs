@@ -11,7 +11,7 @@ use super::audit::{Audit, Auditor};
 use super::cache::{Cache, CacheTallies};
 use super::concurrency::Concurrency;
 use super::group::Group;
-use super::health;
+use super::health::{self, HealthChecker};
 use super::hooks::Hooks;
 use super::journey::Journeys;
 use super::limit::Limit;
@@ -25,6 +25,7 @@ use super::validate::Validate;
 use super::{Request, Stage};
 use crate::backend::Backend;
 use crate::call::{Call, CallerId, Ticket};
+use crate::config::ServerConfig;
 use crate::effect::{Claims, Effect};
 use crate::failure::Failure;
 use crate::interceptor::{Event, Interceptors, Phase, Recheck};
@@ -169,13 +170,20 @@ impl Lane {
         member.map_or(&self.backend, |member| &member.server)
     }
 
-    /// The health checks that the config asks for. They never end by themselves.
-    pub fn checks(&self) -> impl Iterator<Item = impl Future<Output = ()> + Send + 'static> {
+    /// The health checks that the config asks for, each by the one that `checker` gives for its instance. They never end by
+    /// themselves.
+    pub fn checks(
+        &self,
+        checker: impl Fn(&ServerConfig) -> Arc<dyn HealthChecker>,
+    ) -> impl Iterator<Item = impl Future<Output = ()> + Send + 'static> {
         let group = self.track.as_ref().map(|track| &track.group);
         let group = group.filter(|_| self.backend.config().stages.health_check.is_some());
-        group
+        let members = group
             .into_iter()
-            .flat_map(|group| (0..group.members().len()).map(|index| health::watch(Arc::clone(group), index)))
+            .flat_map(|group| group.members().iter().enumerate().map(move |one| (group, one)));
+        members.map(move |(group, (index, member))| {
+            health::watch(Arc::clone(group), index, checker(member.server.config()))
+        })
     }
 
     /// Whether there are stages at all.
