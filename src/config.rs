@@ -15,6 +15,7 @@ mod auth;
 mod built_ins;
 mod check;
 mod definitions;
+mod effects;
 mod environment;
 mod hash;
 mod http;
@@ -43,6 +44,7 @@ pub use audit::{AuditArguments, AuditRules};
 pub use auth::{AuthConfig, ClientCredentialsConfig, ClientProof, ConfiguredClient, OauthConfig, SigningKey};
 pub use built_ins::{BuiltIns, LogRules, RedactRules, SecretKind};
 pub use definitions::{Answer, DefinitionRules};
+pub use effects::Effects;
 pub use environment::{ConfigReason, Environment, Locations, locate};
 pub use http::{HttpFace, parse_listen};
 pub use interceptors::{

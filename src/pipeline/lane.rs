@@ -1,6 +1,5 @@
 //! One server as frontends call it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ use super::validate::Validate;
 use super::{Request, Stage};
 use crate::backend::Backend;
 use crate::call::{Call, CallerId, Ticket};
-use crate::config::ServerConfig;
+use crate::config::{Effects, ServerConfig};
 use crate::effect::{Claims, Effect};
 use crate::failure::Failure;
 use crate::interceptor::{Event, Interceptors, Phase, Recheck};
@@ -111,7 +110,7 @@ struct Track {
     group: Arc<Group>,
     /// Whether nothing stands between a call and the only instance.
     is_bare: bool,
-    effects: HashMap<String, Effect>,
+    effects: Effects,
     trusts: bool,
     total: Duration,
     journeys: Arc<Journeys>,
@@ -330,7 +329,7 @@ impl Track {
                 cache,
                 group: Arc::new(Group::new(&config.name, backends, breaker, health_check, balance)),
                 is_bare,
-                effects: config.stages.effects.into_iter().collect(),
+                effects: config.stages.effects,
                 trusts: config.stages.trust_annotations,
                 total: config.timeouts.total,
                 journeys: Arc::clone(journeys),
@@ -339,7 +338,7 @@ impl Track {
     }
 
     fn request(&self, call: Call, item: Option<Item>) -> Request {
-        let said = self.effects.get(call.label.as_str()).copied();
+        let said = self.effects.of(call.label.as_str());
         let (exposed, definition) = match item {
             Some(item) => (item.exposed, item.definition),
             None => (ExposedName::from(call.label.as_str()), Bytes::new()),
