@@ -237,7 +237,7 @@ impl Introduction {
         let mut hash = Sha256::new();
         hash.update(self.revision.name);
         hash.update(&self.capabilities);
-        hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+        crate::wire::hex(&hash.finalize()[..4])
     }
 }
 

@@ -18,6 +18,7 @@ mod event;
 mod gate;
 mod lists;
 mod once;
+mod outside;
 mod post;
 mod process;
 mod program;

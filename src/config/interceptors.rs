@@ -193,7 +193,7 @@ impl Resolver<'_> {
     ) -> Option<InterceptorWay> {
         const WAYS: [&str; 4] = ["command", "url", "server", "deny"];
         // The built-in ones are stages of their own.
-        const BUILT_IN: [&str; 3] = ["redact", "log", "transform"];
+        const BUILT_IN: [&str; 2] = ["redact", "log"];
         let said: Vec<&str> =
             WAYS.iter().chain(&BUILT_IN).copied().filter(|way| node.get(way).is_some()).collect();
         let [way] = said[..] else {

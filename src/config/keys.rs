@@ -647,7 +647,6 @@ static INTERCEPTOR: Table = Table {
         ),
         Key::new("log", Shape::Table(&LOG), "Log every call in one line."),
         Key::new("deny", Shape::Text, "The built-in that refuses calls, with this reason."),
-        Key::new("transform", Shape::Anything, "The built-in that changes arguments or results.").planned(),
     ]],
 };
 

@@ -9,7 +9,7 @@ use super::arguments::ArgumentRule;
 use super::audit::AuditRules;
 use super::auth::AuthConfig;
 use super::definitions::DefinitionRules;
-use super::hash::hex;
+use crate::wire::hex;
 use super::http::HttpFace;
 use super::interceptors::InterceptorConfig;
 use super::problem::{Place, Problem};
