@@ -9,7 +9,6 @@ use super::arguments::ArgumentRule;
 use super::audit::AuditRules;
 use super::auth::AuthConfig;
 use super::definitions::DefinitionRules;
-use crate::wire::hex;
 use super::http::HttpFace;
 use super::interceptors::InterceptorConfig;
 use super::problem::{Place, Problem};
@@ -17,6 +16,7 @@ use super::secret::Secret;
 use super::stages::Stages;
 use crate::names::ServerName;
 use crate::names::slug;
+use crate::wire::hex;
 
 /// The whole config.
 #[derive(Clone, Debug)]
