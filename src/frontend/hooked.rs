@@ -14,6 +14,7 @@ use crate::interceptor::{CallView, Interceptors, Overheard};
 use crate::names::ServerName;
 use crate::protocol::{ListKind, Method};
 use crate::registry::Registry;
+use crate::wire::Span;
 
 /// Those who want to see such a list.
 pub(super) fn of_list(registry: &Registry, kind: ListKind) -> Option<Arc<Interceptors>> {
@@ -47,6 +48,11 @@ pub(super) async fn page(
 impl Session {
     /// Puts a question that belongs to no call.
     pub(super) fn put_outside(&self, ask: Ask<'_>) -> Result<(), NotAsked> {
+        let told = ask.params.and_then(|params| self.hall.unhidden(&ask.key.server, params.of(ask.line)));
+        let ask = match &told {
+            Some(text) => Ask { line: text, params: Some(Span { start: 0, end: text.len() }), ..ask },
+            None => ask,
+        };
         let (Some(hooks), Some(me)) = (self.question_hooks(), self.me()) else { return self.put(ask, None) };
         let call = CallView::outside(&ask.key.server, self.principal().map(Arc::from));
         let put = Box::new(move |ask: Ask<'_>| me.put(ask, None));

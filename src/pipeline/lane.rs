@@ -228,6 +228,15 @@ impl Lane {
         }
     }
 
+    /// What the server says outside of calls (a log message, a question), without what is hidden from clients; `None` if nothing
+    /// of it is.
+    pub fn unhidden(&self, text: &[u8]) -> Option<Bytes> {
+        let rules = self.track.as_ref().map(|track| &track.shared.redact[..]).unwrap_or_default();
+        rules.iter().fold(None, |changed: Option<Bytes>, rules| {
+            rules.outside(changed.as_deref().unwrap_or(text)).or(changed)
+        })
+    }
+
     /// For each instance, why it gets no calls at the moment although its own state may be well.
     pub fn troubles(&self) -> Vec<Option<Trouble>> {
         self.track.as_ref().map_or_else(|| vec![None], |track| track.group.troubles())

@@ -56,7 +56,8 @@ impl Session {
             self.state().announced = shown;
             self.tasks.spawn(Arc::clone(self).announce(Arc::clone(registry)));
         }
-        let result = initialize_result(&self.hall, revision, registry, &catalog);
+        let view = self.view(registry);
+        let result = initialize_result(&self.hall, revision, registry, &catalog, view.instructions());
         self.at_once(id, incoming, Method::Initialize, &Answer::result(result));
     }
 
@@ -228,16 +229,22 @@ pub(in crate::frontend) fn capabilities(
 }
 
 /// Our answer to `initialize`.
-fn initialize_result(hall: &Hall, revision: &Revision, registry: &Registry, catalog: &Catalog) -> Vec<u8> {
+fn initialize_result(
+    hall: &Hall,
+    revision: &Revision,
+    registry: &Registry,
+    catalog: &Catalog,
+    instructions: &str,
+) -> Vec<u8> {
     let capabilities = capabilities(hall, revision, registry, catalog);
     let mut result = format!(
         r#"{{"protocolVersion":"{}","capabilities":{capabilities},"serverInfo":{{"name":"{IMPLEMENTATION}","title":"Switchboard","version":"{VERSION}"}}"#,
         revision.name
     )
     .into_bytes();
-    if !catalog.instructions().is_empty() {
+    if !instructions.is_empty() {
         result.extend_from_slice(br#","instructions":"#);
-        json::push_string(&mut result, catalog.instructions());
+        json::push_string(&mut result, instructions);
     }
     result.push(b'}');
     result
