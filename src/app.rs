@@ -26,7 +26,7 @@ use crate::frontend::stdio::{Stdio, read_client};
 use crate::frontend::{Front, Hall, Outlet, Session};
 use crate::interceptor::{Interceptor, Rules};
 use crate::manager::{Actor, Keep, Manager};
-use crate::pipeline::Auditor;
+use crate::pipeline::{Auditor, HealthChecker};
 use crate::policy::Policies;
 use crate::registry::{Parts, Registry, Ways};
 use crate::status;
@@ -126,6 +126,12 @@ impl Builder {
     /// Shows a server of the config credentials of one's own.
     pub fn auth(mut self, server: &str, provider: Arc<dyn AuthProvider>) -> Self {
         self.ways.auth.insert(server.into(), provider);
+        self
+    }
+
+    /// Asks somebody else whether the running instances of a server are well, as often as `health_check` of its entry says.
+    pub fn health_check(mut self, server: &str, checker: Arc<dyn HealthChecker>) -> Self {
+        self.ways.health.insert(server.into(), checker);
         self
     }
 

@@ -8,6 +8,8 @@
 //! Neither side knows the other's revision of the protocol: both say in which one a text is written, and whoever
 //! writes it out again translates it.
 
+mod between;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +21,8 @@ use crate::failure::Failure;
 use crate::names::{OriginalName, ServerName};
 use crate::protocol::{Level, Method, Revision, Tasks};
 use crate::wire::{Body, Id, Span, json};
+
+pub(crate) use between::Between;
 
 /// A frontend's name for one of its open requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -233,7 +237,7 @@ impl Introduction {
         let mut hash = Sha256::new();
         hash.update(self.revision.name);
         hash.update(&self.capabilities);
-        hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+        crate::wire::hex(&hash.finalize()[..4])
     }
 }
 
@@ -300,6 +304,12 @@ pub trait Caller: Send + Sync + std::fmt::Debug {
     /// Whether nobody waits for the answers at the line: then a server may go on with a call as a task, which the backend looks
     /// after, even if there is another way.
     fn is_patient(&self) -> bool {
+        false
+    }
+
+    /// Whether every question must come through [`ask`](Self::ask), even if he could be handed a result that asks: somebody on
+    /// the way looks at questions.
+    fn hears_questions(&self) -> bool {
         false
     }
 

@@ -23,6 +23,7 @@ mod uri;
 pub use arguments::ArgumentWish;
 pub(crate) use hygiene::readable;
 pub use hygiene::{MAX_DEFINITION, Note, Remark, Verdict, judge};
+pub(crate) use instructions::merge as merge_instructions;
 pub use merge::{NoRules, Options, Overrides, Rules, Source};
 pub use offering::{Capabilities, Offering};
 pub use page::{BadCursor, List, MAX_PAGE};

@@ -18,6 +18,7 @@ mod check;
 mod definitions;
 mod discovery;
 pub mod edit;
+mod effects;
 mod environment;
 mod hash;
 mod hide;
@@ -30,6 +31,7 @@ mod model;
 mod overrides;
 mod presets;
 mod private_key;
+mod probe;
 mod problem;
 mod recipe;
 mod resolve;
@@ -51,6 +53,7 @@ pub use built_ins::{BuiltIns, LogRules, RedactRules, SecretKind};
 pub(crate) use check::nearest;
 pub use definitions::{Answer, DefinitionRules};
 pub use discovery::{AutoRegister, CLIENT_NAMES, DiscoveryConfig, NetworkDiscovery};
+pub use effects::Effects;
 pub use environment::{ConfigReason, Environment, Locations, locate};
 pub use hide::{hide_in_text, hide_secrets};
 pub use http::{HttpFace, parse_listen};
@@ -68,8 +71,8 @@ pub use schema::json_schema;
 pub use secret::Secret;
 pub use show::{Setting, Settings};
 pub use stages::{
-    Balance, BreakerRules, CacheRules, Concurrency, Each, HealthCheck, InputCheck, OutputCheck, RateLimit,
-    Retry, SecurityLevel, Stages, Validation,
+    Balance, BreakerRules, CacheRules, Concurrency, Each, HealthCheck, InputCheck, OutputCheck, Probe,
+    RateLimit, Retry, SecurityLevel, Stages, Validation,
 };
 pub use telemetry::{Collector, TelemetryRules};
 pub use tree::Syntax;

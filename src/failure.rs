@@ -127,6 +127,9 @@ codes! {
         "Credentials and calls are never carried to another origin. Write the new address as `url` if it is right.";
     NetLost = "SB-NET-008", "the connection to the server was lost",
         "The stream or socket broke, or the server no longer knows the session. Switchboard connects again.";
+    NetServerError = "SB-NET-009", "the server answered with an HTTP error of its own",
+        "It was reached and said with a status of 5xx that it is not well, or that something between it and us is not. It counts \
+         against the server where there is a circuit breaker. Its log says more.";
     AuthNeedsLogin = "SB-AUTH-001", "the server wants you to log in",
         "The server needs credentials that only you can give. Run `switchboard auth login NAME`.";
     AuthFailed = "SB-AUTH-002", "logging in to the server failed",

@@ -10,6 +10,7 @@ mod answer;
 mod ask;
 mod batch;
 mod hall;
+mod hooked;
 pub mod http;
 mod incoming;
 mod modern;

@@ -1,4 +1,5 @@
-//! Interceptors: who looks at calls before they go to their server, at what comes back, and at what goes wrong.
+//! Interceptors: who looks at calls before they go to their server, at what comes back, and at what goes wrong; if they want to, at the
+//! lists that clients are shown and at what servers ask of clients, too.
 //!
 //! In comes a [`CallView`], what an interceptor may know of a call; out comes a [`Verdict`]: let it pass, change it, answer it,
 //! refuse it, make it wait. There are four ways to write one, and one chain for all of them ([`Interceptors`]): the trait
@@ -11,9 +12,13 @@
 //! To add one, implement [`Interceptor`] and hand it to [`Builder::interceptor`](crate::app::Builder::interceptor);
 //! `examples/custom_interceptor.rs` is a complete one.
 
+mod asks;
 mod chain;
+mod event;
 mod gate;
+mod lists;
 mod once;
+mod outside;
 mod post;
 mod process;
 mod program;
@@ -29,7 +34,6 @@ use bytes::Bytes;
 use crate::effect::Effect;
 use crate::failure::Failure;
 use crate::names::{ExposedName, OriginalName, ServerName};
-use crate::protocol::Method;
 use crate::wire::json;
 
 pub use crate::config::{
@@ -37,15 +41,17 @@ pub use crate::config::{
 };
 pub use crate::transport::BoxFuture;
 
+pub(crate) use asks::{Asks, Overheard};
 pub use chain::{Interceptors, Surroundings};
 pub(crate) use chain::{Moment, Recheck, Ruling};
+pub use event::Event;
 pub use gate::HookTallies;
 
 /// Why an interceptor has no verdict. The text is shown to people and models.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Looks at calls. Every method has a default that lets everything pass; which of them are asked, and about which calls, is said by the
-/// [`Rules`].
+/// [`Rules`]: lists and questions of servers only if their `events` say so.
 ///
 /// What an interceptor does is bounded from outside by the timeout of its rules: the future is dropped then. It must not block the
 /// thread, on which everything else runs too.
@@ -107,15 +113,16 @@ pub enum Verdict {
 /// What an interceptor may know of a call.
 #[derive(Clone, Debug)]
 pub struct CallView {
-    /// The method: `tools/call`, `prompts/get` or `resources/read`.
-    pub method: Method,
-    /// The name that the client uses; of a resource, its URI.
+    /// What it is: a call of a tool, say, or a list.
+    pub event: Event,
+    /// The name that the client uses; of a resource, its URI; of a list, its method. A question of a server has the name of the call
+    /// in whose middle it is asked, or else that of the server.
     pub exposed: ExposedName,
     /// The server's own name for it.
     pub original: OriginalName,
-    /// The server.
+    /// The server; of a list, `switchboard`.
     pub server: ServerName,
-    /// The arguments, a JSON object, as they were written; empty braces for a resource.
+    /// The arguments, a JSON object, as they were written; empty braces for a resource. Of a list or a question, its parameters.
     pub arguments: Bytes,
     /// The definition that the client sees, JSON; empty for a resource.
     pub definition: Bytes,
@@ -130,6 +137,22 @@ pub struct CallView {
 }
 
 impl CallView {
+    /// A question of a server that belongs to no call.
+    pub(crate) fn outside(server: &ServerName, principal: Option<Arc<str>>) -> Self {
+        Self {
+            event: Event::ASKS[0],
+            exposed: server.as_str().into(),
+            original: server.as_str().into(),
+            server: server.clone(),
+            arguments: Bytes::new(),
+            definition: Bytes::new(),
+            principal,
+            effect: Effect::Unknown,
+            attempt: 1,
+            trace: None,
+        }
+    }
+
     /// The tool's annotations as clients see them, a JSON object: a stranger's claims.
     pub fn annotations(&self) -> Option<&[u8]> {
         json::get(&self.definition, "annotations").map(|span| span.of(&self.definition))

@@ -53,6 +53,8 @@ use crate::wire::Body;
 pub use audit::Auditor;
 pub use cache::CacheTallies;
 pub use concurrency::Turns;
+pub use health::HealthChecker;
+pub(crate) use health::{Means, checker};
 pub use journey::Journeys;
 pub use lane::{BreakerState, Common, Item, Lane, LaneTallies, ORDER, Trouble};
 pub use results::{BadRange, Results};

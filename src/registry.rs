@@ -32,10 +32,10 @@ use crate::backend::{Backend, Verdicts};
 use crate::call::Audience;
 use crate::catalog::{Catalog, Offering, Store};
 use crate::config::{Config, Problem};
-use crate::interceptor::{HookTallies, Interceptor, Rules};
+use crate::interceptor::{HookTallies, Interceptor, Interceptors, Rules};
 use crate::meter::Meters;
 use crate::names::ServerName;
-use crate::pipeline::{Auditor, Common, Journeys, Lane, Results};
+use crate::pipeline::{Auditor, Common, HealthChecker, Journeys, Lane, Results};
 use crate::policy::Policies;
 use crate::protocol::Level;
 use crate::supervisor::{Ending, Supervisor};
@@ -141,6 +141,8 @@ pub struct Ways {
     pub transports: HashMap<ServerName, Arc<dyn Transport>>,
     /// Credentials, instead of those that we would look for.
     pub auth: HashMap<ServerName, Arc<dyn AuthProvider>>,
+    /// Who says whether they are well, instead of what `health_check` of the entry says; that it is there is needed all the same.
+    pub health: HashMap<ServerName, Arc<dyn HealthChecker>>,
 }
 
 impl Registry {
@@ -322,6 +324,11 @@ impl Registry {
     pub fn audit_trouble(&self) -> Option<String> {
         let (why, lost) = self.audit()?.journal().trouble()?;
         Some(format!("The audit log cannot be written ({why}): {lost} calls are not in it"))
+    }
+
+    /// Who looks at calls, lists and questions; `None` if nobody does.
+    pub(crate) fn hooks(&self) -> Option<Arc<Interceptors>> {
+        self.shown().now.servers.common.interceptors.clone()
     }
 
     /// What is wrong with the config file as it is now, if it is not the one in force.

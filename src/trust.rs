@@ -46,7 +46,7 @@ pub fn identity(config: &ServerConfig) -> String {
         }
         Launch::Remote(launch) => add(b'u', launch.url.split(['?', '#']).next().unwrap_or_default()),
     }
-    hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::wire::hex(&hash.finalize()[..16])
 }
 
 /// An argument without the version of a package: `@scope/name@1.2.3`, `name@latest` (npm), `name==1.2.3` (Python),

@@ -5,6 +5,7 @@
 //! This room knows JSON-RPC 2.0 and never what an MCP method means.
 
 pub mod envelope;
+mod hex;
 pub mod id;
 pub mod json;
 pub mod lines;
@@ -16,6 +17,7 @@ pub mod time;
 pub mod unseen;
 
 pub use envelope::{Body, Fault, Message};
+pub use hex::hex;
 pub use id::Id;
 pub use json::Span;
 pub use lines::{Cut, Line, LineReader, PerLine};

@@ -60,3 +60,10 @@ fn an_interceptor_of_ones_own() {
     );
     assert!(printed.contains("one call too many") && printed.contains("read got no result"), "{printed}");
 }
+
+#[test]
+fn a_health_check_of_ones_own() {
+    let printed = run("custom_health");
+    assert!(printed.contains("work has 12 things to do"), "{printed}");
+    assert!(printed.contains("2 health checks in a row have failed: 12 things wait"), "{printed}");
+}

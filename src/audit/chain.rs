@@ -65,7 +65,7 @@ pub(super) fn read(line: &[u8]) -> Option<Sound<'_>> {
 }
 
 fn hash(text: &[u8]) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::wire::hex(&Sha256::digest(text))
 }
 
 #[cfg(test)]

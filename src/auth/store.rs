@@ -64,7 +64,7 @@ impl AuthStore {
         hash.update((server.as_str().len() as u64).to_le_bytes());
         hash.update(server.as_str());
         hash.update(url);
-        let digits: String = hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = crate::wire::hex(&hash.finalize()[..8]);
         let slug = slug(server.as_str());
         let file = format!("{}-{digits}.json", &slug[..slug.len().min(40)]);
         Shelf { server: server.clone(), path: self.folder.as_ref().map(|folder| folder.join(file)) }

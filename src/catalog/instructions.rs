@@ -10,7 +10,7 @@ const LEAST: usize = 60;
 
 /// Our own line, then `[server] text` for each server that has one, in config order. Short texts are whole, long ones
 /// share what is left evenly; where even that gives too little, servers at the end are only counted.
-pub(super) fn merge(servers: usize, texts: &[(&ServerName, String)]) -> String {
+pub(crate) fn merge(servers: usize, texts: &[(&ServerName, String)]) -> String {
     let mut merged = match servers {
         0 => "Switchboard: no server is configured. Call switchboard__status to see why.".to_owned(),
         1 => "Switchboard, in front of 1 server. If a tool is missing or fails, call switchboard__status."

@@ -236,7 +236,7 @@ fn encode(server: &ServerName, fingerprint: &str, offering: &Offering) -> Vec<u8
 }
 
 fn digest(body: &[u8]) -> String {
-    Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::wire::hex(&Sha256::digest(body))
 }
 
 /// `Ok(None)` if the file is sound but not about this server as it is now.

@@ -100,7 +100,10 @@ pub(super) fn check(node: Node, shape: &Shape, path: &str, reporter: &mut Report
             Some(Node { kind: Kind::List(vec![element]), origin })
         }
         (Kind::Map(_), Shape::Map(value)) => Some(check_map(node, value, path, reporter)),
-        (Kind::Map(_), Shape::Table(table)) => Some(check_table(node, table, path, reporter)),
+        (Kind::Map(_), Shape::Table(table) | Shape::Stage(table)) => {
+            Some(check_table(node, table, path, reporter))
+        }
+        (Kind::Bool(false), Shape::Stage(_)) => Some(node),
         _ => {
             unexpected(&node, shape, path, reporter);
             None

@@ -1,6 +1,6 @@
 //! What is to be done about definitions that change or look dishonest.
 
-use super::tree::Node;
+use super::tree::{Kind, Node};
 
 /// What is done about a server's definitions of tools and prompts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl DefinitionRules {
 
 /// Reads the rules of a checked server entry; `None` if they ask for nothing.
 pub(super) fn decode(node: &Node) -> Option<DefinitionRules> {
-    let said = node.get("definitions")?;
+    let said = node.get("definitions").filter(|said| matches!(said.kind, Kind::Map(_)))?;
     let answer = |key: &str| match said.get(key).and_then(Node::as_str) {
         Some("allow") => Answer::Allow,
         Some("hold") => Answer::Hold,

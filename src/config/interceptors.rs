@@ -31,8 +31,8 @@ pub struct InterceptorRules {
     pub name: String,
     /// The moments at which it is asked.
     pub on: Vec<Phase>,
-    /// The methods that it is asked about (`tools/call`), as patterns.
-    pub events: Vec<Glob>,
+    /// The methods that it is asked about (`tools/call`), as patterns; `None` for calls alone: tools, prompts and resources.
+    pub events: Option<Vec<Glob>>,
     /// The exposed names that it is asked about, as patterns; a resource has its URI.
     pub matches: Vec<Glob>,
     /// How long it may take.
@@ -126,7 +126,7 @@ impl InterceptorRules {
         Self {
             name: name.into(),
             on: vec![Phase::Before],
-            events: vec![Glob::new("*")],
+            events: None,
             matches: vec![Glob::new("*")],
             timeout: Duration::from_secs(5),
             fail: None,
@@ -193,7 +193,7 @@ impl Resolver<'_> {
     ) -> Option<InterceptorWay> {
         const WAYS: [&str; 4] = ["command", "url", "server", "deny"];
         // The built-in ones are stages of their own.
-        const BUILT_IN: [&str; 3] = ["redact", "log", "transform"];
+        const BUILT_IN: [&str; 2] = ["redact", "log"];
         let said: Vec<&str> =
             WAYS.iter().chain(&BUILT_IN).copied().filter(|way| node.get(way).is_some()).collect();
         let [way] = said[..] else {
@@ -270,7 +270,7 @@ fn rules(node: &Node) -> InterceptorRules {
             true => default.on,
             false => on,
         },
-        events: globs("events").unwrap_or(default.events),
+        events: globs("events"),
         matches: globs("match").unwrap_or(default.matches),
         timeout: word("timeout").and_then(parse_duration).unwrap_or(default.timeout),
         fail: word("fail").map(|word| if word == "open" { Fail::Open } else { Fail::Closed }),

@@ -186,17 +186,17 @@ const SETTINGS: &[Key] = &[
         "How calls are spread over `replicas` or `endpoints`: `round_robin` if nothing is said; to the one with the fewest open \
          calls; more to those whose calls go well; or by chance, to the less busy of two.",
     ),
-    Key::new("retry", Shape::Table(&RETRY), "When a failed call is sent again: never if it may have run and its effect (`effects`) forbids that."),
-    Key::new("breaker", Shape::Table(&BREAKER), "When to stop calling a failing server."),
-    Key::new("rate_limit", Shape::Table(&RATE_LIMIT), "How often the server may be called."),
-    Key::new("concurrency", Shape::Table(&CONCURRENCY), "How many calls may run at once."),
+    Key::new("retry", Shape::Stage(&RETRY), "When a failed call is sent again: never if it may have run and its effect (`effects`) forbids that."),
+    Key::new("breaker", Shape::Stage(&BREAKER), "When to stop calling a failing server."),
+    Key::new("rate_limit", Shape::Stage(&RATE_LIMIT), "How often the server may be called."),
+    Key::new("concurrency", Shape::Stage(&CONCURRENCY), "How many calls may run at once."),
     Key::new(
         "cache",
-        Shape::Table(&CACHE),
+        Shape::Stage(&CACHE),
         "Keep answers for a while: of tools whose effect is `read`, of prompts and of resources.",
     ),
-    Key::new("health_check", Shape::Table(&HEALTH_CHECK), "How a running server is asked whether it is well."),
-    Key::new("validate", Shape::Table(&VALIDATE), "How strictly arguments and results are checked."),
+    Key::new("health_check", Shape::Stage(&HEALTH_CHECK), "How a running server is asked whether it is well."),
+    Key::new("validate", Shape::Stage(&VALIDATE), "How strictly arguments and results are checked."),
     Key::new(
         "effects",
         Shape::Map(&Shape::Word(&[
@@ -205,7 +205,7 @@ const SETTINGS: &[Key] = &[
             Word::new("destructive"),
             Word::new("unknown"),
         ])),
-        "What a tool does to the world, by its own name.",
+        "What a tool does to the world, by its own name or by a pattern. A name counts first, then the strictest pattern.",
     ),
     Key::new(
         "trust_annotations",
@@ -214,7 +214,7 @@ const SETTINGS: &[Key] = &[
     ),
     Key::new(
         "definitions",
-        Shape::Table(&DEFINITIONS),
+        Shape::Stage(&DEFINITIONS),
         "What to do when a definition of a tool or prompt changes or looks dishonest. Without it, nothing.",
     ),
     Key::new("security_level", LEVEL, "The security level of this server."),
@@ -512,6 +512,22 @@ static HEALTH_CHECK: Table = Table {
             POSITIVE,
             "Failures in a row until the server counts as unhealthy; 3 if nothing is said.",
         ),
+        Key::new(
+            "tool",
+            Shape::Text,
+            "A tool to call for it, by its own name; it is well if that is no error.",
+        ),
+        Key::new("arguments", Shape::Map(&Shape::Anything), "The arguments of that tool."),
+        Key::new(
+            "path",
+            Shape::Text,
+            "A path at the server's address to get over HTTP, with its headers; it is well if that says 2xx.",
+        ),
+        Key::new(
+            "command",
+            Shape::OneOrMore(&Shape::Template),
+            "A program to run for it; it is well if that ends with 0. `SWITCHBOARD_SERVER` has its name.",
+        ),
     ]],
 };
 
@@ -578,7 +594,8 @@ static INTERCEPTOR: Table = Table {
         Key::new(
             "events",
             PATTERNS,
-            "Patterns of the methods that it is asked about: `tools/call`, `prompts/get`, `resources/read`; all if nothing is said.",
+            "Patterns of the methods that it is asked about: `tools/call`, `prompts/get` and `resources/read` if nothing is said. \
+             Lists (`*/list`) and what servers ask (`elicitation/create`, …) have to be named.",
         ),
         Key::new(
             "command",
@@ -635,7 +652,6 @@ static INTERCEPTOR: Table = Table {
         ),
         Key::new("log", Shape::Table(&LOG), "Log every call in one line."),
         Key::new("deny", Shape::Text, "The built-in that refuses calls, with this reason."),
-        Key::new("transform", Shape::Anything, "The built-in that changes arguments or results.").planned(),
     ]],
 };
 

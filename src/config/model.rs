@@ -11,7 +11,6 @@ use super::audit::AuditRules;
 use super::auth::AuthConfig;
 use super::definitions::DefinitionRules;
 use super::discovery::DiscoveryConfig;
-use super::hash::hex;
 use super::http::HttpFace;
 use super::interceptors::InterceptorConfig;
 use super::problem::{Place, Problem};
@@ -20,6 +19,7 @@ use super::stages::Stages;
 use super::telemetry::TelemetryRules;
 use crate::names::ServerName;
 use crate::names::slug;
+use crate::wire::hex;
 
 /// The whole config.
 #[derive(Clone, Debug)]

@@ -55,7 +55,7 @@ fn set(
         return Err(WrongPath { message: "a part of the path is empty".to_owned(), suggestion: None });
     }
     let (key, below) = match shape {
-        Shape::Table(table) => {
+        Shape::Table(table) | Shape::Stage(table) => {
             let key = lookup(table, segment).filter(|key| key.name != "proxy").ok_or_else(|| {
                 let names = table.keys().filter(|key| key.role != Role::Foreign && key.name != "proxy");
                 let names = names.map(|key| key.name);

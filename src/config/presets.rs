@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::stages::SecurityLevel;
-use super::tree::{Node, Origin};
+use super::tree::{Kind, Node, Origin};
 
 impl SecurityLevel {
     fn parse(word: &str) -> Option<Self> {
@@ -55,6 +55,7 @@ pub(super) fn apply(server: &mut Node, level: SecurityLevel) {
         if server.get(&member.key).is_none() {
             server.set(&member.key, member.value.clone());
         } else if member.key == "validate"
+            && server.get("validate").is_some_and(|said| matches!(said.kind, Kind::Map(_)))
             && let Some(said) = server.map_mut("validate", &member.origin)
         {
             for key in member.value.members() {

@@ -381,7 +381,10 @@ impl Resolver<'_> {
         let others = launch.as_ref().and_then(|launch| self.others(launch, node));
         let timeouts = self.timeouts(node);
         let auth = self.auth(node, launch.as_ref());
-        let stages = stages::decode(node, presets::level(node, self.level), self.reporter);
+        let mut stages = stages::decode(node, presets::level(node, self.level), self.reporter);
+        if let (Some(check), Some(node)) = (&mut stages.health_check, node.get("health_check")) {
+            check.probe = self.probe(node, launch.as_ref());
+        }
         Some(ServerConfig {
             name: name.clone(),
             // The final one is known when all servers are.

@@ -92,6 +92,7 @@ fn shape(of: &Shape) -> Value {
         }
         Shape::Map(value) => json!({ "type": "object", "additionalProperties": shape(value) }),
         Shape::Table(below) => table(below),
+        Shape::Stage(below) => json!({ "anyOf": [table(below), { "const": false }] }),
         Shape::Servers => list_or_map("#/$defs/server"),
         Shape::Anything => json!({}),
     }

@@ -34,6 +34,8 @@ pub(super) enum Shape {
     Map(&'static Shape),
     /// A mapping with these keys.
     Table(&'static Table),
+    /// A mapping with these keys, or `false` for none of it.
+    Stage(&'static Table),
     /// The mapping or list of servers. Its entries are checked one by one, so that one cannot spoil another.
     Servers,
     /// Anything; kept as it is.
@@ -186,6 +188,7 @@ impl Shape {
             Self::List(_) => "a list".to_owned(),
             Self::OneOrMore(element) => format!("{} or a list", element.expected()),
             Self::Map(_) | Self::Table(_) => "a mapping".to_owned(),
+            Self::Stage(_) => "a mapping, or `false`".to_owned(),
             Self::Servers => "a mapping from server names to entries".to_owned(),
             Self::Anything => "any value".to_owned(),
         }

@@ -91,6 +91,9 @@ fn setting(member: &Member, shape: &Shape, reporter: &Reporter) -> Setting {
             let entry = Shape::Table(&keys::SERVER);
             Some(node.members().iter().map(|member| setting(member, &entry, reporter)).collect())
         }
+        Shape::Stage(table) if matches!(node.kind, Kind::Map(_)) => {
+            Some(table_settings(node, table, reporter))
+        }
         Shape::Table(table) => Some(table_settings(node, table, reporter)),
         Shape::Map(value) => {
             Some(node.members().iter().map(|member| setting(member, value, reporter)).collect())
@@ -114,9 +117,11 @@ fn shown(node: &Node, shape: &Shape, named_secret: bool) -> serde_json::Value {
         (Kind::String(text), Shape::Template) => hide(&describe(text)).into(),
         (Kind::String(_), Shape::Anything) if named_secret => MASK.into(),
         // Tables in lists, such as `interceptors`, know which of their keys hold secrets.
-        (Kind::Map(members), Shape::Table(_) | Shape::Map(_)) => {
+        (Kind::Map(members), Shape::Table(_) | Shape::Stage(_) | Shape::Map(_)) => {
             let shape_of = |key: &str| match shape {
-                Shape::Table(table) => table.find(key).map_or(Shape::Anything, |key| key.shape),
+                Shape::Table(table) | Shape::Stage(table) => {
+                    table.find(key).map_or(Shape::Anything, |key| key.shape)
+                }
                 Shape::Map(value) => **value,
                 _ => Shape::Anything,
             };

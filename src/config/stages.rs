@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::built_ins::BuiltIns;
-use super::model::Glob;
+use super::effects::{self, Effects};
+use super::model::{Glob, StdioLaunch};
 use super::problem::Reporter;
 use super::resolve::texts;
-use super::tree::{Member, Node};
+use super::tree::{Kind, Node};
 use super::values::{parse_duration, parse_size};
-use crate::effect::Effect;
 use crate::failure::Code;
 
 /// What stands between a server and its callers.
@@ -34,8 +34,8 @@ pub struct Stages {
     pub balance: Balance,
     /// How running instances are checked.
     pub health_check: Option<HealthCheck>,
-    /// What tools do to the world, by their own names.
-    pub effects: Vec<(String, Effect)>,
+    /// What tools do to the world, by their own names and by patterns.
+    pub effects: Effects,
     /// Whether what the server says of its tools' effects is believed.
     pub trust_annotations: bool,
 }
@@ -173,7 +173,7 @@ pub enum Balance {
 }
 
 /// How running instances are checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HealthCheck {
     /// Between two checks.
     pub interval: Duration,
@@ -181,11 +181,37 @@ pub struct HealthCheck {
     pub timeout: Duration,
     /// So many failures in a row make an instance unhealthy, at least one.
     pub max_failures: u32,
+    /// What a check is.
+    pub probe: Probe,
+}
+
+/// What a check of a running instance is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Probe {
+    /// `ping`, or `server/discover`: any answer will do.
+    #[default]
+    Ping,
+    /// A call of a tool, which must not end with an error.
+    Tool {
+        /// Its own name.
+        name: String,
+        /// Its arguments, an object.
+        arguments: serde_json::Map<String, serde_json::Value>,
+    },
+    /// An HTTP request for this path at the server's own origin, which must be answered with 2xx.
+    Path(String),
+    /// A program, which must end with 0.
+    Command(StdioLaunch),
 }
 
 impl Default for HealthCheck {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(30), timeout: Duration::from_secs(5), max_failures: 3 }
+        Self {
+            interval: Duration::from_secs(30),
+            timeout: Duration::from_secs(5),
+            max_failures: 3,
+            probe: Probe::Ping,
+        }
     }
 }
 
@@ -221,34 +247,29 @@ impl Default for BreakerRules {
 
 /// Reads the stages of a checked server entry.
 pub(super) fn decode(node: &Node, level: SecurityLevel, reporter: &mut Reporter) -> Stages {
-    let effect = |member: &Member| Some((member.key.clone(), Effect::parse(member.value.as_str()?)?));
+    // One that is `false` is switched off, whatever `defaults` says.
+    let stage = |key: &str| node.get(key).filter(|said| matches!(said.kind, Kind::Map(_)));
     let stages = Stages {
-        rate_limit: node.get("rate_limit").and_then(|node| rate_limit(node, reporter)),
+        rate_limit: stage("rate_limit").and_then(|node| rate_limit(node, reporter)),
         level,
         // They stand in a list of their own, and are added when it has been read.
         built_ins: BuiltIns::default(),
-        validate: node.get("validate").map(validation),
-        cache: node.get("cache").map(cache),
-        concurrency: node.get("concurrency").map(concurrency),
-        retry: node.get("retry").map(retry),
-        breaker: node.get("breaker").map(breaker),
+        validate: stage("validate").map(validation),
+        cache: stage("cache").map(cache),
+        concurrency: stage("concurrency").map(concurrency),
+        retry: stage("retry").map(retry),
+        breaker: stage("breaker").map(breaker),
         balance: match node.get("balance").and_then(Node::as_str) {
             Some("least_loaded") => Balance::LeastLoaded,
             Some("health_based") => Balance::HealthBased,
             Some("random") => Balance::Random,
             _ => Balance::RoundRobin,
         },
-        health_check: node.get("health_check").map(health_check),
-        effects: node
-            .get("effects")
-            .map(Node::members)
-            .unwrap_or_default()
-            .iter()
-            .filter_map(effect)
-            .collect(),
+        health_check: stage("health_check").map(health_check),
+        effects: effects::decode(node),
         trust_annotations: node.get("trust_annotations").and_then(Node::as_bool).unwrap_or(false),
     };
-    let reads = stages.trust_annotations || stages.effects.iter().any(|(_, effect)| *effect == Effect::Read);
+    let reads = stages.trust_annotations || stages.effects.any_reads();
     if let (Some(tools), false) = (node.at("cache.tools"), reads) {
         let message = "nothing of `cache.tools` is kept, because no tool is known to do nothing but read";
         reporter
@@ -350,5 +371,7 @@ fn health_check(node: &Node) -> HealthCheck {
         interval: duration(node, "interval").unwrap_or(default.interval),
         timeout: duration(node, "timeout").unwrap_or(default.timeout),
         max_failures: whole(node, "max_failures", u32::MAX).unwrap_or(default.max_failures),
+        // What it is needs more than this table: it is added when that is known.
+        probe: Probe::Ping,
     }
 }

@@ -742,6 +742,11 @@ fn every_kind_of_mistake() {
         "{ command: x, cache: { ttl: 5m, tools: \"query_*\" } }",
         "{ command: x, rate_limit: { per: 1m } }",
         "{ command: x, definitions: { changes: deny } }",
+        "{ command: x, cache: true }",
+        "{ command: x, health_check: { path: /health } }",
+        "{ url: https://x, health_check: { path: health } }",
+        "{ command: x, health_check: { tool: a, command: b } }",
+        "{ command: x, health_check: { arguments: { a: 1 } } }",
         "{ command: \"${keyring:x}\" }",
         "{ command: \"${A\" }",
         "{ command: \"${A-b}\" }",
@@ -837,6 +842,16 @@ fn every_kind_of_mistake() {
     broken <- error: yaml:2:32: server `s`: `rate_limit` needs `calls`, which is not there; write, for example, `rate_limit: { calls: 60, per: 1m }` (SB-CFG-004)
 { command: x, definitions: { changes: deny } }
     broken <- error: yaml:2:44: server `s`: `definitions.changes` must be `allow`, `flag` or `hold`, found `deny` (SB-CFG-003)
+{ command: x, cache: true }
+    broken <- error: yaml:2:27: server `s`: `cache` must be a mapping, or `false`, found `true` (SB-CFG-003)
+{ command: x, health_check: { path: /health } }
+    broken <- error: yaml:2:34: server `s`: `health_check.path` must begin with `/`, and the server must be one with an HTTP address; for other servers there are `health_check.tool` and `health_check.command` (SB-CFG-003)
+{ url: https://x, health_check: { path: health } }
+    broken <- error: yaml:2:38: server `s`: `health_check.path` must begin with `/`, and the server must be one with an HTTP address; for other servers there are `health_check.tool` and `health_check.command` (SB-CFG-003)
+{ command: x, health_check: { tool: a, command: b } }
+    broken <- error: yaml:2:34: server `s`: `health_check` has `tool` and `command`: only one can be meant; remove one of them (SB-CFG-005)
+{ command: x, health_check: { arguments: { a: 1 } } }
+    broken <- error: yaml:2:47: server `s`: `health_check.arguments` are those of `health_check.tool`, which is not there; write, for example, `health_check: { tool: status, arguments: { deep: false } }` (SB-CFG-004)
 { command: "${keyring:x}" }
     needs-config <- error: yaml:2:17: server `s`: `command`: `${keyring:x}` needs a keyring, which this version does not have; use `${env:NAME}` or `${file:path}` instead (SB-CFG-007)
 { command: "${A" }
@@ -926,7 +941,7 @@ servers:
         concurrency: Some(Concurrency { max: 2, queue: 0, wait: Duration::ZERO }),
         retry: Some(Retry { max_attempts: 5, base_delay: Duration::from_secs(1), ..Retry::default() }),
         breaker: Some(BreakerRules::default()),
-        effects: vec![("look".to_owned(), Effect::Read), ("purge".to_owned(), Effect::Destructive)],
+        effects: [("look", Effect::Read), ("purge", Effect::Destructive)].into_iter().collect(),
         trust_annotations: true,
         balance: Balance::LeastLoaded,
         health_check: Some(HealthCheck { interval: Duration::from_secs(7), ..HealthCheck::default() }),
@@ -934,6 +949,21 @@ servers:
     assert_eq!(only(yaml(text)).stages, expected);
     let built_in = only(yaml("servers:\n  a: { command: x, rate_limit: { calls: 4 } }\n")).stages;
     assert_eq!(built_in.rate_limit.map(|limit| limit.burst), Some(3));
+}
+
+#[test]
+fn a_stage_of_the_defaults_is_switched_off_for_one_server() {
+    let text = "
+defaults: { cache: {}, retry: {}, breaker: {}, concurrency: {}, validate: {}, rate_limit: { calls: 1 }, health_check: {}, definitions: {} }
+servers:
+  a: { command: x, security_level: high, cache: false, retry: false, breaker: false, concurrency: false, validate: false,
+       rate_limit: false, health_check: false, definitions: false }
+";
+    let config = only(yaml(text));
+    let Stages { cache, retry, breaker, concurrency, validate, rate_limit, health_check, .. } = config.stages;
+    assert!(cache.is_none() && retry.is_none() && breaker.is_none() && concurrency.is_none());
+    assert!(validate.is_none() && rate_limit.is_none() && health_check.is_none());
+    assert!(config.definitions.is_none());
 }
 
 #[test]
@@ -1236,7 +1266,7 @@ interceptors:
     assert_eq!(interceptors[0].rules, first);
     let words = InterceptorRules {
         on: vec![Phase::Before, Phase::After],
-        events: vec![Glob::new("tools/call")],
+        events: Some(vec![Glob::new("tools/call")]),
         fail: Some(Fail::Open),
         priority: Some(-7),
         kind: InterceptorKind::Validation,

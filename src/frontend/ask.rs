@@ -118,6 +118,9 @@ impl Session {
 
     /// Takes a question back: the client need not answer any more.
     pub(super) fn take_back(&self, key: &AskKey, reason: &str) {
+        if self.asks.withdraw(key) {
+            return;
+        }
         let mut state = self.state();
         let number =
             state.questions.iter().find(|(_, question)| question.key == *key).map(|(number, _)| *number);

@@ -150,6 +150,11 @@ impl Hall {
         session.revision().is_some().then_some(session)
     }
 
+    /// What a server says outside of calls, without what is hidden from clients; `None` if nothing of it is.
+    pub(super) fn unhidden(&self, server: &ServerName, text: &[u8]) -> Option<Bytes> {
+        self.registry()?.lane(server)?.unhidden(text)
+    }
+
     /// Ends what we have under way and waits for it.
     pub async fn end(&self) {
         self.ended.cancel();
@@ -184,6 +189,11 @@ impl Audience for Hall {
     }
 
     fn log(&self, server: &ServerName, notice: Notice<'_>, in_flight: &[InFlight]) {
+        let told = self.unhidden(server, notice.params.of(notice.line));
+        let notice = match &told {
+            Some(text) => Notice { line: text, params: Span { start: 0, end: text.len() } },
+            None => notice,
+        };
         if let Some(sole) = self.sole() {
             sole.pass_log(server, &notice, None);
             let others = in_flight.iter().filter(|(_, caller)| caller.id() != sole.caller_id());
@@ -219,7 +229,7 @@ impl Audience for Hall {
     }
 
     fn owner_of_task(&self, server: &ServerName, id: &str) -> Option<Arc<dyn Caller>> {
-        self.ledger.owner(server, id).map(|session| session as Arc<dyn Caller>)
+        self.ledger.owner(server, id).map(|session| session.asked_about_task(server))
     }
 
     fn task_changed(&self, server: &ServerName, form: Tasks, notice: Notice<'_>) {
@@ -234,7 +244,7 @@ impl Audience for Hall {
 
     fn ask(&self, ask: Ask<'_>) -> Result<(), NotAsked> {
         if let Some(sole) = self.sole() {
-            return sole.put(ask, None);
+            return sole.put_outside(ask);
         }
         if ask.kind == AskKind::Roots {
             // Roots belong to a client, and no client is meant.

@@ -56,7 +56,7 @@ impl Hall {
             return refuse(&Answer::error(codes::INVALID_REQUEST, "a request with this id is open"));
         };
         if method == Method::Discover {
-            return self.discover(responder);
+            return self.discover(terms.client(), responder);
         }
         self.begin(anybody());
         match method {

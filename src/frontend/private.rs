@@ -15,6 +15,7 @@ use crate::names::ServerName;
 use crate::pipeline::Lane;
 use crate::protocol::Tasks;
 use crate::registry::{Instance, Registry};
+use crate::wire::Span;
 
 /// See the module. They end with it.
 #[derive(Default)]
@@ -108,7 +109,13 @@ impl Audience for Only {
     fn log(&self, server: &ServerName, notice: Notice<'_>, in_flight: &[InFlight]) {
         match (in_flight.first(), self.0.upgrade()) {
             (Some((ticket, caller)), _) => caller.log(*ticket, server, notice),
-            (None, Some(session)) => session.pass_log(server, &notice, None),
+            (None, Some(session)) => match session.hall.unhidden(server, notice.params.of(notice.line)) {
+                Some(text) => {
+                    let params = Span { start: 0, end: text.len() };
+                    session.pass_log(server, &Notice { line: &text, params }, None);
+                }
+                None => session.pass_log(server, &notice, None),
+            },
             (None, None) => {}
         }
     }
@@ -143,7 +150,7 @@ impl Audience for Only {
 
     fn ask(&self, ask: Ask<'_>) -> Result<(), NotAsked> {
         match self.0.upgrade() {
-            Some(session) => session.put(ask, None),
+            Some(session) => session.put_outside(ask),
             None => Err(NotAsked::Unsupported("the client has left".to_owned())),
         }
     }

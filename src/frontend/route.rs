@@ -53,10 +53,11 @@ pub(super) fn way(
     }
 }
 
-/// The largest result of a server that is passed on, in bytes. Results of tools have been shortened already, and what bridges them
-/// may add a little.
+/// The largest result of a server that is passed on, in bytes. Results of tools, prompts and resources have been shortened already,
+/// and what bridges them may add a little.
 pub(super) fn limit(lane: &Lane, method: Method) -> usize {
-    let limit = lane.config().limits.result.filter(|_| method != Method::ToolsCall);
+    let is_cut = matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead);
+    let limit = lane.config().limits.result.filter(|_| !is_cut);
     limit.unwrap_or(usize::MAX)
 }
 

@@ -20,6 +20,7 @@ use crate::frontend::pending::{Question, Requests};
 use crate::frontend::private::Private;
 use crate::frontend::view::View;
 use crate::frontend::{Hall, Outlet};
+use crate::interceptor::Asks;
 use crate::names::ServerName;
 use crate::pipeline::Lane;
 use crate::policy::Client;
@@ -42,6 +43,8 @@ pub struct Session {
     pub(super) scope: Arc<Scope>,
     /// The servers of this session alone.
     pub(super) private: Private,
+    /// Questions that belong to no call, while interceptors look at them.
+    pub(super) asks: Arc<Asks>,
     /// The revision of the client, once it has introduced itself.
     revision: OnceLock<&'static Revision>,
     pub(super) state: Mutex<State>,
@@ -87,6 +90,7 @@ impl Session {
             out,
             scope: Arc::default(),
             private: Private::default(),
+            asks: Arc::default(),
             revision: OnceLock::new(),
             state: Mutex::new(State {
                 requests: Requests::default(),

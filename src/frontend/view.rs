@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use crate::catalog::{BadCursor, Catalog, List};
+use crate::catalog::{BadCursor, Catalog, List, Target, merge_instructions};
 use crate::frontend::hall::Hall;
+use crate::names::ServerName;
 use crate::policy::{Action, Client, Policies};
 use crate::protocol::ListKind;
 use crate::registry::{Registry, Snapshot};
@@ -20,6 +21,8 @@ const MANY: usize = 64;
 pub(super) struct View {
     catalog: Arc<Catalog>,
     own: Option<Arc<Own>>,
+    /// How servers want to be used, where that differs from the catalog's.
+    instructions: Option<Arc<str>>,
 }
 
 /// The lists that differ from the catalog's.
@@ -58,6 +61,11 @@ impl View {
         ListKind::ALL.map(|kind| self.digest(kind))
     }
 
+    /// How servers want to be used, without those of which the client may use no tool.
+    pub(super) fn instructions(&self) -> &str {
+        self.instructions.as_deref().unwrap_or_else(|| self.catalog.instructions())
+    }
+
     fn own(&self, kind: ListKind) -> Option<&List> {
         self.own.as_ref()?.get(kind as usize)?.as_ref()
     }
@@ -68,7 +76,9 @@ impl Hall {
     pub(super) fn view(&self, registry: &Registry, client: impl FnOnce() -> Client) -> View {
         let now = registry.now();
         let catalog = Arc::clone(&now.catalog);
-        let Some(policies) = now.servers.policies() else { return View { catalog, own: None } };
+        let Some(policies) = now.servers.policies() else {
+            return View { catalog, own: None, instructions: None };
+        };
         let (client, number) = (client(), policies.number());
         let mut kept = self.views.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|one| one.number == number && Arc::ptr_eq(&one.view.catalog, &catalog));
@@ -77,13 +87,44 @@ impl Hall {
         }
         let own = ListKind::ALL.map(|kind| hidden(&now, policies, kind, &client));
         let own = own.iter().any(Option::is_some).then(|| Arc::new(own));
-        let view = View { catalog, own };
+        let instructions = own.as_ref().and_then(|_| instructions(registry, &now, policies, &client));
+        let view = View { catalog, own, instructions };
         if kept.len() >= MANY {
             kept.clear();
         }
         kept.push(Kept { client, number, view: view.clone() });
         view
     }
+}
+
+/// How servers want to be used, without those whose tools are all hidden; `None` if there is none.
+fn instructions(
+    registry: &Registry,
+    now: &Snapshot,
+    policies: &Policies,
+    client: &Client,
+) -> Option<Arc<str>> {
+    let catalog = &now.catalog;
+    if catalog.instructions().is_empty() {
+        return None;
+    }
+    let is_hidden = |index: usize| {
+        let Some(lane) = now.lane_at(index) else { return true };
+        let mut tools = catalog.tools().iter().filter(|tool| tool.index == index).peekable();
+        let shows = |tool: &Target| {
+            let (name, original) = (tool.exposed.as_str(), tool.original.as_str());
+            policies.shows(client, &lane.thing(Action::CallTool, name, original, &tool.definition))
+        };
+        tools.peek().is_some() && !tools.any(shows)
+    };
+    let names: Vec<&ServerName> = now.servers.lanes().map(|lane| &lane.config().name).collect();
+    if !(0..names.len()).any(is_hidden) {
+        return None;
+    }
+    let shown = names.iter().enumerate().filter(|(index, _)| !is_hidden(*index));
+    let texts = shown.filter_map(|(_, name)| Some((*name, registry.offering(name)?.instructions()?)));
+    let texts: Vec<(&ServerName, String)> = texts.collect();
+    Some(merge_instructions(names.len(), &texts).into())
 }
 
 /// A list without what the client may not use; `None` if it may use everything in it.

@@ -17,12 +17,11 @@ use super::once::Once;
 use super::post::Post;
 use super::program::Program;
 use super::remote::Remote;
-use super::{BoxFuture, CallError, CallView, Error, Interceptor, Kind, Mode, Phase, Rules, Verdict};
+use super::{BoxFuture, CallError, CallView, Error, Event, Interceptor, Kind, Mode, Phase, Rules, Verdict};
 use crate::backend::Backend;
 use crate::config::{Fail, InterceptorConfig, InterceptorWay, Problem};
 use crate::failure::Failure;
 use crate::names::ExposedName;
-use crate::protocol::Method;
 use crate::supervisor::{Ending, Supervisor};
 
 /// So many audits may be under way; further ones are left out, so that one that hangs does not fill our memory.
@@ -97,16 +96,21 @@ impl Interceptors {
     }
 
     /// Whether anybody wants to hear of such a call.
-    pub(crate) fn concern(&self, method: Method, exposed: &ExposedName) -> bool {
-        self.sources.iter().any(|source| source.rules().concern(method, exposed))
+    pub(crate) fn concern(&self, event: Event, exposed: &ExposedName) -> bool {
+        self.sources.iter().any(|source| source.rules().concern(event, exposed))
+    }
+
+    /// Whether anybody wants to hear of such things, whatever their names are.
+    pub(super) fn is_about(&self, event: Event) -> bool {
+        self.sources.iter().any(|source| source.rules().is_about(event))
     }
 
     /// Whether somebody must see the result of such a call before the client does.
-    pub(crate) fn must_see_results(&self, method: Method, exposed: &ExposedName) -> bool {
+    pub(crate) fn must_see_results(&self, event: Event, exposed: &ExposedName) -> bool {
         self.sources.iter().any(|source| {
             let rules = source.rules();
             let counts = rules.mode != Some(Mode::Audit) && rules.fail != Some(Fail::Open);
-            counts && rules.on.contains(&Phase::After) && rules.concern(method, exposed)
+            counts && rules.on.contains(&Phase::After) && rules.concern(event, exposed)
         })
     }
 
@@ -166,12 +170,12 @@ impl Interceptors {
         let mut hooks = Vec::new();
         for source in &self.sources {
             let rules = source.rules();
-            if !rules.on.contains(&phase) || !rules.concern(call.method, &call.exposed) {
+            if !rules.on.contains(&phase) || !rules.concern(call.event, &call.exposed) {
                 continue;
             }
             match source {
                 Source::Hook(hook) => hooks.push(hook.clone()),
-                Source::Server { remote, tally, .. } => match remote.hooks(call.method, phase, tally).await {
+                Source::Server { remote, tally, .. } => match remote.hooks(call.event, phase, tally).await {
                     Ok(found) => hooks.extend(found),
                     Err(failure) => {
                         let cause = format!("what it has cannot be listed: {failure}");
@@ -263,9 +267,16 @@ impl Moment {
 }
 
 impl Rules {
-    fn concern(&self, method: Method, exposed: &ExposedName) -> bool {
-        self.matches.iter().any(|glob| glob.matches(exposed.as_str()))
-            && self.events.iter().any(|glob| glob.matches(method.name()))
+    fn concern(&self, event: Event, exposed: &ExposedName) -> bool {
+        self.is_about(event)
+            && (event.is_list() || self.matches.iter().any(|glob| glob.matches(exposed.as_str())))
+    }
+
+    pub(super) fn is_about(&self, event: Event) -> bool {
+        match &self.events {
+            Some(events) => events.iter().any(|glob| glob.matches(event.name())),
+            None => Event::CALLS.contains(&event),
+        }
     }
 }
 

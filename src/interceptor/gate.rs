@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::words::shorten;
-use super::{CallView, Error, Interceptor, Kind, Mode, Moment, Phase, Recheck, Rules, Verdict};
+use super::{CallView, Error, Event, Interceptor, Kind, Mode, Moment, Phase, Recheck, Rules, Verdict};
 use crate::backend::show_duration;
 use crate::config::Fail;
 use crate::failure::{Code, Failure};
@@ -161,12 +161,21 @@ impl Hook {
             Verdict::Change(_) if phase == Phase::Error => {
                 return nonsense("an error cannot be changed, only answered with a result");
             }
-            Verdict::Change(_) if phase == Phase::Before && call.method == Method::ResourcesRead => {
+            Verdict::Change(_)
+                if phase == Phase::Before && call.event == Event::Request(Method::ResourcesRead) =>
+            {
                 return nonsense("a resource has no arguments that could be changed");
+            }
+            Verdict::Change(_) if phase == Phase::Before && call.event.is_list() => {
+                return nonsense("a list has no arguments that could be changed");
             }
             Verdict::Change(new) | Verdict::Answer(new) => {
                 let is_arguments = phase == Phase::Before && matches!(verdict, Verdict::Change(_));
-                check_shape(new, (!is_arguments).then_some(call.method)).map_err(Lack::Failed)?;
+                check_object(new).map_err(Lack::Failed)?;
+                if !is_arguments {
+                    let before = if let Moment::After(result) = moment { Some(&result[..]) } else { None };
+                    call.event.check_result(new, before).map_err(Lack::Failed)?;
+                }
                 let new_phase = if is_arguments { Phase::Before } else { Phase::After };
                 if let Some(recheck) = recheck {
                     let fault =
@@ -175,7 +184,13 @@ impl Hook {
                 }
             }
             Verdict::Delay(pause) if Instant::now().checked_add(*pause).is_none_or(|end| end > deadline) => {
-                return nonsense("it wants the call to wait longer than it may take (`timeouts.total`)");
+                return nonsense(match call.event {
+                    Event::Request(Method::List(_)) => "it wants a list to wait for more than 5s",
+                    Event::Request(_) => {
+                        "it wants the call to wait longer than it may take (`timeouts.total`)"
+                    }
+                    Event::Ask(_) => "it wants a question to wait for more than 60s",
+                });
             }
             Verdict::Pass | Verdict::Deny(_) | Verdict::Delay(_) => {}
         }
@@ -198,23 +213,34 @@ impl Hook {
         };
         let cause = format!("`{}` cannot pass the interceptor `{name}`: {why}", call.exposed);
         let mend = "whoever runs Switchboard can mend it, or set `fail: open` in its entry";
-        Some(settled(Failure::new(code, cause).of(&call.server), phase, mend))
+        Some(settled(Failure::new(code, cause), call, phase, mend))
     }
 
     fn denied(&self, reason: &str, call: &CallView, phase: Phase) -> Failure {
         let cause =
             format!("the interceptor `{}` refused `{}`: {}", self.rules.name, call.exposed, shorten(reason));
-        let remedy = "change the call as the reason asks; the same call will be refused again";
-        settled(Failure::new(Code::HookDenied, cause).of(&call.server), phase, remedy)
+        let remedy = match call.event {
+            Event::Request(Method::List(_)) | Event::Ask(_) => "it will be refused again",
+            Event::Request(_) => "change the call as the reason asks; the same call will be refused again",
+        };
+        settled(Failure::new(Code::HookDenied, cause), call, phase, remedy)
     }
 }
 
-/// Says what is known of the call that is refused.
-fn settled(failure: Failure, phase: Phase, remedy: &str) -> Failure {
-    match phase {
-        Phase::Before => failure.not_run().remedy(format!("It did not run; {remedy}")),
-        Phase::After => failure.remedy(format!("It has run, and its result is withheld; {remedy}")),
-        Phase::Error => failure.remedy(format!("It has no result; {remedy}")),
+/// Says what is known of what is refused.
+fn settled(failure: Failure, call: &CallView, phase: Phase, remedy: &str) -> Failure {
+    let failure = if call.event.is_list() { failure } else { failure.of(&call.server) };
+    match (call.event, phase) {
+        (Event::Request(Method::List(_)), _) => {
+            failure.not_run().remedy(format!("It is not shown; {remedy}"))
+        }
+        (Event::Ask(_), Phase::After) => {
+            failure.remedy(format!("It was answered, and the answer is withheld; {remedy}"))
+        }
+        (Event::Ask(_), _) => failure.remedy(format!("The client was not asked; {remedy}")),
+        (_, Phase::Before) => failure.not_run().remedy(format!("It did not run; {remedy}")),
+        (_, Phase::After) => failure.remedy(format!("It has run, and its result is withheld; {remedy}")),
+        (_, Phase::Error) => failure.remedy(format!("It has no result; {remedy}")),
     }
 }
 
@@ -227,20 +253,11 @@ impl Lack {
     }
 }
 
-/// Whether a text is an object, and has what a result of this method cannot lack.
-fn check_shape(text: &Bytes, result_of: Option<Method>) -> Result<(), String> {
+/// Whether a text is a JSON object, and nothing else.
+fn check_object(text: &Bytes) -> Result<(), String> {
     let is_whole = json::check(text).is_ok_and(|span| span.start == 0 && span.end == text.len());
-    if !is_whole || std::str::from_utf8(text).is_err() || json::kind(text) != json::Kind::Object {
-        return Err("what it wants to put in the place is not a JSON object".to_owned());
-    }
-    let list = match result_of {
-        Some(Method::ToolsCall) => "content",
-        Some(Method::PromptsGet) => "messages",
-        Some(Method::ResourcesRead) => "contents",
-        _ => return Ok(()),
-    };
-    match json::get(text, list).map(|span| json::kind(span.of(text))) {
-        Some(json::Kind::Array) => Ok(()),
-        _ => Err(format!("the result that it gives has no list `{list}`")),
+    match is_whole && std::str::from_utf8(text).is_ok() && json::kind(text) == json::Kind::Object {
+        true => Ok(()),
+        false => Err("what it wants to put in the place is not a JSON object".to_owned()),
     }
 }

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
+use super::outside::Outside;
 use super::process::{last_words, spawn_plan};
-use super::{BoxFuture, CallError, CallView, Error, Interceptor, Moment, Rules, Verdict, words};
+use super::{CallView, Error, Moment, Rules, Verdict, words};
 use crate::config::StdioLaunch;
 use crate::supervisor::{Child, Ending, Exit, Supervisor};
 
@@ -41,7 +42,9 @@ impl Once {
             slots: Semaphore::new(MAX_RUNS),
         }
     }
+}
 
+impl Outside for Once {
     async fn ask(&self, call: &CallView, moment: Moment) -> Result<Verdict, Error> {
         let _slot = self.slots.acquire().await?;
         let question = words::question(&self.name, call, &moment, self.timeout, self.config.as_deref());
@@ -72,23 +75,5 @@ impl Once {
             return Err(last_words(format!("it {exit}"), &stderr.last_lines(1)).into());
         }
         words::verdict(&answer, length, call, &moment)
-    }
-}
-
-impl Interceptor for Once {
-    fn before<'a>(&'a self, call: &'a CallView) -> BoxFuture<'a, Result<Verdict, Error>> {
-        Box::pin(self.ask(call, Moment::Before))
-    }
-
-    fn after<'a>(&'a self, call: &'a CallView, result: &'a Bytes) -> BoxFuture<'a, Result<Verdict, Error>> {
-        Box::pin(self.ask(call, Moment::After(result.clone())))
-    }
-
-    fn error<'a>(
-        &'a self,
-        call: &'a CallView,
-        error: &'a CallError,
-    ) -> BoxFuture<'a, Result<Verdict, Error>> {
-        Box::pin(self.ask(call, Moment::Error(error.clone())))
     }
 }

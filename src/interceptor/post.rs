@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-use super::{BoxFuture, CallError, CallView, Error, Interceptor, Moment, Rules, Verdict, words};
+use super::outside::Outside;
+use super::{CallView, Error, Moment, Rules, Verdict, words};
 use crate::config::RemoteLaunch;
 use crate::failure::Failure;
 use crate::transport::Endpoint;
@@ -34,7 +34,9 @@ impl Post {
             slots: Semaphore::new(MAX_OPEN),
         }
     }
+}
 
+impl Outside for Post {
     async fn ask(&self, call: &CallView, moment: Moment) -> Result<Verdict, Error> {
         let endpoint = self.endpoint.as_ref().map_err(Failure::clone)?;
         let _slot = self.slots.acquire().await?;
@@ -42,24 +44,6 @@ impl Post {
         let length = question.len();
         let answer = endpoint.post(question.into(), words::longest(length), self.timeout).await?;
         words::verdict(&answer, length, call, &moment)
-    }
-}
-
-impl Interceptor for Post {
-    fn before<'a>(&'a self, call: &'a CallView) -> BoxFuture<'a, Result<Verdict, Error>> {
-        Box::pin(self.ask(call, Moment::Before))
-    }
-
-    fn after<'a>(&'a self, call: &'a CallView, result: &'a Bytes) -> BoxFuture<'a, Result<Verdict, Error>> {
-        Box::pin(self.ask(call, Moment::After(result.clone())))
-    }
-
-    fn error<'a>(
-        &'a self,
-        call: &'a CallView,
-        error: &'a CallError,
-    ) -> BoxFuture<'a, Result<Verdict, Error>> {
-        Box::pin(self.ask(call, Moment::Error(error.clone())))
     }
 
     /// It has a clock of its own, which should be the first to ring.

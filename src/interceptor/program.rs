@@ -11,10 +11,9 @@ use tokio::process::ChildStdout;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
+use super::outside::Outside;
 use super::process::{ending, last_words, serve, spawn_plan};
-use super::{
-    BoxFuture, CallError, CallView, Error, Interceptor, Moment, Rules, Surroundings, Verdict, words,
-};
+use super::{CallView, Error, Moment, Rules, Surroundings, Verdict, words};
 use crate::config::StdioLaunch;
 use crate::supervisor::{Cause, Child, Decision, Ending, NoiseLog, RestartLimits, RestartPolicy, Supervisor};
 use crate::wire::{Line, LineReader, json};
@@ -108,7 +107,9 @@ impl Program {
         };
         Self { shared: Arc::new(shared), slots: Semaphore::new(MAX_OPEN), config }
     }
+}
 
+impl Outside for Program {
     async fn ask(&self, call: &CallView, moment: Moment) -> Result<Verdict, Error> {
         let _slot = self.slots.acquire().await?;
         let shared = &self.shared;
@@ -123,24 +124,6 @@ impl Program {
             }
         };
         words::verdict(&answer?, length, call, &moment)
-    }
-}
-
-impl Interceptor for Program {
-    fn before<'a>(&'a self, call: &'a CallView) -> BoxFuture<'a, Result<Verdict, Error>> {
-        Box::pin(self.ask(call, Moment::Before))
-    }
-
-    fn after<'a>(&'a self, call: &'a CallView, result: &'a Bytes) -> BoxFuture<'a, Result<Verdict, Error>> {
-        Box::pin(self.ask(call, Moment::After(result.clone())))
-    }
-
-    fn error<'a>(
-        &'a self,
-        call: &'a CallView,
-        error: &'a CallError,
-    ) -> BoxFuture<'a, Result<Verdict, Error>> {
-        Box::pin(self.ask(call, Moment::Error(error.clone())))
     }
 
     fn warm_up(&self) -> Duration {

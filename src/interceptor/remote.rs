@@ -14,13 +14,14 @@ use tokio::time::timeout;
 
 use super::gate::{Hook, Tally};
 use super::{
-    BoxFuture, CallView, Error, Interceptor, Kind, Mode, Moment, Phase, Rules, Surroundings, Verdict, words,
+    BoxFuture, CallView, Error, Event, Interceptor, Kind, Mode, Moment, Phase, Rules, Surroundings, Verdict,
+    words,
 };
 use crate::backend::{Backend, State, show_duration};
 use crate::config::{Fail, Glob};
 use crate::failure::{Code, Failure};
 use crate::names::ServerName;
-use crate::protocol::Method;
+use crate::protocol::{ListKind, Method};
 use crate::wire::{Body, json};
 
 /// The most pages of a list that are asked for.
@@ -78,7 +79,7 @@ impl Remote {
     /// The server is not there, or does not say what it has.
     pub(super) async fn hooks(
         &self,
-        method: Method,
+        event: Event,
         phase: Phase,
         tally: &Arc<Tally>,
     ) -> Result<Vec<Hook>, Failure> {
@@ -100,7 +101,7 @@ impl Remote {
                 listed
             }
         };
-        let wanted = listed.iter().filter(|listed| listed.wants(method, phase));
+        let wanted = listed.iter().filter(|listed| listed.wants(event, phase));
         Ok(wanted.map(|listed| self.hook(backend, listed, phase, tally)).collect())
     }
 
@@ -153,7 +154,10 @@ impl Remote {
             };
             for interceptor in interceptors {
                 match Listed::read(interceptor) {
-                    Some(found) => listed.push(found),
+                    Some(found) => {
+                        self.check_events(&found);
+                        listed.push(found);
+                    }
                     None => {
                         let description = words::shorten(&interceptor.to_string());
                         tracing::warn!(server = %self.server, description, "an interceptor of an unknown kind is not asked");
@@ -168,6 +172,18 @@ impl Remote {
         listed.sort_by(|one, other| one.name.cmp(&other.name));
         tracing::info!(server = %self.server, count = listed.len(), "interceptors were listed");
         Ok(listed)
+    }
+
+    /// Lists and questions are shown to nobody without the owner's word: what an interceptor expects to see and does not is said.
+    fn check_events(&self, listed: &Listed) {
+        let lists = ListKind::ALL.map(|kind| Event::Request(Method::List(kind)));
+        for event in lists.into_iter().chain(Event::ASKS).filter(|event| !self.rules.is_about(*event)) {
+            let wants = |(globs, _): &(Vec<Glob>, _)| globs.iter().any(|glob| glob.as_str() == event.name());
+            if listed.hooks.iter().any(wants) {
+                let (interceptor, event) = (&listed.name, event.name());
+                tracing::warn!(server = %self.server, interceptor, event, "an interceptor wants to see what `events` in its entry does not name");
+            }
+        }
     }
 
     /// What the config says counts before what the server says.
@@ -217,13 +233,13 @@ impl Listed {
         })
     }
 
-    fn wants(&self, method: Method, phase: Phase) -> bool {
+    fn wants(&self, event: Event, phase: Phase) -> bool {
         let word = words::word(phase);
         self.hooks.iter().any(|(events, of)| {
             of.is_none_or(|of| of == phase)
-                && events.iter().any(|event| match event.as_str().strip_prefix("*/") {
-                    Some("request" | "response") => event.as_str().ends_with(word),
-                    _ => event.matches(method.name()),
+                && events.iter().any(|glob| match glob.as_str().strip_prefix("*/") {
+                    Some("request" | "response") => glob.as_str().ends_with(word),
+                    _ => glob.matches(event.name()),
                 })
         })
     }

@@ -87,7 +87,7 @@ impl House {
 
 fn call() -> CallView {
     CallView {
-        method: Method::ToolsCall,
+        event: Event::Request(crate::protocol::Method::ToolsCall),
         exposed: "s__t".into(),
         original: "t".into(),
         server: "s".into(),
@@ -217,7 +217,7 @@ async fn nobody_is_asked_whom_it_does_not_concern() {
     };
     for change in [
         (|rules| rules.matches = vec![Glob::new("other__*")]) as fn(&mut Rules),
-        |rules| rules.events = vec![Glob::new("prompts/get")],
+        |rules| rules.events = Some(vec![Glob::new("prompts/get")]),
         |rules| rules.on = vec![Phase::After],
         |rules| rules.mode = Some(Mode::Audit),
     ] {

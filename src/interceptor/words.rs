@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
-use super::{CallError, CallView, Error, Moment, Verdict};
+use super::{CallError, CallView, Error, Event, Moment, Verdict};
 use crate::config::Phase;
 use crate::protocol::Method;
 use crate::wire::json::{self, Kind};
@@ -34,7 +34,7 @@ pub(super) fn question(
     out.extend_from_slice(br#"{"name":"#);
     json::push_string(&mut out, name);
     out.extend_from_slice(br#","event":"#);
-    json::push_string(&mut out, call.method.name());
+    json::push_string(&mut out, call.event.name());
     out.extend_from_slice(br#","phase":"#);
     json::push_string(&mut out, word(moment.phase()));
     out.extend_from_slice(br#","payload":"#);
@@ -62,6 +62,7 @@ pub(super) fn word(phase: Phase) -> &'static str {
 
 fn push_payload(out: &mut Vec<u8>, call: &CallView, moment: &Moment) {
     match moment {
+        Moment::Before if !is_call(call) => out.extend_from_slice(&call.arguments),
         Moment::Before => {
             out.extend_from_slice(if is_resource(call) { br#"{"uri":"# } else { br#"{"name":"# });
             json::push_string(out, call.exposed.as_str());
@@ -120,7 +121,12 @@ fn push_context(out: &mut Vec<u8>, call: &CallView, moment: &Moment) {
 }
 
 fn is_resource(call: &CallView) -> bool {
-    call.method == Method::ResourcesRead
+    call.event == Event::Request(Method::ResourcesRead)
+}
+
+/// Whether it has a name of its own and arguments; else its parameters are what it is.
+fn is_call(call: &CallView) -> bool {
+    Event::CALLS.contains(&call.event)
 }
 
 /// How long an answer to this question may be.
@@ -213,6 +219,9 @@ fn change(payload: Bytes, call: &CallView, moment: &Moment) -> Result<Verdict, E
     }
     if json::kind(&payload) != Kind::Object {
         return Err("the `payload` of its answer is not an object".into());
+    }
+    if !is_call(call) {
+        return Ok(Verdict::Change(payload));
     }
     let key = if is_resource(call) { "uri" } else { "name" };
     let target = json::get(&payload, key).and_then(|span| json::string(span.of(&payload)));

@@ -146,7 +146,7 @@ fn hashed(arguments: &[u8]) -> Vec<u8> {
     if canonical::push_object(&mut form, arguments, &[]).is_none() {
         form = arguments.to_vec();
     }
-    let digits: String = Sha256::digest(&form).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = crate::wire::hex(&Sha256::digest(&form));
     format!(r#"{{"sha256":"{digits}"}}"#).into_bytes()
 }
 

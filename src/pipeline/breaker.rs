@@ -1,5 +1,5 @@
 //! Leaves a server alone that has failed too often: calls are refused at once until it has had time to recover, then one call
-//! tries it. When that may be and what opens it is decided by [`Machine`], by sums over given times.
+//! tries it, behind a handshake that must go well first. When that may be and what opens it is decided by [`Machine`], by sums over given times.
 //!
 //! Only failures that are the server's count. Whatever it answers, errors included, shows that it is there; what the caller
 //! has done wrong, what we refuse ourselves and what the server wants to have later says nothing about its health.
@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use super::{BoxFuture, Next, Outcome, Request, Stage, Trouble, show_wait};
+use super::{Next, Outcome, Request, Trouble, show_wait};
 use crate::config::BreakerRules as Rules;
 use crate::failure::{Code, Failure};
 use crate::names::ServerName;
@@ -58,13 +58,29 @@ impl Breaker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn run(&self, request: Request, next: Next<'_>) -> Outcome {
+    /// Takes a call to the server, or refuses it. A call that tries the server goes there only if `handshake` says that it is
+    /// there: it may be one that must not be lost in a dead pipe.
+    pub(super) async fn run(
+        &self,
+        request: Request,
+        next: Next<'_>,
+        handshake: impl Future<Output = Result<(), Failure>>,
+    ) -> Outcome {
         let pass = self.state().machine.admit(Instant::now());
         let pass = match pass {
             Ok(pass) => pass,
             Err(closed) => return Outcome::Failed(self.refusal(closed)),
         };
         let mut trial = Trial { breaker: self, pass, verdict: Verdict::Neither };
+        if pass.is_trial
+            && let Err(failure) = handshake.await
+        {
+            trial.verdict = Verdict::Bad;
+            self.state().last.clone_from(&failure.cause);
+            drop(trial);
+            let closed = self.state().machine.closed(Instant::now());
+            return Outcome::Failed(closed.map_or(failure.not_run(), |closed| self.refusal(closed)));
+        }
         let outcome = next.run(request).await;
         trial.verdict = verdict(&outcome);
         if let (Verdict::Bad, Outcome::Failed(failure)) = (trial.verdict, &outcome) {
@@ -141,9 +157,11 @@ impl Breaker {
     }
 }
 
-impl Stage for Breaker {
-    fn around<'a>(&'a self, request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.run(request, next))
+/// In front of a server that always shakes hands.
+#[cfg(test)]
+impl super::Stage for Breaker {
+    fn around<'a>(&'a self, request: Request, next: Next<'a>) -> super::BoxFuture<'a, Outcome> {
+        Box::pin(self.run(request, next, async { Ok(()) }))
     }
 }
 
@@ -181,7 +199,8 @@ pub(super) fn verdict(outcome: &Outcome) -> Verdict {
 }
 
 /// Whether a call that failed in this way counts against the server. HTTP errors that may have run something come as
-/// `CallOutcomeUnknown`; those left as `NetStatus` are refusals: a wrong address or token, or too many calls (429).
+/// `CallOutcomeUnknown`, and those at its start as `NetServerError`; `NetStatus` are refusals: a wrong address or token, or too
+/// many calls (429).
 pub(super) fn is_servers_fault(code: Code) -> bool {
     matches!(
         code,
@@ -206,6 +225,7 @@ pub(super) fn is_servers_fault(code: Code) -> bool {
             | Code::NetTimeout
             | Code::NetProtocol
             | Code::NetLost
+            | Code::NetServerError
     )
 }
 
@@ -222,9 +242,13 @@ mod tests {
         Breaker::new(server(), Rules { failure_threshold: 2, recovery_timeout: Duration::from_secs(10) })
     }
 
+    async fn run(breaker: &Breaker, script: &Script) -> Outcome {
+        breaker.run(request("a"), Next::new(&[], script), async { Ok(()) }).await
+    }
+
     async fn call(breaker: &Breaker, outcome: Outcome) -> (Option<Code>, bool) {
         let script = Script::of([outcome]);
-        let code = match breaker.around(request("a"), Next::new(&[], &script)).await {
+        let code = match run(breaker, &script).await {
             Outcome::Reply { .. } => None,
             Outcome::Failed(failure) => Some(failure.code),
         };
@@ -286,6 +310,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn no_call_is_risked_where_nobody_shakes_hands() {
+        let breaker = breaker();
+        for _ in 0..2 {
+            call(&breaker, failed(Code::NetLost)).await;
+        }
+        advance(Duration::from_secs(10)).await;
+        let script = Script::of([reply()]);
+        let silent = async { Err(Failure::new(Code::CallTimeout, "it did not answer `ping`")) };
+        let Outcome::Failed(failure) = breaker.run(request("a"), Next::new(&[], &script), silent).await
+        else {
+            panic!("it was let through");
+        };
+        assert_eq!(
+            (failure.code, failure.ran, script.sent()),
+            (Code::BreakerOpen, crate::effect::Ran::No, 0)
+        );
+        assert!(failure.cause.contains("it did not answer `ping`"), "{failure}");
+        // It rests for longer than the first time, like after any other trial that fails.
+        advance(Duration::from_secs(10)).await;
+        assert_eq!(call(&breaker, reply()).await, (Some(Code::BreakerOpen), false));
+        advance(Duration::from_secs(20)).await;
+        assert_eq!(call(&breaker, reply()).await, (None, true));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_trial_that_is_given_up_makes_room_for_another() {
         let breaker = breaker();
         for _ in 0..2 {
@@ -294,7 +343,7 @@ mod tests {
         advance(Duration::from_secs(10)).await;
         let script = Script::hangs();
         {
-            let trial = breaker.around(request("a"), Next::new(&[], &script));
+            let trial = run(&breaker, &script);
             tokio::pin!(trial);
             assert!(tokio::time::timeout(Duration::from_secs(1), &mut trial).await.is_err());
             assert_eq!(call(&breaker, reply()).await, (Some(Code::BreakerOpen), false));

@@ -1,8 +1,12 @@
-//! Lets so many calls at a time to a server; others wait for their turn in the order in which they came, or are refused.
+//! Lets so many calls at a time to a server; others wait for their turn in the order in which they came, or are refused. A call that
+//! waits for its user to come back leaves its place to others meanwhile.
 
+mod slot;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::{BoxFuture, Next, Outcome, Request, Stage};
@@ -10,13 +14,14 @@ use crate::backend::show_duration;
 use crate::config::Concurrency as Rules;
 use crate::failure::{Code, Failure};
 use crate::names::ServerName;
+use slot::{Holder, Occupied, Slot};
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Concurrency {
     server: ServerName,
     rules: Rules,
-    slots: Semaphore,
+    slots: Arc<Semaphore>,
     waiting: AtomicUsize,
 }
 
@@ -33,7 +38,7 @@ pub struct Turns {
 
 impl Concurrency {
     pub(super) fn new(server: ServerName, rules: Rules) -> Self {
-        let slots = Semaphore::new(rules.max.min(Semaphore::MAX_PERMITS));
+        let slots = Arc::new(Semaphore::new(rules.max.min(Semaphore::MAX_PERMITS)));
         Self { server, rules, slots, waiting: AtomicUsize::new(0) }
     }
 
@@ -44,20 +49,22 @@ impl Concurrency {
         Turns { running, waiting: self.waiting.load(Ordering::Relaxed), most }
     }
 
-    async fn run(&self, request: Request, next: Next<'_>) -> Outcome {
+    async fn run(&self, mut request: Request, next: Next<'_>) -> Outcome {
         let slot = match self.slot(&request).await {
-            Ok(slot) => slot,
+            Ok(permit) => Occupied(Slot::new(&self.slots, permit)),
             Err(failure) => return Outcome::Failed(failure),
         };
+        let client = Arc::clone(&request.call.caller);
+        request.call.caller = Arc::new(Holder { client, slot: Arc::clone(&slot.0) });
         let outcome = next.run(request).await;
         drop(slot);
         outcome
     }
 
-    async fn slot(&self, request: &Request) -> Result<SemaphorePermit<'_>, Failure> {
+    async fn slot(&self, request: &Request) -> Result<OwnedSemaphorePermit, Failure> {
         let Rules { max, queue, wait } = self.rules;
         // Nobody is overtaken: what becomes free belongs to whoever waits.
-        if let Ok(slot) = self.slots.try_acquire() {
+        if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
             return Ok(slot);
         }
         let refused = |code, why: String| {
@@ -70,7 +77,7 @@ impl Concurrency {
                 .remedy("It did not run; call again when some of them are done"));
         };
         let until = (Instant::now() + wait).min(request.deadline);
-        match timeout_at(until, self.slots.acquire()).await {
+        match timeout_at(until, Arc::clone(&self.slots).acquire_owned()).await {
             Ok(Ok(slot)) => Ok(slot),
             _ => {
                 let why =
@@ -105,7 +112,7 @@ impl Stage for Concurrency {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
     use std::time::Duration;
 
     use super::*;

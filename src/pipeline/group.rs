@@ -12,13 +12,14 @@ mod holders;
 mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::breaker::{Breaker, Verdict, verdict};
 use super::health::Health;
 use super::leg::Road;
-use super::{Bottom, BoxFuture, Next, Outcome, Request, Stage as _, Trouble};
+use super::{Bottom, BoxFuture, Next, Outcome, Request, Trouble};
 use crate::backend::{Backend, State};
 use crate::config::{Balance, BreakerRules, HealthCheck};
 use crate::effect::{Ran, may_repeat};
@@ -55,6 +56,9 @@ pub(super) trait Replica: Send + Sync {
     /// Starts it, if it is not running.
     fn wake(&self);
 
+    /// Asks it whether it is there, if it runs; one that does not shakes hands when it is started for a call.
+    fn handshake(&self) -> BoxFuture<'_, Result<(), Failure>>;
+
     /// Takes a call to it and waits for the end. Dropping the future cancels the call there.
     fn take<'a>(&'a self, request: Request, road: &'a Road) -> BoxFuture<'a, Outcome>;
 }
@@ -79,10 +83,24 @@ impl Replica for Backend {
         self.start();
     }
 
+    fn handshake(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(async {
+            let patience =
+                self.config().stages.health_check.as_ref().map_or(HANDSHAKE, |check| check.timeout);
+            match self.state() {
+                State::Ready { .. } => self.check(patience).await,
+                _ => Ok(()),
+            }
+        })
+    }
+
     fn take<'a>(&'a self, request: Request, road: &'a Road) -> BoxFuture<'a, Outcome> {
         Box::pin(road.visit(self, request))
     }
 }
+
+/// How long a server that has failed may take to say that it is there, unless its `health_check` says so.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub(super) struct Group<R = Backend> {
@@ -150,7 +168,7 @@ impl<R: Replica> Group<R> {
         let member = |server| Member {
             server,
             breaker: breaker.map(|rules| Arc::new(Breaker::new(name.clone(), rules))),
-            health: health.map(|rules| Health::new(name.clone(), rules)),
+            health: health.clone().map(|rules| Health::new(name.clone(), rules)),
         };
         let members: Vec<Member<R>> = instances.into_iter().map(member).collect();
         let balancer = Mutex::new(Balancer::new(balance, members.len()));
@@ -276,7 +294,7 @@ impl<R: Replica> Group<R> {
         self.balancer().begun(index);
         let leg = To { server: &*member.server, road };
         let outcome = match &member.breaker {
-            Some(breaker) => breaker.around(request, Next::new(&[], &leg)).await,
+            Some(breaker) => breaker.run(request, Next::new(&[], &leg), member.server.handshake()).await,
             None => leg.send(request).await,
         };
         visit.verdict = verdict(&outcome);

@@ -1,21 +1,36 @@
-//! Asks a running instance from time to time whether it is still there (`health_check`).
-//!
-//! A legacy server is sent `ping`, a modern one `server/discover`; whatever it answers, it is there. Checks are no use of the
-//! server: one that sleeps is not woken, one that nobody needs goes to sleep all the same. An instance that fails
+//! Asks a running instance from time to time whether it is still there (`health_check`), in the way that its config says
+//! ([`probe`]) or by a [`HealthChecker`] of one's own. Checks are no use of the server: one that sleeps is not woken, one that nobody needs goes to sleep all the same. An instance that fails
 //! several times in a row counts as ill until a check goes well or it is started anew: its breaker opens, if it
 //! has one, and it gets no calls while another instance can take them.
 
+mod probe;
+
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::Trouble;
 use super::breaker::{Breaker, Pass};
 use super::group::Group;
-use crate::backend::State;
+use super::{BoxFuture, Trouble};
+use crate::backend::{Backend, State, show_duration};
 use crate::config::HealthCheck as Rules;
 use crate::failure::{Code, Failure};
 use crate::names::ServerName;
+
+pub(crate) use probe::{Means, checker};
+
+/// Says whether an instance of a server that runs is well.
+///
+/// What it does is bounded by the `timeout` of the server's `health_check`: the future is dropped then. It must not block the
+/// thread. `examples/custom_health.rs` is a complete one.
+pub trait HealthChecker: Send + Sync + fmt::Debug {
+    /// Looks once. [`Backend::ask`] asks the server itself without waking it or keeping it from its `idle_stop`.
+    ///
+    /// # Errors
+    /// It is not well, and why, in a sentence for people.
+    fn check<'a>(&'a self, instance: &'a Backend) -> BoxFuture<'a, Result<(), Failure>>;
+}
 
 /// What the checks of one instance have shown.
 #[derive(Debug)]
@@ -105,10 +120,10 @@ impl Health {
 }
 
 /// Checks one instance of a group, for ever.
-pub(super) async fn watch(group: Arc<Group>, index: usize) {
+pub(super) async fn watch(group: Arc<Group>, index: usize, checker: Arc<dyn HealthChecker>) {
     let Some(member) = group.members().get(index) else { return };
     let Some(health) = &member.health else { return };
-    let Rules { interval, timeout, .. } = health.rules;
+    let Rules { interval, timeout: patience, .. } = health.rules;
     loop {
         // Not all instances at the same moment.
         sleep(interval.mul_f64(0.9 + 0.2 * fastrand::f64())).await;
@@ -118,7 +133,10 @@ pub(super) async fn watch(group: Arc<Group>, index: usize) {
         };
         let Some(generation) = run() else { continue };
         let begun = Instant::now();
-        let checked = member.server.check(timeout).await;
+        let checked = timeout(patience, checker.check(&member.server)).await.unwrap_or_else(|_| {
+            let cause = format!("its check was not done within {}", show_duration(patience));
+            Err(Failure::new(Code::CallTimeout, cause))
+        });
         tracing::debug!(server = %health.server, instance = index + 1, took = ?begun.elapsed(), well = checked.is_ok(), "health check");
         // One that has ended meanwhile is looked after elsewhere.
         if run() == Some(generation) {

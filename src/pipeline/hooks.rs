@@ -17,9 +17,11 @@ use waits::Waits;
 use crate::bridge::result::check_final;
 use crate::call::Call;
 use crate::failure::{Code, Failure};
-use crate::interceptor::{CallError, CallView, Interceptors, Moment, Recheck, Ruling, Trace};
+use crate::interceptor::{
+    CallError, CallView, Event, Interceptors, Moment, Overheard, Recheck, Ruling, Trace,
+};
 use crate::names::ServerName;
-use crate::protocol::{Method, Revision};
+use crate::protocol::Revision;
 use crate::wire::{Body, Span, json};
 
 /// See the module.
@@ -28,11 +30,14 @@ pub(super) struct Hooks {
     interceptors: Arc<Interceptors>,
     /// Checks what an interceptor has changed, if the tool's schemas are checked at all.
     recheck: Option<Recheck>,
+    /// Whether somebody wants to see what servers ask in the middle of calls.
+    hears_questions: bool,
 }
 
 impl Hooks {
     pub(super) fn new(server: ServerName, interceptors: Arc<Interceptors>, recheck: Option<Recheck>) -> Self {
-        Self { server, interceptors, recheck }
+        let hears_questions = interceptors.hear_questions();
+        Self { server, interceptors, recheck, hears_questions }
     }
 
     async fn run(&self, mut request: Request, next: Next<'_>) -> Outcome {
@@ -89,7 +94,9 @@ impl Hooks {
     fn keep_in_sight(&self, request: &mut Request) -> Result<(), Failure> {
         let call = &mut request.call;
         // Whoever is patient waits for the result himself, for a task of ours.
-        if call.caller.is_patient() || !self.interceptors.must_see_results(call.method, &request.exposed) {
+        if call.caller.is_patient()
+            || !self.interceptors.must_see_results(Event::Request(call.method), &request.exposed)
+        {
             return Ok(());
         }
         let params = call.params.map(|span| span.of(&call.line)).unwrap_or_default();
@@ -117,8 +124,13 @@ impl Hooks {
                 return Err(failure.remedy("It did not run; send them once"));
             }
         };
-        Ok(CallView {
-            method: call.method,
+        Ok(self.view_of(request, arguments))
+    }
+
+    fn view_of(&self, request: &Request, arguments: Bytes) -> CallView {
+        let call = &request.call;
+        CallView {
+            event: Event::Request(call.method),
             exposed: request.exposed.clone(),
             original: call.label.clone(),
             server: self.server.clone(),
@@ -128,15 +140,20 @@ impl Hooks {
             effect: request.effect,
             attempt: request.attempt,
             trace: trace(call),
-        })
+        }
     }
 }
 
 impl Stage for Hooks {
-    fn around<'a>(&'a self, request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
-        let method = request.call.method;
-        let is_seen = matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead)
-            && self.interceptors.concern(method, &request.exposed);
+    fn around<'a>(&'a self, mut request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+        if self.hears_questions {
+            let view = self.view_of(&request, Bytes::new());
+            let client = Arc::clone(&request.call.caller);
+            let asks = Arc::default();
+            request.call.caller = Arc::new(Overheard::new(client, view, &self.interceptors, asks));
+        }
+        let event = Event::Request(request.call.method);
+        let is_seen = Event::CALLS.contains(&event) && self.interceptors.concern(event, &request.exposed);
         if is_seen { Box::pin(self.run(request, next)) } else { next.run(request) }
     }
 }

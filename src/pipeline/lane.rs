@@ -1,6 +1,5 @@
 //! One server as frontends call it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use super::audit::{Audit, Auditor};
 use super::cache::{Cache, CacheTallies};
 use super::concurrency::Concurrency;
 use super::group::Group;
-use super::health;
+use super::health::{self, HealthChecker};
 use super::hooks::Hooks;
 use super::journey::Journeys;
 use super::limit::Limit;
@@ -25,10 +24,10 @@ use super::validate::Validate;
 use super::{Request, Stage};
 use crate::backend::Backend;
 use crate::call::{Call, CallerId, Ticket};
-use crate::config::ServerConfig;
+use crate::config::{Effects, ServerConfig};
 use crate::effect::{Claims, Effect};
 use crate::failure::Failure;
-use crate::interceptor::{Interceptors, Phase, Recheck};
+use crate::interceptor::{Event, Interceptors, Phase, Recheck};
 use crate::meter::{Meter, Meters};
 use crate::names::ExposedName;
 use crate::policy::{Action, Policies, Thing};
@@ -127,7 +126,7 @@ struct Track {
     group: Arc<Group>,
     /// Whether nothing stands between a call and the only instance.
     is_bare: bool,
-    effects: HashMap<String, Effect>,
+    effects: Effects,
     trusts: bool,
     total: Duration,
 }
@@ -227,13 +226,20 @@ impl Lane {
         member.map_or(&self.0.backend, |member| &member.server)
     }
 
-    /// The health checks that the config asks for. They never end by themselves.
-    pub fn checks(&self) -> impl Iterator<Item = impl Future<Output = ()> + Send + 'static> {
+    /// The health checks that the config asks for, each by the one that `checker` gives for its instance. They never end by
+    /// themselves.
+    pub fn checks(
+        &self,
+        checker: impl Fn(&ServerConfig) -> Arc<dyn HealthChecker>,
+    ) -> impl Iterator<Item = impl Future<Output = ()> + Send + 'static> {
         let group = self.0.track.as_ref().map(|track| &track.group);
         let group = group.filter(|_| self.0.config.stages.health_check.is_some());
-        group
+        let members = group
             .into_iter()
-            .flat_map(|group| (0..group.members().len()).map(|index| health::watch(Arc::clone(group), index)))
+            .flat_map(|group| group.members().iter().enumerate().map(move |one| (group, one)));
+        members.map(move |(group, (index, member))| {
+            health::watch(Arc::clone(group), index, checker(member.server.config()))
+        })
     }
 
     /// Whether there are stages at all.
@@ -287,6 +293,15 @@ impl Lane {
         for backend in self.backends() {
             backend.cancel(caller, ticket, reason);
         }
+    }
+
+    /// What the server says outside of calls (a log message, a question), without what is hidden from clients; `None` if nothing
+    /// of it is.
+    pub fn unhidden(&self, text: &[u8]) -> Option<Bytes> {
+        let rules = self.0.track.as_ref().map(|track| &track.shared.redact[..]).unwrap_or_default();
+        rules.iter().fold(None, |changed: Option<Bytes>, rules| {
+            rules.outside(changed.as_deref().unwrap_or(text)).or(changed)
+        })
     }
 
     /// For each instance, why it gets no calls at the moment although its own state may be well.
@@ -343,8 +358,10 @@ impl Shared {
 /// What interceptors have changed is checked like what clients send. Their results pass the stage itself, which is further out.
 fn recheck(validate: &Arc<Validate>) -> Recheck {
     let validate = Arc::clone(validate);
-    Arc::new(move |call, phase, text| match (phase, call.method) {
-        (Phase::Before, Method::ToolsCall) => validate.recheck(&call.original, &call.definition, text),
+    Arc::new(move |call, phase, text| match (phase, call.event) {
+        (Phase::Before, Event::Request(Method::ToolsCall)) => {
+            validate.recheck(&call.original, &call.definition, text)
+        }
         _ => Ok(()),
     })
 }
@@ -363,7 +380,7 @@ impl Track {
         cache: Option<Cache>,
     ) -> Option<Self> {
         let (breaker, health_check, balance) =
-            (config.stages.breaker, config.stages.health_check, config.stages.balance);
+            (config.stages.breaker, config.stages.health_check.clone(), config.stages.balance);
         let cache = cache.map(Arc::new);
         // Every end is noted and logged, refusals too. Who may not call learns of no limit and gets no answer that was kept. What
         // is refused costs nothing further in; what is handed out, and what is looked at further in, has no secrets; what is kept
@@ -392,14 +409,14 @@ impl Track {
             cache,
             group: Arc::new(Group::new(&config.name, backends, breaker, health_check, balance)),
             is_bare,
-            effects: config.stages.effects.iter().cloned().collect(),
+            effects: config.stages.effects.clone(),
             trusts: config.stages.trust_annotations,
             total: config.timeouts.total,
         })
     }
 
     fn request(&self, call: Call, item: Option<Item>, trace: Option<Arc<Trace>>) -> Request {
-        let said = self.effects.get(call.label.as_str()).copied();
+        let said = self.effects.of(call.label.as_str());
         let (exposed, definition) = match item {
             Some(item) => (item.exposed, item.definition),
             None => (ExposedName::from(call.label.as_str()), Bytes::new()),

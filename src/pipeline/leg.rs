@@ -11,13 +11,10 @@ use tokio::sync::oneshot;
 
 use super::{Outcome, Request};
 use crate::backend::Backend;
-use crate::call::{
-    Ask, AskKey, Call, Caller, CallerId, ClientInfo, Introduction, NotAsked, Notice, Progress, Reply, Ticket,
-};
+use crate::call::{Ask, Between, Call, Caller, CallerId, NotAsked, Notice, Progress, Reply, Ticket};
 use crate::effect::Ran;
 use crate::failure::{Code, Failure};
 use crate::names::ServerName;
-use crate::protocol::Level;
 use crate::wire::json;
 
 /// What the attempts of one journey share.
@@ -119,30 +116,9 @@ impl Leg {
     }
 }
 
-/// Every method is passed on, those with a default too.
-impl Caller for Leg {
-    fn id(&self) -> CallerId {
-        self.client.id()
-    }
-
-    fn introduction(&self) -> Introduction {
-        self.client.introduction()
-    }
-
-    fn principal(&self) -> Option<Arc<str>> {
-        self.client.principal()
-    }
-
-    fn client(&self) -> Option<Arc<ClientInfo>> {
-        self.client.client()
-    }
-
-    fn level(&self) -> Option<Level> {
-        self.client.level()
-    }
-
-    fn is_patient(&self) -> bool {
-        self.client.is_patient()
+impl Between for Leg {
+    fn client(&self) -> &Arc<dyn Caller> {
+        &self.client
     }
 
     fn reply(&self, _: Ticket, reply: Reply<'_>) {
@@ -170,9 +146,5 @@ impl Caller for Leg {
     fn ask(&self, ticket: Ticket, ask: Ask<'_>) -> Result<(), NotAsked> {
         self.heard();
         self.client.ask(ticket, ask)
-    }
-
-    fn withdraw(&self, key: &AskKey, reason: &str) {
-        self.client.withdraw(key, reason);
     }
 }

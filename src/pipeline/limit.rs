@@ -1,6 +1,7 @@
-//! Hands a client no larger result of a tool than it can use: of what is larger it gets the beginning, and a resource of ours from
+//! Hands a client no larger result of a tool, no larger prompt and no larger resource than it can use: of what is larger it gets the beginning, and a resource of ours from
 //! which the rest can be read in parts ([`Results`]).
 
+mod parts;
 mod shorten;
 #[cfg(test)]
 mod tests;
@@ -32,10 +33,11 @@ impl Limit {
     }
 
     async fn run(&self, request: Request, next: Next<'_>) -> Outcome {
-        let is_tool = request.call.method == Method::ToolsCall;
+        let method = request.call.method;
+        let is_cut = matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead);
         let (definition, caller) = (request.definition.clone(), Arc::clone(&request.call.caller));
         let outcome = next.run(request).await;
-        let Some((result, revision)) = final_result(&outcome).filter(|_| is_tool) else { return outcome };
+        let Some((result, revision)) = final_result(&outcome).filter(|_| is_cut) else { return outcome };
         if result.len() <= self.limit {
             return outcome;
         }
@@ -48,11 +50,15 @@ impl Limit {
                 let piece = Piece { principal: principal.clone(), mime: mime.to_owned(), data, limit };
                 results.keep(piece, Instant::now())
             };
-            shorten::shorten(&result, &definition, limit, revision, &mut keep)
+            match method {
+                Method::ResourcesRead => parts::contents(&result, limit, &mut keep).map(Bytes::from),
+                Method::PromptsGet => parts::messages(&result, limit, &mut keep).map(Bytes::from),
+                _ => Some(shorten::shorten(&result, &definition, limit, revision, &mut keep)),
+            }
         });
         match shortened.await {
-            Ok(shortened) => reply(shortened, revision),
-            Err(_) => {
+            Ok(Some(shortened)) => reply(shortened, revision),
+            Ok(None) | Err(_) => {
                 let cause = format!("the answer has {size} bytes; `limits.result` is {limit}");
                 Outcome::Failed(Failure::new(Code::CallTooLarge, cause).of(&self.server))
             }

@@ -103,7 +103,7 @@ pub(super) fn thing<'a>(
         Action::ReadResource => Method::ResourcesRead,
     };
     let stages = &config.stages;
-    let said = stages.effects.iter().find(|(tool, _)| tool == original).map(|(_, effect)| *effect);
+    let said = stages.effects.of(original);
     Thing {
         action,
         name,

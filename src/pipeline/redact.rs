@@ -2,7 +2,10 @@
 //!
 //! Only texts inside of JSON strings are changed, so that what is left is the same JSON. All patterns together take time in proportion to the text.
 
+mod veil;
+
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use regex::{NoExpand, Regex, RegexBuilder};
@@ -13,6 +16,7 @@ use crate::config::{Glob, RedactRules, Secret, SecretKind};
 use crate::failure::{Code, Failure};
 use crate::wire::json;
 use crate::wire::{Body, Span, Splice};
+use veil::Veil;
 
 /// The memory that all patterns together may take.
 const SIZE: usize = 16 << 20;
@@ -28,7 +32,7 @@ pub(super) struct Redact {
     tools: Option<Vec<Glob>>,
     arguments: bool,
     results: bool,
-    hidden: Hidden,
+    hidden: Arc<Hidden>,
 }
 
 /// What is hidden, and what stands in its place.
@@ -48,7 +52,7 @@ impl Redact {
             tools: rules.tools.clone(),
             arguments: rules.arguments,
             results: rules.results,
-            hidden: Hidden::new(kinds.chain(secrets).chain(own), &rules.with)?,
+            hidden: Arc::new(Hidden::new(kinds.chain(secrets).chain(own), &rules.with)?),
         })
     }
 
@@ -70,8 +74,16 @@ impl Redact {
                 Err(failure) => return Outcome::Failed(failure.not_run()),
             }
         }
+        let client = Arc::clone(&request.call.caller);
+        let Self { arguments, results, .. } = *self;
+        request.call.caller = Arc::new(Veil { client, hidden: Arc::clone(&self.hidden), arguments, results });
         let outcome = next.run(request).await;
         if self.results { self.hide(outcome).await } else { outcome }
+    }
+
+    /// What a server says outside of calls, as clients may hear it; `None` if they may hear all of it.
+    pub(super) fn outside(&self, text: &[u8]) -> Option<Bytes> {
+        self.results.then(|| self.hidden.changed(text)).flatten()
     }
 
     async fn hide(&self, outcome: Outcome) -> Outcome {

@@ -129,7 +129,7 @@ impl fmt::Debug for Results {
 }
 
 impl Data {
-    fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         match self {
             Data::Text(text) | Data::Blob(text) => text,
         }

@@ -170,6 +170,7 @@ fn may_pass(code: Code) -> bool {
             | Code::NetUnreachable
             | Code::NetTimeout
             | Code::NetStatus
+            | Code::NetServerError
             | Code::NetProtocol
             | Code::NetLost
     )

@@ -15,7 +15,8 @@ use crate::backend::{Lifecycle, Way};
 use crate::call::Introduction;
 use crate::config::{Launch, ServerConfig, Start};
 use crate::names::ServerName;
-use crate::transport::{self, Patience};
+use crate::pipeline::{self, HealthChecker, Means};
+use crate::transport::{self, AuthProvider, Patience};
 
 /// How often the file of policies is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -97,7 +98,7 @@ impl Registry {
 
     /// Begins the health checks of a lane.
     pub(super) fn set_checks_going(self: &Arc<Self>, slot: &Slot) {
-        for check in slot.lane.checks() {
+        for check in slot.lane.checks(|instance| self.health_checker(instance)) {
             let end = slot.checks.clone();
             self.attend(async move {
                 end.run_until_cancelled(check).await;
@@ -137,14 +138,29 @@ impl Registry {
             return Way::over(Arc::clone(transport), supervisor);
         }
         let Launch::Remote(launch) = &config.launch else { return Way::child(supervisor) };
-        let auth = match self.ways.auth.get(&config.name) {
-            Some(auth) => Arc::clone(auth),
-            None => auth::provider_for(config, &self.logins),
-        };
+        let auth = self.credentials(config);
         let patience = Patience::default().for_calls_of(config.timeouts.call, config.timeouts.total);
         match transport::remote(launch, auth, patience) {
             Ok(transport) => Way::over(transport, supervisor),
             Err(failure) => Way::none(failure, supervisor),
+        }
+    }
+    /// What shows an address who we are.
+    fn credentials(&self, config: &ServerConfig) -> Arc<dyn AuthProvider> {
+        match self.ways.auth.get(&config.name) {
+            Some(auth) => Arc::clone(auth),
+            None => auth::provider_for(config, &self.logins),
+        }
+    }
+
+    /// Who says whether an instance is well.
+    fn health_checker(&self, config: &ServerConfig) -> Arc<dyn HealthChecker> {
+        match self.ways.health.get(&config.name) {
+            Some(checker) => Arc::clone(checker),
+            None => pipeline::checker(
+                config,
+                &Means { supervisor: &self.supervisor, auth: &|| self.credentials(config) },
+            ),
         }
     }
 }

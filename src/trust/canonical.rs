@@ -22,7 +22,7 @@ pub(crate) fn digest(value: &Value) -> String {
 
 /// The SHA-256 of a text, as 64 hexadecimal digits.
 pub(crate) fn hex(text: &[u8]) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::wire::hex(&Sha256::digest(text))
 }
 
 /// The depth is that of the value, which its parser has bounded.

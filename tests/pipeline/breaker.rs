@@ -60,6 +60,21 @@ fn a_trial_that_fails_opens_it_again_for_longer() {
     });
 }
 
+/// A call that tries a server again must not be lost in a pipe that nobody reads: the server shakes hands first.
+#[test]
+fn no_call_is_risked_on_a_server_that_does_not_shake_hands() {
+    let script = format!("revisions: [ 2025-11-25 ]\non: {{ ping: hang }}\n{TOOLS}");
+    let keys = "breaker: { failure_threshold: 1, recovery_timeout: 300ms }, health_check: { interval: 1h, timeout: 200ms }";
+    each(&script, keys, |house, peer| {
+        refused(&peer.tool("a__broken", json!({})), "SB-CALL-006");
+        std::thread::sleep(Duration::from_millis(350));
+        let answer = peer.tool("a__echo", json!({ "input": "x" }));
+        refused(&answer, "SB-BREAKER-001");
+        assert!(answer.text().contains("`ping`"), "{}", answer.raw);
+        assert_eq!(received(house, "echo"), 0);
+    });
+}
+
 /// F4: what the caller did wrong says nothing about the server.
 #[test]
 fn errors_of_tools_and_invalid_arguments_do_not_open_it() {

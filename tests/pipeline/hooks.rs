@@ -1,7 +1,9 @@
 //! Interceptors: every verdict, every phase, every way to write one, and every way in which one can fail. They are small Python scripts
 //! and an HTTP server of the test; each notes what it was asked.
 
+mod asks;
 mod faults;
+mod lists;
 mod mission;
 mod order;
 mod sep;

@@ -85,3 +85,29 @@ fn a_result_belongs_to_the_client_that_it_was_made_for() {
     drop((ann, bob));
     house.close();
 }
+
+/// Prompts and resources are cut like results of tools.
+#[test]
+fn large_resources_and_prompts_come_in_part() {
+    let script = r#"
+tools: { echo: { answer: "{{input}}" } }
+prompts: { long: { answer: "begin {{fill 64KiB}}" } }
+resources: { "note://long": { text: "begin {{fill 64KiB}}" } }
+"#;
+    each(script, "limits: { result: 8KiB }", |_, peer| {
+        let read = peer.call("resources/read", json!({ "uri": "note://long" }));
+        assert!(read.raw.len() < 9000, "{}", read.raw.len());
+        let contents = read.result()["contents"].clone();
+        assert!(contents[0]["text"].as_str().unwrap().starts_with("begin xxx"), "{}", read.raw);
+        let note = contents[1]["text"].as_str().unwrap().to_owned();
+        let got = peer.call("prompts/get", json!({ "name": "a__long" }));
+        assert!(got.raw.len() < 9000, "{}", got.raw.len());
+        let told = got.result()["messages"][0]["content"]["text"].as_str().unwrap().to_owned();
+        assert!(told.starts_with("begin xxx"), "{told}");
+        for text in [note, told] {
+            let uri = text.split("resources/read of ").nth(1).unwrap().split('?').next().unwrap().to_owned();
+            let rest = peer.call("resources/read", json!({ "uri": format!("{uri}?search=begin") }));
+            assert!(rest.raw.contains("line 1"), "{}", rest.raw);
+        }
+    });
+}

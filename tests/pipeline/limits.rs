@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{answered, await_calls, each, is_call, received, refused};
+use crate::board::Setup;
+use crate::peer::{House, MODERN, Round};
 
 const TOOLS: &str = r#"
 tools:
@@ -142,4 +144,30 @@ fn who_waits_at_the_end_is_answered_and_delays_nobody() {
             assert_eq!(received(house, "other"), 0);
         }
     });
+}
+
+/// A modern client's call that waits for its user to come back leaves its slot to others.
+#[test]
+fn a_parked_call_keeps_no_slot() {
+    let script = r#"
+revisions: [ 2025-11-25 ]
+tools:
+  echo: { answer: "{{input}}" }
+  form: { steps: [ { ask: { method: elicitation/create, params: { message: "Who?", requestedSchema: { type: object, properties: { name: { type: string } } } }, save: r } }, { answer: "{{r.content.name}}" } ] }
+"#;
+    let setup = Setup::new().script("a", script).keys("concurrency: { max: 1, queue: 1, wait: 10s }");
+    let house = House::stdio(setup);
+    let peer = house.peer(MODERN);
+    peer.list_with("tools/list", "a__form");
+    let call = json!({ "name": "a__form" });
+    for _ in 0..2 {
+        let round = Round::expect(&peer.call("tools/call", call.clone()));
+        for input in ["1", "2", "3"] {
+            answered(&peer.tool("a__echo", json!({ "input": input })), input);
+        }
+        let accept = json!({ "action": "accept", "content": { "name": "Ada" } });
+        answered(&peer.call("tools/call", round.retry_all(&call, &accept)), "Ada");
+    }
+    drop(peer);
+    house.close();
 }

@@ -15,6 +15,7 @@ mod audit;
 mod balance;
 mod breaker;
 mod cache;
+mod health;
 mod hooks;
 mod limit;
 mod limits;

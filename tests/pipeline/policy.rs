@@ -389,3 +389,31 @@ fn a_policy_without_a_file_lets_nobody_call() {
         house.close();
     }
 }
+
+/// How a server wants to be used is nobody's business who may use none of its tools.
+#[test]
+fn instructions_of_a_server_whose_tools_are_all_hidden_are_not_shown() {
+    let script = |words: &str| format!("server: {{ instructions: {words} }}\n{TOOLS}");
+    let setup = Setup::new().script("a", &script("use alpha gently")).script("b", &script("use beta boldly"));
+    let path = setup.home().join("policy.cedar");
+    std::fs::write(&path, "permit(principal, action, resource in Server::\"a\");\n").unwrap();
+    let house = House::http(setup.config(&format!("policy: {{ file: {:?} }}", path.to_str().unwrap())));
+    let first = house.peer("2025-11-25");
+    first.list_with("tools/list", "a__echo");
+    let until = std::time::Instant::now() + crate::board::DEADLINE;
+    loop {
+        let legacy = house.stranger("2025-11-25", json!({}), None).initialize().result();
+        let modern = house.peer(MODERN).call("server/discover", json!({})).result();
+        let words: Vec<String> = [legacy, modern]
+            .iter()
+            .map(|one| one["instructions"].as_str().unwrap_or_default().to_owned())
+            .collect();
+        assert!(words.iter().all(|words| !words.contains("beta")), "{words:?}");
+        if words.iter().all(|words| words.contains("alpha")) {
+            break;
+        }
+        assert!(std::time::Instant::now() < until, "{words:?}");
+    }
+    drop(first);
+    house.close();
+}

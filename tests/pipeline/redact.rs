@@ -89,3 +89,50 @@ fn every_call_is_logged_once_and_without_secrets() {
     drop(peer);
     house.close();
 }
+
+/// What is said in the middle of a call has no secrets either: progress, log messages, questions, and the answers to them.
+#[test]
+fn secrets_are_hidden_in_what_is_said_in_the_middle_of_a_call() {
+    let script = r#"
+revisions: [ 2025-11-25 ]
+tools:
+  echo: { answer: "{{input}}" }
+  work:
+    steps:
+      - progress: { progress: 1, total: 2, message: "with AKIAIOSFODNN7EXAMPLE" }
+      - log: { level: warning, logger: work, data: "log AKIAIOSFODNN7EXAMPLE" }
+      - ask: { method: elicitation/create, params: { message: "For AKIAIOSFODNN7EXAMPLE?", requestedSchema: { type: object, properties: { name: { type: string } } } }, save: r }
+      - answer: done
+"#;
+    for revision in ["2025-11-25", MODERN] {
+        let setup = Setup::new().script("a", script).config("interceptors: [ { redact: {} } ]");
+        let house = House::stdio(setup);
+        let peer = house.peer(revision);
+        peer.list_with("tools/list", "a__work");
+        let meta = json!({ "progressToken": "mine", "io.modelcontextprotocol/logLevel": "debug" });
+        let call = json!({ "name": "a__work", "arguments": {}, "_meta": meta });
+        let mut asked = Vec::new();
+        let answer = peer.converse("tools/call", call, |question| {
+            asked.push(question.params["message"].as_str().unwrap().to_owned());
+            json!({ "action": "accept", "content": { "name": "ASIAIOSFODNN7EXAMPLE" } })
+        });
+        answered(&answer, "done");
+        assert_eq!(asked, ["[a] For [redacted]?"]);
+        let heard = peer.heard();
+        let of = |method: &str| {
+            let heard = heard.iter().find(|message| message.method.as_deref() == Some(method));
+            heard.unwrap_or_else(|| panic!("no {method} in {heard:?}")).params()
+        };
+        let progress = of("notifications/progress");
+        assert_eq!(
+            (&progress["message"], &progress["progressToken"]),
+            (&json!("with [redacted]"), &json!("mine"))
+        );
+        assert_eq!(of("notifications/message")["data"], "log [redacted]");
+        let accepted =
+            house.received("a").into_iter().find(|message| message["result"]["action"] == "accept");
+        assert_eq!(accepted.unwrap()["result"]["content"]["name"], "[redacted]");
+        drop(peer);
+        house.close();
+    }
+}

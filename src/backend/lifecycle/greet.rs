@@ -229,7 +229,7 @@ impl<'a> Talk<'a> {
     /// whatever else keeps an answer from us says nothing of that.
     fn unanswered(&mut self, failure: Failure) -> Result<Failure, Failure> {
         match failure.code {
-            Code::NetStatus | Code::NetProtocol => {
+            Code::NetStatus | Code::NetServerError | Code::NetProtocol => {
                 self.is_definite = false;
                 Ok(failure)
             }

@@ -32,6 +32,9 @@ impl Reader {
             Err(NotFinal::Task) if !takes_tasks(&call.caller.introduction().capabilities) => {
                 return self.begin_errand(line, span, call, revision);
             }
+            Err(NotFinal::InputRequired) if call.caller.hears_questions() && may_need_input(call.method) => {
+                Some(NotFinal::InputRequired)
+            }
             Err(_) if call.caller.introduction().revision.is_modern() => None,
             Err(kind) => Some(kind),
         };

@@ -71,7 +71,7 @@ pub(super) fn effect(
     definition: &[u8],
     places: &Places<'_>,
 ) -> (Effect, String) {
-    let said = config.stages.effects.iter().find(|(name, _)| name == original).map(|(_, effect)| *effect);
+    let said = config.stages.effects.of(original);
     let trusts = config.stages.trust_annotations;
     let claims = Claims::of(definition);
     let effect = Effect::of(Method::ToolsCall, said, claims, trusts);

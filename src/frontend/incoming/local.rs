@@ -12,6 +12,7 @@ use crate::call::{ClientInfo, Introduction, Ticket};
 use crate::catalog::Catalog;
 use crate::frontend::Hall;
 use crate::frontend::answer::Answer;
+use crate::frontend::hooked;
 use crate::frontend::session::{Greeted, Session};
 use crate::frontend::tasks::with_support;
 use crate::protocol::{IMPLEMENTATION, Level, ListKind, Method, Revision, Tasks, VERSION, codes};
@@ -55,7 +56,8 @@ impl Session {
             self.state().announced = shown;
             self.tasks.spawn(Arc::clone(self).announce(Arc::clone(registry)));
         }
-        let result = initialize_result(&self.hall, revision, registry, &catalog);
+        let view = self.view(registry);
+        let result = initialize_result(&self.hall, revision, registry, &catalog, view.instructions());
         self.at_once(id, incoming, Method::Initialize, &Answer::result(result));
     }
 
@@ -94,8 +96,10 @@ impl Session {
         let first = self.waits_for_servers().map(|(_, deadline)| deadline);
         // A client that makes something and then looks for it is to find it, as it would at the server itself.
         let must_follow = cursor.is_none() && !registry.is_current() && !self.ended.is_cancelled();
-        if first.is_none() && !must_follow {
-            return self.page(registry, ticket, kind, cursor.as_deref());
+        let hooks = hooked::of_list(registry, kind);
+        if first.is_none() && !must_follow && hooks.is_none() {
+            let page = self.page(registry, kind, cursor.as_deref());
+            return self.answer_list(registry, ticket, kind, page);
         }
         let (session, registry) = (Arc::clone(self), Arc::clone(registry));
         self.tasks.spawn(async move {
@@ -111,7 +115,16 @@ impl Session {
                 () = ready => {}
                 () = session.ended.cancelled() => {}
             }
-            session.page(&registry, ticket, kind, cursor.as_deref());
+            let cursor = cursor.as_deref();
+            let page = || session.page(&registry, kind, cursor);
+            let page = match hooks {
+                Some(hooks) => {
+                    let principal = session.principal().map(Arc::from);
+                    hooked::page(&hooks, kind, principal, cursor, &session.ended, page).await
+                }
+                None => page(),
+            };
+            session.answer_list(&registry, ticket, kind, page);
         });
     }
 
@@ -141,16 +154,18 @@ impl Session {
         if splice.is_noop() { page.clone() } else { splice.to_bytes() }
     }
 
-    fn page(&self, registry: &Registry, ticket: Ticket, kind: ListKind, cursor: Option<&str>) {
+    /// What the client is shown of a list now.
+    fn page(&self, registry: &Registry, kind: ListKind, cursor: Option<&str>) -> Result<Bytes, Answer> {
         let view = self.view(registry);
-        let answer = match view.page(kind, cursor) {
-            Ok(page) => {
-                self.has_seen(kind, view.digest(kind));
-                Answer::result(self.in_own_revision(registry, kind, page))
-            }
-            Err(error) => Answer::error(codes::INVALID_PARAMS, &error.to_string()),
-        };
-        self.answer(ticket, &answer);
+        let page = view.page(kind, cursor);
+        let page = page.map_err(|error| Answer::error(codes::INVALID_PARAMS, &error.to_string()))?;
+        self.has_seen(kind, view.digest(kind));
+        Ok(page)
+    }
+
+    fn answer_list(&self, registry: &Registry, ticket: Ticket, kind: ListKind, page: Result<Bytes, Answer>) {
+        let result = page.map(|page| Answer::result(self.in_own_revision(registry, kind, page)));
+        self.answer(ticket, &result.unwrap_or_else(|refusal| refusal));
     }
 }
 
@@ -214,16 +229,22 @@ pub(in crate::frontend) fn capabilities(
 }
 
 /// Our answer to `initialize`.
-fn initialize_result(hall: &Hall, revision: &Revision, registry: &Registry, catalog: &Catalog) -> Vec<u8> {
+fn initialize_result(
+    hall: &Hall,
+    revision: &Revision,
+    registry: &Registry,
+    catalog: &Catalog,
+    instructions: &str,
+) -> Vec<u8> {
     let capabilities = capabilities(hall, revision, registry, catalog);
     let mut result = format!(
         r#"{{"protocolVersion":"{}","capabilities":{capabilities},"serverInfo":{{"name":"{IMPLEMENTATION}","title":"Switchboard","version":"{VERSION}"}}"#,
         revision.name
     )
     .into_bytes();
-    if !catalog.instructions().is_empty() {
+    if !instructions.is_empty() {
         result.extend_from_slice(br#","instructions":"#);
-        json::push_string(&mut result, catalog.instructions());
+        json::push_string(&mut result, instructions);
     }
     result.push(b'}');
     result

@@ -12,6 +12,7 @@ use crate::bridge::definition;
 use crate::bridge::result::to_modern;
 use crate::frontend::answer::Answer;
 use crate::frontend::hall::Hall;
+use crate::frontend::hooked;
 use crate::frontend::incoming::Incoming;
 use crate::frontend::incoming::local::{FOLLOW, cursor};
 use crate::frontend::modern::scope::{Open, Responder};
@@ -43,8 +44,10 @@ impl Hall {
         };
         let first = self.waits_for_servers().map(|(_, deadline)| deadline);
         let must_follow = cursor.is_none() && !registry.is_current();
-        if first.is_none() && !must_follow {
-            return self.page(&registry, kind, cursor.as_deref(), client, responder);
+        let hooks = hooked::of_list(&registry, kind);
+        if first.is_none() && !must_follow && hooks.is_none() {
+            let page = self.page(&registry, kind, cursor.as_deref(), client);
+            return answer_list(&registry, kind, page, responder);
         }
         let given_up = CancellationToken::new();
         if !responder.watch(Arc::new(Waiting(given_up.clone()))) {
@@ -65,7 +68,16 @@ impl Hall {
                 () = ended.cancelled() => {}
                 () = given_up.cancelled() => return,
             }
-            hall.page(&registry, kind, cursor.as_deref(), client, responder);
+            let (cursor, principal) = (cursor.as_deref(), client.token.clone());
+            let page = || hall.page(&registry, kind, cursor, client);
+            let page = match hooks {
+                Some(hooks) => tokio::select! {
+                    page = hooked::page(&hooks, kind, principal, cursor, &ended, page) => page,
+                    () = given_up.cancelled() => return,
+                },
+                None => page(),
+            };
+            answer_list(&registry, kind, page, responder);
         });
     }
 
@@ -75,20 +87,24 @@ impl Hall {
         kind: ListKind,
         cursor: Option<&str>,
         client: Client,
-        responder: Responder,
-    ) {
-        match self.view(registry, || client).page(kind, cursor) {
-            Ok(page) => {
-                let own = Revision::newest_legacy();
-                let hints = Some(registry.cache_hints(kind));
-                let page = without_task_support(kind, &page).unwrap_or(page);
-                let text = to_modern(Method::List(kind), &page, own, &server_info(), hints);
-                let text = text.ok().flatten().unwrap_or(page);
-                let whole = Span { start: 0, end: text.len() };
-                responder.relay("result", &text, whole);
-            }
-            Err(error) => responder.answer(&Answer::error(codes::INVALID_PARAMS, &error.to_string())),
+    ) -> Result<Bytes, Answer> {
+        let page = self.view(registry, || client).page(kind, cursor);
+        page.map_err(|error| Answer::error(codes::INVALID_PARAMS, &error.to_string()))
+    }
+}
+
+fn answer_list(registry: &Registry, kind: ListKind, page: Result<Bytes, Answer>, responder: Responder) {
+    match page {
+        Ok(page) => {
+            let own = Revision::newest_legacy();
+            let hints = Some(registry.cache_hints(kind));
+            let page = without_task_support(kind, &page).unwrap_or(page);
+            let text = to_modern(Method::List(kind), &page, own, &server_info(), hints);
+            let text = text.ok().flatten().unwrap_or(page);
+            let whole = Span { start: 0, end: text.len() };
+            responder.relay("result", &text, whole);
         }
+        Err(refusal) => responder.answer(&refusal),
     }
 }
 

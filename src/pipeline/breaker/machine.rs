@@ -40,6 +40,8 @@ enum Phase {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pipeline) struct Pass {
     epoch: u64,
+    /// Whether this one call tries a server that has failed.
+    pub(super) is_trial: bool,
 }
 
 /// Why a call may not pass.
@@ -80,7 +82,8 @@ impl Machine {
             }
             Phase::HalfOpen { trial, .. } => *trial = Some(now),
         }
-        Ok(Pass { epoch: self.epoch })
+        let is_trial = matches!(self.phase, Phase::HalfOpen { .. });
+        Ok(Pass { epoch: self.epoch, is_trial })
     }
 
     /// Closes it, whatever happened. Whether it was open, or on trial.
@@ -138,7 +141,7 @@ impl Machine {
             Phase::HalfOpen { times, .. } => times.saturating_add(1),
         };
         self.open(times, now, random);
-        Some(Pass { epoch: self.epoch })
+        Some(Pass { epoch: self.epoch, is_trial: false })
     }
 
     /// Closes, if nothing has happened since it was tripped. Whether it did.

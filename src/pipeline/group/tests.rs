@@ -69,6 +69,10 @@ impl Replica for Fake {
         self.woken.fetch_add(1, Ordering::Relaxed);
     }
 
+    fn handshake(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn take<'a>(&'a self, request: Request, _: &'a Road) -> BoxFuture<'a, Outcome> {
         let attempt = self.attempts.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some((_, standing)) = self.turns.iter().rev().find(|(at, _)| *at == attempt) {

@@ -7,10 +7,8 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::bridge::capabilities::takes_tasks;
-use crate::call::{Ask, AskKey, Caller, CallerId, Introduction, NotAsked, Notice, Progress, Reply, Ticket};
-use crate::failure::Failure;
-use crate::names::ServerName;
-use crate::protocol::{Level, meta};
+use crate::call::{Between, Caller, Introduction};
+use crate::protocol::meta;
 
 /// See the module.
 #[derive(Debug)]
@@ -37,49 +35,12 @@ fn without_tasks(capabilities: &[u8]) -> Option<Bytes> {
     Some(serde_json::to_vec(&capabilities).ok()?.into())
 }
 
-/// Every method is passed on, those with a default too.
-impl Caller for Waits {
-    fn id(&self) -> CallerId {
-        self.client.id()
+impl Between for Waits {
+    fn client(&self) -> &Arc<dyn Caller> {
+        &self.client
     }
 
     fn introduction(&self) -> Introduction {
         Introduction { capabilities: self.capabilities.clone(), ..self.client.introduction() }
-    }
-
-    fn principal(&self) -> Option<Arc<str>> {
-        self.client.principal()
-    }
-
-    fn level(&self) -> Option<Level> {
-        self.client.level()
-    }
-
-    fn is_patient(&self) -> bool {
-        self.client.is_patient()
-    }
-
-    fn reply(&self, ticket: Ticket, reply: Reply<'_>) {
-        self.client.reply(ticket, reply);
-    }
-
-    fn fail(&self, ticket: Ticket, failure: Failure) {
-        self.client.fail(ticket, failure);
-    }
-
-    fn progress(&self, ticket: Ticket, progress: Progress<'_>) {
-        self.client.progress(ticket, progress);
-    }
-
-    fn log(&self, ticket: Ticket, server: &ServerName, notice: Notice<'_>) {
-        self.client.log(ticket, server, notice);
-    }
-
-    fn ask(&self, ticket: Ticket, ask: Ask<'_>) -> Result<(), NotAsked> {
-        self.client.ask(ticket, ask)
-    }
-
-    fn withdraw(&self, key: &AskKey, reason: &str) {
-        self.client.withdraw(key, reason);
     }
 }

@@ -95,7 +95,7 @@ async fn a_stage_that_breaks_down_leaves_nobody_without_an_answer() {
             Default::default(),
         )),
         is_bare: false,
-        effects: HashMap::new(),
+        effects: Default::default(),
         trusts: false,
         total: Duration::from_secs(1),
     };
@@ -135,7 +135,7 @@ async fn another_instance_shares_the_turns_but_not_the_health() {
 
 #[tokio::test]
 async fn the_effect_is_the_configs_word_and_the_servers_claims() {
-    let effects = vec![("look".to_owned(), Effect::Read)];
+    let effects = [("look", Effect::Read)].into_iter().collect();
     let (lane, _) = lane(Stages { effects, ..with_stages() });
     let track = lane.0.track.as_ref().expect("stages");
     let effect = |tool: &str, annotations: &str| {

@@ -277,7 +277,7 @@ fn words(what: &str, shown: usize, size: usize, uri: Option<&str>) -> String {
 }
 
 /// The beginning of a text, so that it takes no more than this many bytes as JSON; up to the end of a line where one is near.
-fn beginning(text: &str, room: usize) -> &str {
+pub(super) fn beginning(text: &str, room: usize) -> &str {
     let mut at = room.min(text.len());
     loop {
         while !text.is_char_boundary(at) {

@@ -13,7 +13,7 @@ use super::client::{Client, Request};
 use super::errors::Refusal;
 use crate::config::RemoteLaunch;
 use crate::failure::{Code, Failure};
-use crate::transport::{NoAuth, Patience};
+use crate::transport::{AuthProvider, NoAuth, Patience};
 
 /// A receipt that is longer than this costs the connection.
 const LONGEST_RECEIPT: usize = 64 << 10;
@@ -61,6 +61,33 @@ impl Endpoint {
         let request =
             Request { method: Method::POST, url: &client.url, headers, body: Some(json), head: patience };
         client.send(request).await
+    }
+
+    /// The same within the origin of a server, at this path, with the credentials that the server is shown.
+    ///
+    /// # Errors
+    /// As in [`new`](Self::new).
+    pub fn beside(launch: &RemoteLaunch, path: &str, auth: Arc<dyn AuthProvider>) -> Result<Self, Failure> {
+        let mut client = Client::new(launch, auth, Patience::default())?;
+        let wrong = |_| Failure::new(Code::ConfigValue, format!("`{path}` is no path of an address"));
+        let url = client.url.join(path).map_err(wrong)?;
+        // `//host/path` would be another one.
+        if url.origin() != client.url.origin() {
+            return Err(Failure::new(Code::ConfigValue, format!("`{path}` leads to another address")));
+        }
+        client.url = url;
+        Ok(Self(client))
+    }
+
+    /// Gets it, and looks at nothing but whether that went well.
+    ///
+    /// # Errors
+    /// There is no answer within `patience`, or it is not 2xx.
+    pub async fn get(&self, patience: Duration) -> Result<(), Failure> {
+        let Self(client) = self;
+        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("*/*"))]);
+        let request = Request { method: Method::GET, url: &client.url, headers, body: None, head: patience };
+        client.send(request).await.map(drop).map_err(|refusal| refusal.failure)
     }
 
     /// Posts JSON and gives the answer, once, of at most `limit` bytes.

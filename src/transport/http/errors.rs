@@ -119,7 +119,8 @@ pub(in crate::transport) fn of_status(
     if let Some(pause) = retry_after {
         cause.push_str(&format!("; it asks to wait {} s", pause.as_secs()));
     }
-    let failure = Failure::new(Code::NetStatus, cause).retry_after(retry_after);
+    let code = if status.is_server_error() { Code::NetServerError } else { Code::NetStatus };
+    let failure = Failure::new(code, cause).retry_after(retry_after);
     let failure = match status {
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
             failure.remedy("Check the path of `url`: many servers speak at `/mcp` or `/sse`")

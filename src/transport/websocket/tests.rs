@@ -177,7 +177,7 @@ async fn the_end_and_the_refusals() {
     let failure = fails(setup(url.clone())).await;
     assert_eq!(failure.code, Code::AuthRefused, "{failure}");
     let failure = fails(setup(url.clone())).await;
-    assert!(failure.code == Code::NetStatus && failure.cause.contains("503"), "{failure}");
+    assert!(failure.code == Code::NetServerError && failure.cause.contains("503"), "{failure}");
     server.await.unwrap();
     until(|| std::net::TcpStream::connect(address).is_err()).await;
     let failure = fails(setup(url)).await;

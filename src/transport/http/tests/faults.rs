@@ -74,7 +74,7 @@ async fn statuses() {
     .await;
     check_reply(
         |_| with(reply(503, "text/html", "<html>busy</html>"), "retry-after", "7"),
-        &["2 failed, Unknown", "503 Service Unavailable; it asks to wait 7 s", "SB-NET-005"],
+        &["2 failed, Unknown", "503 Service Unavailable; it asks to wait 7 s", "SB-NET-009"],
     )
     .await;
     check_reply(
