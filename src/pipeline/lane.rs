@@ -1,7 +1,5 @@
 //! One server as frontends call it.
 
-mod shared;
-
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,23 +7,31 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::audit::Auditor;
+use super::audit::{Audit, Auditor};
 use super::cache::{Cache, CacheTallies};
+use super::concurrency::Concurrency;
 use super::group::Group;
 use super::health;
+use super::hooks::Hooks;
 use super::journey::Journeys;
-use super::policy;
+use super::limit::Limit;
+use super::log::Log;
+use super::policy::{self, Guard};
+use super::rate_limit::RateLimit;
+use super::redact::Redact;
+use super::retry::Retry;
+use super::transform::Transform;
+use super::validate::Validate;
 use super::{Request, Stage};
 use crate::backend::Backend;
 use crate::call::{Call, CallerId, Ticket};
 use crate::config::ServerConfig;
 use crate::effect::{Claims, Effect};
 use crate::failure::Failure;
-use crate::interceptor::Interceptors;
+use crate::interceptor::{Interceptors, Phase, Recheck};
 use crate::names::ExposedName;
 use crate::policy::{Action, Policies, Thing};
-
-use shared::Shared;
+use crate::protocol::Method;
 
 /// The keys of the config that put something in the way of calls, in the order in which calls come there.
 pub const ORDER: [&str; 10] = [
@@ -81,6 +87,22 @@ pub struct Common {
     pub policies: Option<Arc<Policies>>,
     /// Who looks at calls and may change them.
     pub interceptors: Option<Arc<Interceptors>>,
+}
+
+/// The stages that all instances of a server share.
+#[derive(Clone, Default)]
+struct Shared {
+    audit: Option<Arc<Audit>>,
+    log: Vec<Arc<Log>>,
+    redact: Vec<Arc<Redact>>,
+    policy: Option<Arc<Guard>>,
+    rate_limit: Option<Arc<RateLimit>>,
+    limit: Option<Arc<Limit>>,
+    validate: Option<Arc<Validate>>,
+    hooks: Option<Arc<Hooks>>,
+    retry: Option<Arc<Retry>>,
+    concurrency: Option<Arc<Concurrency>>,
+    transform: Option<Arc<Transform>>,
 }
 
 /// The stages of one server.
@@ -252,6 +274,41 @@ impl Lane {
             cache.clear();
         }
     }
+}
+
+impl Shared {
+    fn new(server: &Arc<ServerConfig>, common: &Common, journeys: &Journeys) -> Self {
+        let (name, config) = (&server.name, &server.stages);
+        let limit = server.limits.result;
+        let limit = limit.map(|limit| Limit::new(name.clone(), limit, Arc::clone(journeys.results())));
+        let retry = config.retry.filter(|rules| rules.max_attempts > 1);
+        let validate = config.validate.map(|rules| Arc::new(Validate::new(name.clone(), rules)));
+        Self {
+            audit: common.audit.clone().map(|auditor| Arc::new(Audit::new(name.clone(), auditor))),
+            policy: common.policies.as_ref().map(|policies| Arc::new(Guard::new(policies, server))),
+            rate_limit: config.rate_limit.map(|rules| Arc::new(RateLimit::new(name.clone(), rules))),
+            log: config.built_ins.log.iter().map(|rules| Arc::new(Log::new(name.clone(), rules))).collect(),
+            redact: config.built_ins.redact.iter().filter_map(Redact::new).map(Arc::new).collect(),
+            limit: limit.map(Arc::new),
+            hooks: common
+                .interceptors
+                .clone()
+                .map(|all| Arc::new(Hooks::new(name.clone(), all, validate.as_ref().map(recheck)))),
+            validate,
+            retry: retry.map(|rules| Arc::new(Retry::new(name.clone(), rules))),
+            concurrency: config.concurrency.map(|rules| Arc::new(Concurrency::new(name.clone(), rules))),
+            transform: Transform::new(&server.tools).map(Arc::new),
+        }
+    }
+}
+
+/// What interceptors have changed is checked like what clients send. Their results pass the stage itself, which is further out.
+fn recheck(validate: &Arc<Validate>) -> Recheck {
+    let validate = Arc::clone(validate);
+    Arc::new(move |call, phase, text| match (phase, call.method) {
+        (Phase::Before, Method::ToolsCall) => validate.recheck(&call.original, &call.definition, text),
+        _ => Ok(()),
+    })
 }
 
 /// A stage, if there is one.
