@@ -317,7 +317,7 @@ fn guards_that_stand_before_all_servers_come_and_go_without_a_restart() {
         serde_json::from_str(&fs::read_to_string(rig.home().join("switchboard.json")).unwrap()).unwrap();
     let mut guarded = good.clone();
     guarded["interceptors"] = json!([{ "name": "guard", "deny": "not today", "match": ["a__echo"] }]);
-    let mut until = |rig: &mut Rig, what: &str, expected: &str| {
+    let until = |rig: &mut Rig, what: &str, expected: &str| {
         let begun = std::time::Instant::now();
         loop {
             let answer = rig.ask("a__echo", json!({ "input": "let through" }));
