@@ -69,7 +69,7 @@ pub use stages::{
     Retry, SecurityLevel, Stages, Validation,
 };
 pub use tree::Syntax;
-pub use values::parse_duration;
+pub use values::{parse_duration, show_size};
 
 use crate::failure::Code;
 use interpolate::Context;
