@@ -2,6 +2,7 @@
 //!
 //! Results go to stdout, chatter to stderr. Exit codes are those of [`exit`].
 
+pub mod add;
 pub mod approve;
 pub mod audit;
 pub mod auth;
@@ -13,11 +14,15 @@ pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod discover;
+pub mod doctor;
+mod edits;
 pub mod exit;
 pub mod explain;
 pub mod inside;
 pub mod lists;
+pub mod logs;
 pub mod mock;
+pub mod remove;
 pub mod serve;
 #[cfg(unix)]
 pub mod status;
@@ -76,10 +81,18 @@ enum Command {
     /// Show how the servers of running Switchboards are
     #[cfg(unix)]
     Status(status::StatusArgs),
-    /// Explain a failure code, or what a tool's name stands for
+    /// Explain a failure code, or why a tool is as it is: shown or hidden, its name, who may call it, what its calls go through
     Explain(explain::ExplainArgs),
     /// Look for servers that are not in the config: on this machine, in registries, in the configs of other programs
     Discover(discover::DiscoverArgs),
+    /// Add a server to the config, and look at it
+    Add(add::AddArgs),
+    /// Remove servers from the config
+    Remove(remove::RemoveArgs),
+    /// Look at the environment: programs, permissions, variables, state; --fix repairs what is safe
+    Doctor(doctor::DoctorArgs),
+    /// Print our own log, or what a server wrote to stderr
+    Logs(logs::LogsArgs),
     /// Show definitions that changed or look dishonest, and release them
     Approve(approve::ApproveArgs),
     /// Log in to servers that want it: login, logout, status
@@ -123,6 +136,10 @@ pub fn main() -> ExitCode {
         Some(Command::Status(args)) => status::run(&global, &args).into(),
         Some(Command::Explain(args)) => explain::run(&global, args).into(),
         Some(Command::Discover(args)) => discover::run(&global, &args).into(),
+        Some(Command::Add(args)) => add::run(global, args).into(),
+        Some(Command::Remove(args)) => remove::run(&global, args).into(),
+        Some(Command::Doctor(args)) => doctor::run(&global, &args).into(),
+        Some(Command::Logs(args)) => logs::run(&global, &args).into(),
         Some(Command::Approve(args)) => approve::run(&global, args).into(),
         Some(Command::Auth(command)) => auth::run(&global, command),
         Some(Command::Audit(command)) => audit::run(&global, command).into(),

@@ -73,7 +73,7 @@ pub use stages::{
 };
 pub use telemetry::{Collector, TelemetryRules};
 pub use tree::Syntax;
-pub use values::parse_duration;
+pub use values::{parse_duration, show_size};
 
 use crate::failure::Code;
 use interpolate::Context;

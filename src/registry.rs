@@ -18,6 +18,7 @@ mod waits;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -57,6 +58,7 @@ const PARALLEL_STARTS: usize = 4;
 /// The live set of servers.
 pub struct Registry {
     shown: Mutex<Shown>,
+    has_policies: AtomicBool,
     /// Held while another config is put in force.
     turn: Mutex<()>,
     /// Ways to servers that are not in the set any more and still have calls in flight.
@@ -169,6 +171,7 @@ impl Registry {
             Servers::new(Arc::clone(&config), Vec::new(), Vec::new(), Default::default(), Arc::clone(&trust));
         let registry = Arc::new(Self {
             shown: Mutex::new(Shown::new(Arc::new(nothing), HashMap::new(), &own_tools)),
+            has_policies: AtomicBool::new(policies.is_some()),
             turn: Mutex::default(),
             draining: Mutex::default(),
             later: Mutex::default(),
@@ -288,6 +291,11 @@ impl Registry {
     /// Who may call what; `None` if everybody may call everything.
     pub fn policies(&self) -> Option<Arc<Policies>> {
         self.shown().now.servers.policies().cloned()
+    }
+
+    /// Whether there are policies. Costs less than to ask for them.
+    pub fn has_policies(&self) -> bool {
+        self.has_policies.load(Ordering::Relaxed)
     }
 
     /// What was too large for clients to get at once; `None` if no server limits its results.

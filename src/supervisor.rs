@@ -56,6 +56,7 @@ pub use self::process::{Ended, EndedBy, Ending, Exit, Process};
 pub use self::reaper::{ReaperCommand, reap_main};
 pub use self::restart::{Cause, Decision, RestartLimits, RestartPolicy};
 pub use self::stderr::StderrTail;
+pub use self::strays::{Orphan, kill_orphan, orphans};
 
 use self::group::Group;
 use self::log_file::LogFile;
@@ -159,6 +160,16 @@ impl Supervisor {
     /// The file that a server's stderr is written to, if there are files. It need not exist yet.
     pub fn log_path(&self, server: &ServerName) -> Option<PathBuf> {
         self.shared.logs.as_deref().map(|folder| log_file::path(folder, server))
+    }
+
+    /// The program that [`spawn`](Self::spawn) would start, and the `PATH` it would get; nothing is started.
+    ///
+    /// # Errors
+    /// Those of `spawn` that can be told beforehand.
+    pub async fn find_program(&self, plan: &SpawnPlan) -> Result<(PathBuf, std::ffi::OsString), Failure> {
+        command::check_directory(plan.cwd.as_deref())?;
+        let resolved = command::resolve(plan, &self.shared.search_path).await?;
+        Ok((resolved.program, resolved.path))
     }
 
     /// Where goes what a server without a process of ours sends that means nothing; in its log, without known secrets.

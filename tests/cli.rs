@@ -1,6 +1,8 @@
 //! The command line, as people and scripts use it: the program itself, in a folder of its own, with mock servers.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what stands around the tests is a test, too")]
 
+#[path = "cli/add.rs"]
+mod add;
 #[path = "cli/auth.rs"]
 mod auth;
 #[path = "cli/call.rs"]
@@ -9,6 +11,8 @@ mod call;
 mod check;
 #[path = "cli/demo.rs"]
 mod demo;
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/examples.rs"]
 mod examples;
 #[path = "cli/explain.rs"]
@@ -17,6 +21,8 @@ mod explain;
 mod home;
 #[path = "cli/lists.rs"]
 mod lists;
+#[path = "cli/logs.rs"]
+mod logs;
 #[path = "cli/trust.rs"]
 mod trust;
 

@@ -11,6 +11,7 @@ mod cards;
 mod etcd;
 #[path = "discovery/files.rs"]
 mod files;
+#[allow(dead_code, reason = "another test crate uses the rest of it")]
 #[path = "remote/mock.rs"]
 mod mock;
 #[path = "discovery/network.rs"]

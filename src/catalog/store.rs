@@ -100,6 +100,14 @@ impl Store {
         Ok(())
     }
 
+    /// The files in such a folder that are not what was written, and why. They are ignored and replaced in time.
+    pub fn damaged(folder: &Path) -> Vec<(PathBuf, String)> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let files = entries.map(|entry| entry.path());
+        let files = files.filter(|path| path.to_string_lossy().ends_with(FINISHED));
+        files.filter_map(|path| Some((check(&path).err()?, path))).map(|(why, path)| (path, why)).collect()
+    }
+
     fn path(&self, server: &ServerName, profile: &str) -> PathBuf {
         self.folder.join(format!("{}.{profile}{FINISHED}", file_stem(server)))
     }
@@ -186,6 +194,18 @@ fn read(path: &Path) -> Result<Option<Bytes>, String> {
         return Err(format!("it has {size} bytes"));
     }
     fs::read(path).map(|text| Some(text.into())).map_err(|error| error.to_string())
+}
+
+/// Whether a file is as it was written. One of another format is not ours to judge.
+fn check(path: &Path) -> Result<(), String> {
+    let Some(text) = read(path)? else { return Ok(()) };
+    let Some(rest) = text.strip_prefix(format!("{{\"format\":{FORMAT},\"sha256\":\"").as_bytes()) else {
+        let other = text.starts_with(b"{\"format\":");
+        return if other { Ok(()) } else { Err("it is no stored catalog".to_owned()) };
+    };
+    let (sum, body) = rest.split_at_checked(64).ok_or("it is cut off")?;
+    let body = body.strip_prefix(b"\"").ok_or("it is no stored catalog")?;
+    if sum == digest(body).as_bytes() { Ok(()) } else { Err("its checksum is wrong".to_owned()) }
 }
 
 // === the format ===

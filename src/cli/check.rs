@@ -56,7 +56,21 @@ pub struct CheckArgs {
 /// Checks servers and prints what was found.
 pub fn run(global: &Global, args: CheckArgs) -> Exit {
     let mut setup = Setup::read(global);
-    if let Some(exit) = setup.refuse_empty().or_else(|| setup.refuse_unknown(&args.names)) {
+    if let Some(exit) = setup.refuse_empty() {
+        // A program that asked for JSON gets it, and finds there what is wrong.
+        if args.json {
+            let max_name = setup.loaded.config.expose.max_name;
+            exit::print_json(&as_json(
+                &[],
+                &setup.loaded.problems,
+                max_name,
+                &lock::Outcome::default(),
+                exit,
+            ));
+        }
+        return exit;
+    }
+    if let Some(exit) = setup.refuse_unknown(&args.names) {
         return exit;
     }
     let plan = match lock::Plan::new(args.write_lock, args.locked, setup.locations.config.as_deref()) {
@@ -88,10 +102,13 @@ pub fn run(global: &Global, args: CheckArgs) -> Exit {
         Err(exit) => return exit,
     };
 
+    let exit = match of_servers(&findings) {
+        _ if problems.iter().any(is_config_error) => exit::BAD_CONFIG,
+        exit::OK if !locked.is_well() => exit::PARTLY,
+        exit => exit,
+    };
     if args.json {
-        let mut value = as_json(&findings, &problems, max_name);
-        value["lock"] = locked.to_json();
-        exit::print_json(&value);
+        exit::print_json(&as_json(&findings, &problems, max_name, &locked, exit));
     } else {
         exit::print_out(&page::render(&findings, max_name, Paint::stdout()));
         let page = locked.render(Paint::stdout());
@@ -99,11 +116,12 @@ pub fn run(global: &Global, args: CheckArgs) -> Exit {
             exit::print_out(&page);
         }
     }
-    match of_servers(&findings) {
-        _ if problems.iter().any(is_config_error) => exit::BAD_CONFIG,
-        exit::OK if !locked.is_well() => exit::PARTLY,
-        exit => exit,
-    }
+    exit
+}
+
+/// Checks one server, for people: what `add` does after it has added it.
+pub(super) fn run_one(global: &Global, name: String) -> Exit {
+    run(global, CheckArgs { names: vec![name], json: false, write_lock: None, locked: None })
 }
 
 /// What the servers are worth together. Where a login mends everything, that is said by a code of its own.
@@ -272,11 +290,20 @@ impl StopWatch {
 
 // === for programs ===
 
-fn as_json(findings: &[Finding], problems: &[Problem], max_name: usize) -> serde_json::Value {
+/// Everything for programs: the shape is described in `docs/cli.md` and grows, but does not change.
+fn as_json(
+    findings: &[Finding],
+    problems: &[Problem],
+    max_name: usize,
+    locked: &lock::Outcome,
+    exit: Exit,
+) -> serde_json::Value {
     let usable: Vec<&Finding> = findings.iter().filter(|finding| finding.is_usable()).collect();
     let longest = usable.iter().flat_map(|finding| &finding.names).max_by_key(|name| name.len());
     json!({
         "schema": 1,
+        "well": exit == exit::OK,
+        "exit": exit.0,
         "servers": findings.iter().map(Finding::to_json).collect::<Vec<_>>(),
         "usable": usable.len(),
         "of": findings.iter().filter(|finding| finding.verdict() != Verdict::Off).count(),
@@ -284,5 +311,6 @@ fn as_json(findings: &[Finding], problems: &[Problem], max_name: usize) -> serde
         "tokens": usable.iter().map(|finding| finding.tokens()).sum::<usize>(),
         "longest_name": { "name": longest, "length": longest.map_or(0, String::len), "max": max_name },
         "problems": problems.iter().map(config::as_json).collect::<Vec<_>>(),
+        "lock": locked.to_json(),
     })
 }

@@ -1,5 +1,6 @@
 //! `switchboard explain`: what a failure code means, or what a tool's name stands for.
 
+mod chain;
 mod stages;
 mod tool;
 
@@ -60,7 +61,7 @@ pub fn run(global: &Global, args: ExplainArgs) -> Exit {
         inside.lists_complete(&[]).await;
         let found = tool::find(&inside, &args.what, max_name, &client);
         if found.is_empty() {
-            return unknown(&inside, &args.what);
+            return unknown(&inside, &args.what, max_name, &client);
         }
         if args.json {
             let tools: Vec<_> = found.iter().map(tool::Explanation::to_json).collect();
@@ -108,7 +109,7 @@ fn explain_ours(as_json: bool) -> Exit {
     exit::OK
 }
 
-fn unknown(inside: &Inside, name: &str) -> Exit {
+fn unknown(inside: &Inside, name: &str, max_name: usize, client: &Client) -> Exit {
     if inside.entry(name).is_some() {
         exit::print_err(&format!(
             "error: `{name}` is a server, not a tool; see `switchboard check {name}` and `switchboard tools {name}`"
@@ -120,8 +121,16 @@ fn unknown(inside: &Inside, name: &str) -> Exit {
     for backend in inside.registry.backends() {
         names.extend(tool::originals(inside, &backend));
     }
-    let near = did_you_mean(&near(name, names.iter().map(String::as_str)));
-    exit::print_err(&format!("error: there is no tool and no code `{name}`{near}"));
+    let near = near(name, names.iter().map(String::as_str));
+    let alike = did_you_mean(&near);
+    exit::print_err(&format!("error: there is no tool and no code `{name}`{alike}"));
+    for name in &near {
+        for tool in tool::find(inside, name, max_name, client) {
+            if let Some(why) = tool.why_hidden() {
+                exit::print_err(&format!("note: `{name}` is not shown: {why}"));
+            }
+        }
+    }
     inside.note_missing();
     exit::NOT_FOUND
 }

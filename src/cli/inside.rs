@@ -111,6 +111,7 @@ impl Setup {
     /// Runs a Switchboard while `work` uses it, and ends it in order.
     pub fn run(self, work: impl AsyncFnOnce(Inside) -> Exit) -> Exit {
         let Self { loaded, locations, logs } = self;
+        locations.make_state();
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {

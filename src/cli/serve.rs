@@ -29,6 +29,7 @@ pub struct ServeArgs {
 pub fn run(global: &Global, args: &ServeArgs) -> ExitCode {
     let environment = Environment::process();
     let locations = config::locate(global.config.as_deref(), &environment);
+    locations.make_state();
     let logs = telemetry::start(&LogOptions {
         filter: log_filter(global, &environment),
         stderr_default: "warn",

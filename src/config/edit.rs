@@ -8,11 +8,12 @@
 use serde_json::{Map, Value};
 
 use super::tree::{self, Kind, Node, Origin};
-use super::{Syntax, keys, servers};
+use super::{Syntax, keys, secret, servers};
 
 mod block;
 mod file;
 mod flow;
+mod meaning;
 mod outline;
 mod parts;
 mod place;
@@ -24,6 +25,7 @@ mod toml;
 pub use file::ConfigFile;
 pub use save::{SaveError, Saved, save};
 
+use meaning::{added, canonical_root, removed, replaced};
 use outline::Step;
 use place::{Found, Section};
 
@@ -133,6 +135,35 @@ pub fn set_enabled(text: &str, syntax: Syntax, name: &str, enabled: bool) -> Res
 pub fn server_names(text: &str, syntax: Syntax) -> Result<Vec<String>, EditError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     Ok(place::names(&parse(text, syntax)?))
+}
+
+/// Whether a value that somebody wants to write into a config is a secret, by its name or its looks, and stands there in
+/// plain sight instead of coming from a variable (`${…}`).
+pub fn is_plain_secret(name: &str, value: &str) -> bool {
+    !value.is_empty()
+        && !value.contains("${")
+        && (secret::names_a_secret(name) || secret::mask_suspicious(value) != value)
+}
+
+/// The keys, with what they stand below, whose values are such secrets.
+pub fn plain_secrets(text: &str, syntax: Syntax) -> Vec<String> {
+    fn collect(node: &Node, path: &str, found: &mut Vec<String>) {
+        for member in node.members() {
+            let path = if path.is_empty() { member.key.clone() } else { format!("{path}.{}", member.key) };
+            let is_secret = |value: &Node| value.as_str().is_some_and(|it| is_plain_secret(&member.key, it));
+            if is_secret(&member.value) || member.value.elements().iter().any(is_secret) {
+                found.push(path.clone());
+            }
+            collect(&member.value, &path, found);
+        }
+        node.elements().iter().for_each(|element| collect(element, path, found));
+    }
+    let mut found = Vec::new();
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Ok(root) = tree::parse(text, syntax) {
+        collect(&root, "", &mut found);
+    }
+    found
 }
 
 /// What an edit came to: the text, unless it is laid out in an unknown way, and what it has to mean.
@@ -313,102 +344,6 @@ fn by_hand_put(syntax: Syntax, name: &str, entry: &Value) -> String {
         _ => format!("{} = {}", render::key(name, syntax), render::one_line(entry, syntax)),
     };
     format!("write this below `{}` by hand:\n{lines}", servers::SERVERS)
-}
-
-// === what a text has to mean after a change ===
-
-fn added(root: &Node, at: &[Step], key: Option<&str>, value: &Value) -> Node {
-    let mut root = root.clone();
-    if let Some(node) = node_mut(&mut root, at) {
-        let value = Node::from_json(value, &Origin::BuiltIn);
-        match (&mut node.kind, key) {
-            (Kind::List(elements), _) => elements.push(value),
-            (_, Some(key)) => node.set(key, value),
-            _ => {}
-        }
-    }
-    root
-}
-
-fn replaced(root: &Node, path: &[Step], value: &Value) -> Node {
-    let mut root = root.clone();
-    if let Some(node) = node_mut(&mut root, path) {
-        *node = Node::from_json(value, &Origin::BuiltIn);
-    }
-    root
-}
-
-fn removed(root: &Node, path: &[Step]) -> Node {
-    let mut root = root.clone();
-    if let Some((last, before)) = path.split_last()
-        && let Some(node) = node_mut(&mut root, before)
-    {
-        match (last, &mut node.kind) {
-            (Step::Key(key), _) => drop(node.take(key)),
-            (Step::Index(index), Kind::List(elements)) if *index < elements.len() => {
-                drop(elements.remove(*index))
-            }
-            _ => {}
-        }
-    }
-    root
-}
-
-fn node_mut<'a>(root: &'a mut Node, path: &[Step]) -> Option<&'a mut Node> {
-    path.iter().try_fold(root, |node, step| match (step, &mut node.kind) {
-        (Step::Key(key), Kind::Map(members)) => {
-            members.iter_mut().find(|member| member.key == *key).map(|member| &mut member.value)
-        }
-        (Step::Index(index), Kind::List(elements)) => elements.get_mut(*index),
-        _ => None,
-    })
-}
-
-/// A tree without places, in which the order of members does not count, and a place for servers without any is none.
-fn canonical_root(root: &Node) -> Node {
-    let mut root = canonical(root);
-    let Kind::Map(members) = &mut root.kind else { return root };
-    for member in members.iter_mut().filter(|member| member.key == place::MISSION) {
-        if let Kind::Map(members) = &mut member.value.kind {
-            members.retain(|member| member.key != servers::SERVERS || !is_empty(&member.value));
-        }
-    }
-    let may_hold_servers = |key: &str| place::is_section(key) || key == place::MISSION;
-    members.retain(|member| !may_hold_servers(&member.key) || !is_empty(&member.value));
-    root
-}
-
-fn is_empty(node: &Node) -> bool {
-    match &node.kind {
-        Kind::Null => true,
-        Kind::List(elements) => elements.is_empty(),
-        Kind::Map(members) => members.is_empty(),
-        _ => false,
-    }
-}
-
-fn canonical(node: &Node) -> Node {
-    let kind = match &node.kind {
-        Kind::List(elements) => Kind::List(elements.iter().map(canonical).collect()),
-        Kind::Map(members) => {
-            let mut members: Vec<tree::Member> = members
-                .iter()
-                .map(|it| tree::Member {
-                    key: it.key.clone(),
-                    origin: Origin::BuiltIn,
-                    value: canonical(&it.value),
-                })
-                .collect();
-            members.sort_by(|one, other| one.key.cmp(&other.key));
-            Kind::Map(members)
-        }
-        // Numbers that JSON cannot spell pass through it as text.
-        Kind::Number(text) if serde_json::from_str::<serde_json::Number>(text).is_err() => {
-            Kind::String(text.clone())
-        }
-        scalar => scalar.clone(),
-    };
-    Node { kind, origin: Origin::BuiltIn }
 }
 
 #[cfg(test)]

@@ -99,6 +99,27 @@ pub struct Locations {
     pub state: PathBuf,
 }
 
+impl Locations {
+    /// The config file, or where a new one belongs: the first of the names that are looked for, in the folder where it is.
+    pub fn config_or_new(&self) -> PathBuf {
+        match (&self.config, &self.config_reason) {
+            (Some(path), _) => path.clone(),
+            (None, ConfigReason::Missing(folder)) => folder.join(FILE_NAMES[0]),
+            (None, _) => PathBuf::from(FILE_NAMES[0]),
+        }
+    }
+
+    /// Creates the folder of the state, for its owner alone. One that exists stays as it is; failing is no obstacle, since
+    /// everything works without it.
+    pub fn make_state(&self) {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        let _ = builder.create(&self.state);
+    }
+}
+
 /// The names looked for in the config folder; the first one that exists is used.
 const FILE_NAMES: [&str; 5] =
     ["switchboard.json", "switchboard.yaml", "switchboard.toml", "switchboard.jsonc", "switchboard.yml"];

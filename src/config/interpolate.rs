@@ -234,7 +234,6 @@ fn malformed(body: &str, why: &str) -> Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     fn with_context<T>(use_it: impl FnOnce(&Context<'_>) -> T) -> T {
         let folder = tempfile::tempdir().unwrap();

@@ -13,7 +13,7 @@ use super::tree::{self, Kind, Member, Node, Origin, Syntax};
 use super::{Loaded, load_recipe, read, syntax_of};
 
 /// See the module. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Recipe {
     locations: Option<Locations>,
     pub(super) file: File,
@@ -21,8 +21,18 @@ pub struct Recipe {
     said: Vec<Said>,
 }
 
+/// What was written may hold secrets.
+impl std::fmt::Debug for Recipe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recipe")
+            .field("path", &self.path())
+            .field("said", &self.said.len())
+            .finish_non_exhaustive()
+    }
+}
+
 /// The config file, as it was read.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum File {
     /// There is none.
     None,
@@ -33,14 +43,14 @@ pub(super) enum File {
 }
 
 /// What was said of one server while we run. It stands above the file.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Said {
     server: String,
     entry: Option<Entry>,
     enabled: Option<bool>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Entry {
     This(Value),
     Removed,
@@ -205,6 +215,14 @@ impl Recipe {
     /// Why there is no file.
     pub(super) fn reason(&self) -> Option<&ConfigReason> {
         self.locations.as_ref().map(|locations| &locations.config_reason)
+    }
+}
+
+/// Texts and entries may hold secrets.
+impl std::fmt::Debug for Recipe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let said: Vec<&str> = self.said.iter().map(|said| said.server.as_str()).collect();
+        f.debug_struct("Recipe").field("path", &self.path()).field("said", &said).finish_non_exhaustive()
     }
 }
 

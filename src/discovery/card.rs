@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::fetch::Fetcher;
 use super::finder::{Draft, Looked};
 use super::finding::{Source, one_line};
+use super::identity::same_origin;
 use super::network::{draft, left, locked};
 use super::probe::{self, Refused, Target};
 use super::server_json;
@@ -64,7 +65,7 @@ async fn card_of(entry: &Value, host: &Url, fetcher: &Fetcher, deadline: Instant
         return Some(card.clone());
     }
     let url = host.join(entry.get("url").and_then(Value::as_str)?).ok()?;
-    if url.origin() != host.origin() {
+    if !same_origin(&url, host) {
         tracing::debug!(host = %host.origin().ascii_serialization(), "a catalog names a card of another host, which is not fetched");
         return None;
     }
@@ -94,7 +95,7 @@ async fn server(card: &Value, host: &Url, deadline: Instant) -> Option<Draft> {
         }
     };
     let Some(target) = proposal.target.take() else { return Some(proposal) };
-    let is_here = Url::parse(&target.url).is_ok_and(|url| url.origin() == host.origin());
+    let is_here = Url::parse(&target.url).is_ok_and(|url| same_origin(&url, host));
     if !is_here {
         proposal.problem = Some("it was not asked, because it is on another host than the card".to_owned());
         return Some(proposal);

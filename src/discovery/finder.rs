@@ -146,8 +146,10 @@ impl Finder {
             search.findings.drafts.extend(looked.drafts);
         }
         search.findings.drafts.append(&mut found);
-        let looked_at = search.done;
-        self.conclude(search.findings, looked_at)
+        // Every entry is read as a config is, files that it refers to among it.
+        let (finder, gathered, looked_at) = (self.clone(), search.findings, search.done);
+        let concluded = tokio::task::spawn_blocking(move || finder.conclude(gathered, looked_at)).await;
+        concluded.unwrap_or_else(|_| Findings { is_partial: true, ..Findings::default() })
     }
 
     /// Reads the configs that the wishes name. Their servers come last, whatever was ready first.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::finding::{Failed, Finding, FoundTool};
 use crate::config::hide_in_text;
+use crate::wire::time::rfc3339;
 
 /// More servers than this are not kept; the oldest go.
 const MOST: usize = 1000;
@@ -71,7 +72,7 @@ impl Found {
         let found = servers.iter().map(|finding| FoundServer {
             status: if finding.known_as.is_some() { Status::Registered } else { Status::Discovered },
             discovered_at: now,
-            name: finding.known_as.clone().unwrap_or_else(|| finding.name.clone()),
+            name: finding.name.clone(),
             finding: Some(finding.clone()),
             failed: None,
         });
@@ -141,10 +142,9 @@ impl FoundServer {
     }
 
     /// As the mission's API has it: `{name, endpoint, transport, status, tools, discovered_at}` and what else is known.
-    /// `discovered_at` is in seconds since 1970.
+    /// `discovered_at` is in the form of RFC 3339.
     pub fn to_json(&self) -> Value {
         let finding = self.finding.as_ref();
-        let since = self.discovered_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let source =
             finding.map(|finding| &finding.source).or(self.failed.as_ref().map(|failed| &failed.source));
         let error = self.failed.as_ref().map(|failed| failed.failure.to_string());
@@ -154,10 +154,67 @@ impl FoundServer {
             "transport": finding.map(|finding| finding.transport.word()),
             "status": self.status.word(),
             "tools": finding.iter().flat_map(|finding| finding.tools.iter().flatten()).map(FoundTool::to_json).collect::<Vec<_>>(),
-            "discovered_at": since.as_secs_f64(),
+            "discovered_at": rfc3339(self.discovered_at),
             "source": source.map(ToString::to_string),
             "description": finding.and_then(|finding| finding.description.clone()),
             "problem": finding.and_then(|finding| finding.problem.clone()).or(error),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::discovery::{Source, Transport};
+    use crate::failure::{Code, Failure};
+
+    fn finding(number: usize) -> Finding {
+        Finding {
+            name: format!("s{number}"),
+            key: format!("k{number}"),
+            entry: json!({ "url": format!("http://h:{number}/mcp") }),
+            source: Source::Network,
+            also: Vec::new(),
+            endpoint: format!("http://h:{number}/mcp"),
+            transport: Transport::Http,
+            known_as: None,
+            description: None,
+            revision: None,
+            tools: Some(Vec::new()),
+            problem: None,
+        }
+    }
+
+    #[test]
+    fn what_is_found_again_keeps_its_time_and_what_is_registered_its_name() {
+        let found = Found::default();
+        let (first, later) = (SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + Duration::from_secs(60));
+        let failed = Failed {
+            place: "http://h:9".to_owned(),
+            source: Source::Network,
+            failure: Failure::new(Code::NetTimeout, "silent"),
+        };
+        found.keep(&[finding(1), finding(2)], std::slice::from_ref(&failed), first);
+        found.keep(&[finding(2)], &[failed], later);
+        found.registered("k2", "two");
+        let list = found.list(None);
+        assert!(list.iter().all(|server| server.discovered_at == first));
+        let states: Vec<(&str, &str)> =
+            list.iter().map(|server| (server.name.as_str(), server.status.word())).collect();
+        assert_eq!(states, [("s1", "discovered"), ("two", "registered"), ("http://h:9", "failed")]);
+        assert_eq!(found.list(Some(Status::Registered))[0].to_json()["status"], "registered");
+        assert_eq!(found.list(Some(Status::Failed))[0].to_json()["endpoint"], "http://h:9");
+        assert_eq!((found.count(Status::Discovered), found.clear(), found.clear()), (1, 3, 0));
+    }
+
+    #[test]
+    fn the_store_is_bounded() {
+        let found = Found::default();
+        let many: Vec<Finding> = (0..MOST + 5).map(finding).collect();
+        found.keep(&many, &[], SystemTime::UNIX_EPOCH);
+        assert_eq!(found.list(None).len(), MOST);
+        assert!(found.get("s0").is_none() && found.get("s5").is_some());
     }
 }

@@ -89,6 +89,13 @@ pub(super) fn plain_url(url: &str) -> String {
     parsed.as_str().trim_end_matches('/').to_owned()
 }
 
+/// Whether two addresses are of one origin. The names of this machine are one.
+pub(super) fn same_origin(one: &reqwest::Url, other: &reqwest::Url) -> bool {
+    let is_local = |url: &reqwest::Url| is_loopback(url.host_str().unwrap_or_default());
+    let place = |url: &reqwest::Url| (url.scheme().to_owned(), url.port_or_known_default());
+    one.origin() == other.origin() || (is_local(one) && is_local(other) && place(one) == place(other))
+}
+
 /// Whether a host of an address is this machine.
 pub(super) fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();

@@ -12,10 +12,16 @@ use crate::names::{RESERVED_SLUG, slug};
 /// The longest name, without what tells equal ones apart.
 const LONGEST: usize = 40;
 
-/// Gives every finding its name; before, `name` is what the server is called. `taken` are the names in the config.
+/// Gives every finding its name; before, `name` is what the server is called. `taken` are the names in the config. A server of
+/// the config has its name there.
 pub(super) fn assign(findings: &mut [Finding], taken: &HashSet<String>) {
     let mut count: HashMap<String, usize> = HashMap::new();
-    for finding in findings.iter_mut() {
+    let (known, mut findings): (Vec<&mut Finding>, Vec<&mut Finding>) =
+        findings.iter_mut().partition(|finding| finding.known_as.is_some());
+    for finding in known {
+        finding.name = finding.known_as.clone().unwrap_or_default();
+    }
+    for finding in &mut findings {
         finding.name = plain(&finding.name);
         *count.entry(finding.name.clone()).or_default() += 1;
     }
@@ -29,7 +35,7 @@ pub(super) fn assign(findings: &mut [Finding], taken: &HashSet<String>) {
         })
         .inspect(|name| *used.entry(name.clone()).or_default() += 1)
         .collect();
-    for (finding, name) in findings.iter_mut().zip(names) {
+    for (finding, name) in findings.into_iter().zip(names) {
         let is_alone = used.get(&name) == Some(&1) && is_free(&name);
         finding.name =
             if is_alone { name } else { format!("{name}-{}", &finding.key[..finding.key.len().min(6)]) };

@@ -161,8 +161,7 @@ impl Observer for Witness {
 }
 
 fn shown(offering: &Offering, extent: Extent) -> Shown {
-    let tools: Vec<FoundTool> =
-        offering.tools.iter().take(MOST_TOOLS).filter_map(|definition| found_tool(definition)).collect();
+    let tools: Vec<FoundTool> = offering.tools.iter().take(MOST_TOOLS).filter_map(found_tool).collect();
     Shown {
         name: offering.server_name().as_deref().and_then(one_line),
         description: offering.instructions().as_deref().and_then(one_line),

@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::config::{CLIENT_NAMES, DiscoveryConfig, NetworkDiscovery};
+use crate::config::{CLIENT_NAMES, DiscoveryConfig, NetworkDiscovery, hide_in_text};
 
 /// More than this is not taken from one list of a request.
 const MOST: usize = 10_000;
@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 const MOST_AT_ONCE: usize = 100;
 
 /// What to look for. The defaults are those of the mission's `DiscoveryConfig`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Wishes {
     /// Whether hosts are tried.
     pub network: bool,
@@ -116,21 +116,25 @@ impl Wishes {
         }
         Ok(wishes)
     }
+}
 
-    /// The same as [`from_json`](Self::from_json) takes, as JSON: for documents and answers.
-    pub fn to_json(&self) -> Value {
-        let mut members = Map::new();
-        let paths = self.config_paths.iter().map(|path| path.to_string_lossy().into_owned());
-        members.insert("network_discovery".into(), self.network.into());
-        members.insert("service_discovery".into(), self.services.into());
-        members.insert("file_discovery".into(), self.files.into());
-        members.insert("base_urls".into(), self.base_urls.clone().into());
-        members.insert("ports".into(), self.ports.clone().into());
-        members.insert("config_paths".into(), self.clients.iter().cloned().chain(paths).collect());
-        members.insert("service_endpoints".into(), self.service_endpoints.clone().into());
-        members.insert("timeout".into(), self.timeout.as_secs_f64().into());
-        members.insert("max_concurrent".into(), self.max_concurrent.into());
-        Value::Object(members)
+/// Addresses may hold secrets.
+impl fmt::Debug for Wishes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hidden = |list: &[String]| list.iter().map(|text| hide_in_text(text)).collect::<Vec<_>>();
+        f.debug_struct("Wishes")
+            .field("network", &self.network)
+            .field("services", &self.services)
+            .field("files", &self.files)
+            .field("base_urls", &hidden(&self.base_urls))
+            .field("ports", &self.ports)
+            .field("urls", &hidden(&self.urls))
+            .field("config_paths", &self.config_paths)
+            .field("clients", &self.clients)
+            .field("service_endpoints", &hidden(&self.service_endpoints))
+            .field("timeout", &self.timeout)
+            .field("max_concurrent", &self.max_concurrent)
+            .finish()
     }
 }
 
@@ -223,15 +227,12 @@ mod tests {
     fn what_is_not_said_has_the_missions_default() {
         let wishes = Wishes::from_json(&json!({})).unwrap();
         assert_eq!(wishes, Wishes::default());
-        assert_eq!(
-            wishes.to_json(),
-            json!({
-                "network_discovery": true, "service_discovery": false, "file_discovery": true,
-                "base_urls": ["http://localhost", "http://127.0.0.1"], "ports": [8001, 8002, 8003, 8004, 8005],
-                "config_paths": ["./mcp-servers.json", "./config/mcp-servers.json"],
-                "service_endpoints": [], "timeout": 5.0, "max_concurrent": 10,
-            })
-        );
+        assert!(wishes.network && wishes.files && !wishes.services);
+        assert_eq!(wishes.base_urls, ["http://localhost", "http://127.0.0.1"]);
+        assert_eq!(wishes.ports, [8001, 8002, 8003, 8004, 8005]);
+        let paths = ["./mcp-servers.json", "./config/mcp-servers.json"].map(PathBuf::from);
+        assert_eq!((wishes.config_paths, wishes.service_endpoints), (paths.to_vec(), Vec::<String>::new()));
+        assert_eq!((wishes.timeout, wishes.max_concurrent), (Duration::from_secs(5), 10));
     }
 
     #[test]
@@ -242,7 +243,6 @@ mod tests {
         .unwrap();
         assert_eq!((wishes.network, wishes.clients.as_slice()), (false, &["cursor".to_owned()][..]));
         assert_eq!((wishes.timeout, wishes.max_concurrent), (Duration::from_millis(500), 3));
-        assert_eq!(Wishes::from_json(&wishes.to_json()).unwrap(), wishes);
         for (body, field) in [
             (json!([]), ""),
             (json!({ "ports": [0] }), "ports"),

@@ -88,7 +88,7 @@ impl Hall {
         let capabilities = bridge::capabilities::for_server(declared, revision, revision, tasks);
         let introduction = Introduction { revision, capabilities };
         // Only policies want to know.
-        let client = self.registry().and_then(|registry| registry.policies()).map(|_| {
+        let client = self.registry().filter(|registry| registry.has_policies()).map(|_| {
             let info = meta.client_info.map(|span| span.of(params)).unwrap_or_default();
             Arc::new(ClientInfo::read(info, incoming.back.out.is_http()))
         });

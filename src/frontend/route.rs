@@ -68,7 +68,10 @@ pub(super) fn kept_result(
     revision: &Revision,
     principal: Option<&str>,
 ) -> Option<Answer> {
-    let results = registry.results().filter(|_| method == Method::ResourcesRead)?;
+    if method != Method::ResourcesRead {
+        return None;
+    }
+    let results = registry.results()?;
     let uri = incoming.string("uri").filter(|uri| Results::is_ours(uri))?;
     Some(match results.read(&uri, principal) {
         Some(Ok(result)) => Answer::result(result),
@@ -105,7 +108,7 @@ pub(super) fn name<'a>(incoming: &Incoming<'a>) -> Result<(Span, std::borrow::Co
 
 /// What may have been meant. Where policies decide who is shown what, nobody is told of what there is.
 fn near(registry: &Registry, names: impl FnOnce() -> Vec<ExposedName>) -> Vec<String> {
-    let names = if registry.policies().is_some() { Vec::new() } else { names() };
+    let names = if registry.has_policies() { Vec::new() } else { names() };
     names.iter().map(ToString::to_string).collect()
 }
 

@@ -172,15 +172,22 @@ impl Manager {
         *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = files;
     }
 
-    /// A file with any error is not put in force. What only waits for a variable or a file to appear is no error, as long as
-    /// no server that is served now would be lost by it.
+    /// A file with a new error is not put in force. What only waits for a variable or a file to appear is none, as long as no
+    /// server that is served now would be lost by it; nor is what has been wrong, and left out, since it was put in force.
     fn judge_file(&self, loaded: &Loaded) -> Result<(), Fault> {
         let servers = self.registry().servers();
         let is_served = |name: &ServerName| servers.lane(name).is_some();
         let is_grave = |problem: &&Problem| {
             let only_waits = problem.code == Code::ConfigUnset
                 && problem.server.as_ref().is_some_and(|server| !is_served(server));
-            problem.severity == Severity::Error && !only_waits
+            let is_known = || {
+                let same = |known: &Problem| {
+                    (known.code, &known.server) == (problem.code, &problem.server)
+                        && known.message == problem.message
+                };
+                servers.problems().iter().any(same)
+            };
+            problem.severity == Severity::Error && !only_waits && !is_known()
         };
         let mut grave: Vec<Problem> = loaded.problems.iter().filter(is_grave).cloned().collect();
         if loaded.config.policy.as_ref().ok() != servers.config().policy.as_ref().ok() {

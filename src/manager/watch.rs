@@ -32,15 +32,16 @@ pub(super) fn begin(manager: &Arc<Manager>) {
     let registry = Arc::clone(manager.registry());
     registry.attend(async move {
         let who = Actor::new("config file", "watch");
-        let mut seen = Looks::default();
         let Some(first) = weak.upgrade() else { return };
-        seen = first.look(seen).await;
+        let mut seen = first.look(Looks::default()).await;
+        // It may have changed since it was read.
+        let mut is_news = first.is_behind().await;
         drop(first);
         loop {
             tokio::time::sleep(LOOK).await;
             let Some(manager) = weak.upgrade() else { return };
             let mut now = manager.look(seen.clone()).await;
-            if now == seen {
+            if now == seen && !std::mem::take(&mut is_news) {
                 continue;
             }
             let began = tokio::time::Instant::now();
@@ -62,6 +63,13 @@ pub(super) fn begin(manager: &Arc<Manager>) {
 }
 
 impl Manager {
+    /// Whether the config in force is made of another text than the file has.
+    async fn is_behind(&self) -> bool {
+        let recipe = self.recipe.lock().await.clone();
+        let is_behind = move || recipe.reread().text() != recipe.text();
+        tokio::task::spawn_blocking(is_behind).await.unwrap_or_default()
+    }
+
     async fn look(&self, before: Looks) -> Looks {
         let files = self.watched.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let unchanged = before.clone();
@@ -125,5 +133,36 @@ impl Look {
             false => hasher.hash_one((length, modified)),
         };
         Some(Self { length, modified, content })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_another_content_is_news() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+        let files = [one.clone(), two.clone()];
+        std::fs::write(&one, "a").unwrap();
+        let mut seen = Looks::of(&files, &Looks::default());
+        let mut check = |what: &str, is_news: bool| {
+            let now = Looks::of(&files, &seen);
+            assert_eq!(now != seen, is_news, "{what}");
+            seen = now;
+        };
+        check("nothing", false);
+        // The same length, within the grain of any clock.
+        std::fs::write(&one, "b").unwrap();
+        check("another content", true);
+        std::fs::write(&one, "b").unwrap();
+        check("the same again", false);
+        std::fs::write(&two, "x").unwrap();
+        check("a file that was not there", true);
+        std::fs::remove_file(&two).unwrap();
+        check("a file that is gone", true);
+        std::fs::rename(&one, &two).unwrap();
+        check("two files", true);
     }
 }

@@ -5,6 +5,7 @@
 //! before it ends.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -148,6 +149,9 @@ impl Registry {
             }
         }
         retired.into_iter().for_each(|(slot, why)| self.retire(&slot, why));
+        for key in &changes.at_next_start {
+            tracing::warn!("config: `{key}` has changed; that takes effect at the next start of Switchboard");
+        }
         if !changes.is_empty() || again.is_some() {
             tracing::info!(event = "config.reloaded", %changes, "another config is in force");
         }
@@ -211,6 +215,7 @@ impl Registry {
         if starts.contains(&true) {
             self.set_settles_by(Instant::now() + SETTLE);
         }
+        self.has_policies.store(servers.policies().is_some(), Ordering::Relaxed);
         *shown = Shown::new(servers, offerings, &self.own_tools);
         starts
     }

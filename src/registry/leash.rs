@@ -102,3 +102,55 @@ pub(super) fn drained(lane: &Lane) -> impl Fn() -> bool + use<> {
     let lane = lane.clone();
     move || lane.is_drained()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// A leash that something hangs on which ends when it is told to, and says when and how.
+    fn held(leash: &Arc<Leash>, all: Shutdown, is_drained: &Arc<AtomicBool>) -> tokio::task::JoinHandle<()> {
+        let mut told = leash.shutdown();
+        let hanging = async move {
+            let _ = told.wait_for(Option::is_some).await;
+        };
+        let is_drained = Arc::clone(is_drained);
+        tokio::spawn(Arc::clone(leash).hold(all, hanging, move || is_drained.load(Ordering::Relaxed)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_retires_ends_when_its_calls_are_answered() {
+        let (leash, all) = (Arc::new(Leash::default()), watch::Sender::new(None));
+        let drained = Arc::new(AtomicBool::new(false));
+        let holding = held(&leash, all.subscribe(), &drained);
+        leash.retire();
+        sleep(Duration::from_secs(5)).await;
+        assert!(!holding.is_finished() && leash.shutdown().borrow().is_none());
+        drained.store(true, Ordering::Relaxed);
+        assert!(holding.await.is_ok());
+        assert_eq!(*leash.shutdown().borrow(), Some(Ending::RELOAD));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_are_never_answered_do_not_keep_it() {
+        let (leash, all) = (Arc::new(Leash::default()), watch::Sender::new(None));
+        let began = Instant::now();
+        let holding = held(&leash, all.subscribe(), &Arc::default());
+        leash.retire();
+        assert!(holding.await.is_ok());
+        assert_eq!(began.elapsed().as_secs(), DRAIN.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_everything_is_its_end() {
+        let (leash, all) = (Arc::new(Leash::default()), watch::Sender::new(None));
+        let child = Arc::new(leash.child());
+        let holding = held(&child, all.subscribe(), &Arc::default());
+        leash.retire();
+        assert!(child.is_retired(), "what hangs below retires too");
+        all.send_replace(Some(Ending::SHUTDOWN));
+        assert!(holding.await.is_ok());
+        assert_eq!(*child.shutdown().borrow(), Some(Ending::SHUTDOWN));
+    }
+}

@@ -69,6 +69,39 @@ pub(super) fn kill_run(run: &RunId) -> usize {
 
 pub(super) use processes::{group_has_living_member, start_time};
 
+/// A server's process whose Switchboard is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    /// The process.
+    pub pid: i32,
+    /// Its name, as the system knows it.
+    pub program: String,
+    /// Whose process it was.
+    pub server: String,
+    /// Another Switchboard runs that is older, so that it may belong to that one after all.
+    pub doubtful: bool,
+    /// The whole mark, by which it is known again.
+    mark: Vec<u8>,
+}
+
+/// The processes of this user that a Switchboard started and left behind when it died. Linux only.
+pub fn orphans() -> Vec<Orphan> {
+    processes::orphans()
+}
+
+/// Kills an orphan, if the process with its id is still the same one. Returns whether it did.
+pub fn kill_orphan(orphan: &Orphan) -> bool {
+    processes::kill_orphan(orphan)
+}
+
+/// The server in a mark: `<run id>/<server>/<number>`.
+fn server_of(mark: &[u8]) -> Option<String> {
+    let mark = String::from_utf8_lossy(mark);
+    let (run, rest) = mark.split_once('/')?;
+    RunId::parse(run)?;
+    Some(rest.rsplit_once('/')?.0.to_owned())
+}
+
 #[cfg(target_os = "linux")]
 mod processes {
     use std::collections::HashSet;
@@ -119,6 +152,77 @@ mod processes {
         })
     }
 
+    /// Who adopts processes whose parent has died, besides the first process.
+    const ADOPTERS: [&str; 8] =
+        ["systemd", "init", "tini", "dumb-init", "docker-init", "catatonit", "containerd-shim", "conmon"];
+
+    /// The name of our program in the list of processes.
+    const OURSELVES: &str = "switchboard";
+
+    pub(super) fn orphans() -> Vec<super::Orphan> {
+        let mut orphans = Vec::new();
+        for pid in all() {
+            let Some(mark) = mark_of(pid) else { continue };
+            let Some(server) = super::server_of(&mark) else { continue };
+            if is_dead(pid) || !is_orphaned(pid) {
+                continue;
+            }
+            let started = start_time(pid.unsigned_abs());
+            let older = |other: i32| {
+                name_of(other) == OURSELVES
+                    && !is_sidecar(other)
+                    && start_time(other.unsigned_abs()) <= started
+            };
+            let doubtful = all().any(older);
+            orphans.push(super::Orphan { pid, program: name_of(pid), server, doubtful, mark });
+        }
+        orphans
+    }
+
+    pub(super) fn kill_orphan(orphan: &super::Orphan) -> bool {
+        let is_same = mark_of(orphan.pid).is_some_and(|mark| mark == orphan.mark);
+        is_same && kill(Pid::from_raw(orphan.pid), Signal::SIGKILL).is_ok()
+    }
+
+    /// Whether nobody above it is alive but those who adopt orphans. Somebody else's program may have us as a library, so any
+    /// other parent counts as its owner.
+    fn is_orphaned(pid: i32) -> bool {
+        let mut pid = pid;
+        // Processes die while we look; a chain is never this long.
+        for _ in 0..64 {
+            let Some(parent) = parent_of(pid) else { return true };
+            if parent <= 1 {
+                return true;
+            }
+            let name = name_of(parent);
+            if ADOPTERS.iter().any(|adopter| name.starts_with(adopter)) {
+                return true;
+            }
+            if mark_of(parent).is_none() {
+                return false;
+            }
+            pid = parent;
+        }
+        false
+    }
+
+    fn is_dead(pid: i32) -> bool {
+        stat_fields(pid).is_none_or(|fields| fields.starts_with(['Z', 'X']))
+    }
+
+    fn parent_of(pid: i32) -> Option<i32> {
+        stat_fields(pid)?.split(' ').nth(1)?.parse().ok()
+    }
+
+    fn name_of(pid: i32) -> String {
+        fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
+    }
+
+    fn is_sidecar(pid: i32) -> bool {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).nth(1) == Some(b"__reap")
+    }
+
     fn all() -> impl Iterator<Item = i32> {
         let own = nix::unistd::getpid().as_raw();
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -148,6 +252,14 @@ mod processes {
         0
     }
 
+    pub(super) fn orphans() -> Vec<super::Orphan> {
+        Vec::new()
+    }
+
+    pub(super) fn kill_orphan(_: &super::Orphan) -> bool {
+        false
+    }
+
     pub(in super::super) fn start_time(_pid: u32) -> Option<u64> {
         None
     }
@@ -155,5 +267,39 @@ mod processes {
     /// Asked only after `killpg` found somebody, who is then taken to be alive.
     pub(in super::super) fn group_has_living_member(_group: u32) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_tells_the_server() {
+        let run = "0123456789abcdef0123456789abcdef";
+        assert_eq!(server_of(format!("{run}/a/b/3").as_bytes()), Some("a/b".to_owned()));
+        assert_eq!(server_of(b"short/a/3"), None);
+        assert_eq!(server_of(b""), None);
+    }
+
+    #[test]
+    fn only_the_process_that_was_found_is_killed() {
+        let run = RunId::random();
+        let mark = Mark::new(&run, &"files".into(), 1);
+        let mut child =
+            std::process::Command::new("sleep").arg("300").env(VARIABLE, mark.as_str()).spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        assert!(orphans().iter().all(|orphan| orphan.pid != pid), "its parent is alive: we are");
+        let orphan = |mark: &str| Orphan {
+            pid,
+            program: "sleep".into(),
+            server: "files".into(),
+            doubtful: false,
+            mark: mark.as_bytes().to_vec(),
+        };
+        assert!(!kill_orphan(&orphan("another")));
+        assert!(kill_orphan(&orphan(mark.as_str())));
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.wait().unwrap()), Some(9));
     }
 }

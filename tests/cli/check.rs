@@ -109,3 +109,33 @@ fn lists_that_cannot_be_fetched_are_told() {
     home.run(&["check"]).code(0).says("shy         !").says("a list could not be fetched");
     assert_eq!(home.run(&["check", "--json"]).code(0).json()["servers"][0]["lists_complete"], false);
 }
+
+#[test]
+fn json_says_what_ci_wants_to_know() {
+    let home = with_more("  typo: { comand: x }\n");
+    let json = home.run(&["check", "--json"]).code(78).json();
+    assert_eq!((&json["well"], &json["exit"]), (&false.into(), &78.into()));
+    let problem = &json["problems"][0];
+    assert_eq!((&problem["severity"], &problem["server"]), (&"error".into(), &"typo".into()));
+    assert!(problem["file"].as_str().unwrap().ends_with("switchboard.yaml"), "{problem}");
+    assert_eq!((&problem["line"], &problem["column"]), (&5.into(), &11.into()));
+    assert_eq!(json["lock"], serde_json::Value::Null);
+
+    let home = two_servers();
+    let json = home.run(&["check", "--json", "--write-lock"]).code(0).json();
+    assert_eq!((&json["well"], &json["exit"]), (&true.into(), &0.into()));
+    home.script("notes", "tools:\n  add: { description: Writes another note. }\n");
+    let json = home.run(&["check", "--json", "--locked"]).code(3).json();
+    assert_eq!((&json["well"], &json["exit"]), (&false.into(), &3.into()));
+    let differences = json["lock"]["differences"].as_array().unwrap();
+    assert!(differences.iter().any(|one| one["name"] == "add" && one["what"] == "changed"), "{json:#}");
+    assert!(differences.iter().any(|one| one["name"] == "both" && one["what"] == "gone"), "{json:#}");
+}
+
+#[test]
+fn json_tells_of_a_config_that_cannot_be_read() {
+    let home = Home::with("servers: [");
+    let json = home.run(&["check", "--json"]).code(78).json();
+    assert_eq!((&json["exit"], &json["problems"][0]["code"]), (&78.into(), &"SB-CFG-001".into()));
+    assert_eq!(json["servers"], serde_json::json!([]));
+}

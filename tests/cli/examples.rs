@@ -28,6 +28,7 @@ fn every_config_of_the_readme_loads_without_an_error() {
     every_config_loads("README.md");
     every_config_loads("docs/calls.md");
     every_config_loads("docs/admin.md");
+    every_config_loads("docs/discovery.md");
 }
 
 fn every_config_loads(page: &str) {
@@ -54,5 +55,5 @@ fn every_config_loads(page: &str) {
         assert_eq!(ran.code, 0, "{text}\n{ran:#?}");
         seen += 1;
     }
-    assert!(seen >= 1, "the page shows how to write a config");
+    assert!(seen > 0, "the page shows how to write a config");
 }

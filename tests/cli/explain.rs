@@ -60,3 +60,72 @@ servers:
     home.run(&["explain", long]).code(0).says("longer than `expose.max_name` (52)");
     home.run(&["explain", "w__x"]).code(0).says("`w__` is the server's `prefix` (");
 }
+
+#[test]
+fn the_chain_is_told_from_the_config_to_the_stages() {
+    let home = Home::with(
+        "
+servers:
+  a:
+    command: BIN
+    args: [mock, HERE/a.mock.yaml]
+    effects: { said: idempotent, gainsaid: read }
+    tools: { include: [s*, g*, c*], exclude: [secret*] }
+    timeouts: { call: 7s }
+    retry: { max_attempts: 3 }
+    concurrency: { max: 2 }
+",
+    );
+    home.script(
+        "a",
+        "
+tools:
+  said: { answer: x }
+  gainsaid: { extra: { annotations: { destructiveHint: true } }, answer: x }
+  claimed: { extra: { annotations: { readOnlyHint: true } }, answer: x }
+  secret_one: x
+  other: x
+",
+    );
+    let of = |name: &str| home.run(&["explain", name, "--json"]).code(0).json()["tools"][0].clone();
+    let said = of("a__said");
+    let steps: Vec<&str> =
+        said["chain"].as_array().unwrap().iter().map(|link| link["step"].as_str().unwrap()).collect();
+    let expected = [
+        "server",
+        "config",
+        "own name",
+        "filter",
+        "rules",
+        "definition",
+        "trust",
+        "named so",
+        "state",
+        "effect",
+        "timeouts",
+        "limits",
+        "stages",
+    ];
+    assert_eq!(steps, expected, "{said:#}");
+    assert_eq!(said["effect"]["effect"], "idempotent");
+    assert!(said["effect"]["why"].as_str().unwrap().contains("switchboard.yaml:6"), "{said:#}");
+    assert_eq!(said["filter"]["passes"], true);
+    assert_eq!(of("a__gainsaid")["effect"]["effect"], "destructive");
+    let claimed = of("a__claimed");
+    assert_eq!(claimed["effect"]["effect"], "unknown");
+    assert!(claimed["effect"]["why"].as_str().unwrap().contains("trust_annotations"), "{claimed:#}");
+    let hidden = of("secret_one");
+    assert_eq!((&hidden["shown"], &hidden["filter"]["passes"]), (&false.into(), &false.into()));
+
+    let ran = home.run(&["explain", "a__said"]).code(0).says("  effect      idempotent: `effects` says so (");
+    let ran =
+        ran.says("a call that may have run may be sent again").says("`s*` of `tools.include` lets it pass (");
+    ran.says("retry: max_attempts 3").says("concurrency: max 2").says("call 7s").says("messages up to 16MiB");
+    home.run(&["explain", "other"]).code(0).says("no pattern of `tools.include` fits (");
+}
+
+#[test]
+fn a_near_name_that_is_hidden_says_what_hides_it() {
+    let ran = two_servers().run(&["explain", "secret_on"]).code(5).warns("did you mean `secret_one`");
+    ran.warns("note: `secret_one` is not shown: hidden by `tools.exclude`: `secret*` (");
+}

@@ -27,12 +27,8 @@ fn the_configs_of_other_programs_are_read_by_name_and_by_path() {
         "--file",
         "codex",
     ]);
-    assert_eq!(
-        names(&found),
-        ["local", "mine", "notes", "web"].map(|name| if name == "mine" { "same" } else { name }),
-        "{found:#}"
-    );
-    assert_eq!(server(&found, "same")["known_as"], "mine");
+    assert_eq!(names(&found), ["local", "mine", "notes", "web"], "{found:#}");
+    assert_eq!(server(&found, "mine")["known_as"], "mine");
     let web = server(&found, "web");
     assert_eq!(web["also_in"].as_array().unwrap().len(), 1, "found in both, told once: {found:#}");
     assert_eq!(web["entry"]["headers"], json!({ "Authorization": "***" }));
@@ -40,7 +36,9 @@ fn the_configs_of_other_programs_are_read_by_name_and_by_path() {
     assert_eq!(found["failed"], json!([]), "a program that is not there is no failure");
     let page = text(&machine.run(&["--files"]).stdout);
     assert!(
-        !page.contains("hunter2") && page.contains("(cursor ") && page.contains("1 in the config already"),
+        !page.contains("hunter2")
+            && page.contains("(claude-code ")
+            && page.contains("1 in the config already"),
         "{page}"
     );
 }

@@ -125,7 +125,7 @@ fn a_server_that_wants_a_login_is_found_and_a_page_that_wants_one_is_not() {
     let [locked] = &found["servers"].as_array().unwrap()[..] else { panic!("{found:#}") };
     assert!(locked["problem"].as_str().unwrap().contains("auth login"), "{found:#}");
     assert_eq!(locked["asked"], false);
-    assert_eq!(found["failed"][0]["code"], "SB-AUTH-002", "{found:#}");
+    assert_eq!(found["failed"][0]["code"], "SB-AUTH-003", "{found:#}");
 }
 
 #[test]
@@ -136,23 +136,22 @@ fn what_strangers_say_does_not_steer_the_terminal() {
     ));
     let output = Machine::new().run(&["--port", port(&mock.url)]);
     let page = text(&output.stdout);
-    assert!(page.contains("1 server new") && page.contains("switchboard discover --port"), "{page}");
+    assert!(page.contains("1 new server") && page.contains("switchboard discover --port"), "{page}");
     assert!(!page.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{page:?}");
     assert!(!text(&output.stderr).contains('\u{1b}'));
 }
 
 #[test]
 fn two_servers_of_one_name_are_told_apart_and_one_of_the_config_is_known() {
-    let (one, two) = (Mock::http("tools: [echo]\n"), Mock::http("tools: [echo]\n"));
+    let [one, two, three] = [(), (), ()].map(|()| Mock::http("server: { name: same }\ntools: [echo]\n"));
     let machine = Machine::with_config(&format!("servers:\n  mine: {{ url: \"{}\" }}\n", one.url));
-    let found = machine.discover(&ports(&[port(&one.url), port(&two.url)]));
-    let known =
-        found["servers"].as_array().unwrap().iter().find(|server| server["known_as"] == "mine").unwrap();
-    assert_eq!(known["status"], "registered");
-    let other =
-        found["servers"].as_array().unwrap().iter().find(|server| server["known_as"].is_null()).unwrap();
-    assert_ne!(other["name"], known["name"]);
-    assert!(other["name"].as_str().unwrap().ends_with(port(&two.url)), "{found:#}");
+    let found = machine.discover(&ports(&[port(&one.url), port(&two.url), port(&three.url)]));
+    let expected = [&two, &three].map(|mock| format!("same-{}", port(&mock.url)));
+    let mut expected: Vec<&str> = expected.iter().map(String::as_str).chain(["mine"]).collect();
+    expected.sort_unstable();
+    assert_eq!(names(&found), expected, "{found:#}");
+    let known = server(&found, "mine");
+    assert_eq!((&known["known_as"], &known["status"]), (&json!("mine"), &json!("registered")));
 }
 
 #[test]

@@ -48,8 +48,15 @@ fn a_command_in_a_file_is_served_only_by_a_rule_that_names_it() {
     std::fs::write(folder.path().join("mock.yaml"), "tools: { echo: ok }\n").unwrap();
     let entry = serde_json::json!({ "servers": { "filed": { "command": path("mocker"), "args": ["mock", path("mock.yaml")] } } });
     std::fs::write(folder.path().join("mcp-servers.json"), entry.to_string()).unwrap();
+    let marker = Mock::http("server: { name: marker }\ntools: { mark: ok }\n");
+    let ports = [port(&marker.url).parse::<u16>().unwrap()];
     let serve = |pattern: &str| {
-        let config = serde_json::json!({ "files": [path("mcp-servers.json")], "auto_register": { "match": [pattern] } });
+        let config = serde_json::json!({
+            "network": { "base_urls": ["http://localhost"], "ports": ports },
+            "files": [path("mcp-servers.json")],
+            "auto_register": { "match": [pattern] },
+            "interval": "200ms",
+        });
         let mut board = Setup::new().config(&format!("discovery: {config}")).start();
         board.initialize("2025-11-25");
         board
@@ -57,9 +64,27 @@ fn a_command_in_a_file_is_served_only_by_a_rule_that_names_it() {
     let mut board = serve(&format!("{} mock *", path("mocker")));
     board.until("tools/list", "", |list| list.raw.contains("filed__echo"));
     board.close();
+    let before = marker.messages("initialize").len();
     let mut board = serve("*");
-    // Longer than the search takes, which begins a second after the start and only reads a file.
-    std::thread::sleep(std::time::Duration::from_millis(2500));
-    assert!(!board.call("tools/list", "").raw.contains("filed__echo"));
+    board.until("tools/list", "", |list| list.raw.contains("marker__mark"));
+    // The second search began after the first had registered everything; the marker itself is greeted once more as a server.
+    marker.wait_for("two searches", |requests| {
+        requests.iter().filter(|seen| seen.calls("initialize")).count() >= before + 3
+    });
+    assert!(!board.tool("switchboard__status", "{}").text().contains("filed"));
+    board.close();
+}
+
+#[test]
+fn a_search_begins_when_the_config_asks_for_one() {
+    let mock = Mock::http("server: { name: found }\ntools: { echo: ok }\n");
+    let setup = Setup::new().entry("mine", "{ command: nothing-of-the-kind }");
+    let mut board = setup.launch();
+    board.initialize("2025-11-25");
+    assert!(!board.call("tools/list", "").raw.contains("found__echo"));
+    let path = setup.home().join("config.yaml");
+    let before = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{before}{}\n", config(&[port(&mock.url)], "true"))).unwrap();
+    board.until("tools/list", "", |list| list.raw.contains("found__echo"));
     board.close();
 }

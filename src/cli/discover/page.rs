@@ -43,8 +43,8 @@ pub(super) fn render(findings: &Findings, taken: &[Taken], again: &str, paint: P
         ));
     }
     page.push_str(&format!(
-        "{} new, {} in the config already, {} looked at{}\n",
-        counted(new.len(), "server"),
+        "{}, {} in the config already, {} looked at{}\n",
+        counted(new.len(), "new server"),
         known.len(),
         counted(findings.looked_at, "place"),
         if findings.is_partial { "; there was more than could be looked at" } else { "" },

@@ -4,13 +4,15 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
+use super::chain;
 use super::stages::{self, Judged, StageLine};
 use crate::backend::{Backend, show_duration};
 use crate::catalog::Note;
 use crate::catalog::naming::{self, Wanted};
 use crate::cli::inside::Inside;
 use crate::cli::terminal::{Paint, one_line};
-use crate::config::{Setting, Settings};
+use crate::config::{ServerConfig, Setting, Settings, show_size};
+use crate::effect::Effect;
 use crate::failure::Failure;
 use crate::names::OriginalName;
 use crate::policy::Client;
@@ -29,7 +31,16 @@ pub(super) struct Explanation {
     rules: Vec<String>,
     /// Where the server's entry stands.
     place: Option<String>,
+    /// Whether the config's lists let it pass, and why.
+    filter: Result<String, String>,
+    trust: String,
     state: &'static str,
+    /// What a call would find there.
+    readiness: String,
+    /// What a call does, and who says so; `None` if its definition is not known.
+    effect: Option<(Effect, String)>,
+    /// How large messages may be.
+    limits: String,
     failure: Option<Failure>,
     timeouts: Vec<(&'static str, String)>,
     /// What was repaired, or why it is held back.
@@ -111,14 +122,22 @@ fn explain(
         .find(|target| target.server == config.name && target.original.as_str() == original);
     let exposed = target.map(|target| target.exposed.to_string());
     let notes = catalog.notes().iter().filter(|note| note.server == config.name && note.original == original);
+    let notes: Vec<&Note> = notes.collect();
+    let definition =
+        target.map(|target| target.definition.clone()).or_else(|| definition(inside, backend, original));
     let places = Places { settings: &inside.settings, server: &server };
     let report = status::reports(&inside.registry).into_iter().find(|report| report.server == server);
     let timeouts = &config.timeouts;
     Explanation {
         reasons: match &exposed {
             Some(exposed) => why_named(backend, original, exposed, max_name, &places),
-            None => why_hidden(backend, original, &places),
+            None => why_hidden(backend, original, &notes, &places),
         },
+        filter: chain::filter(config, original, &places),
+        trust: chain::trust(config, &notes),
+        readiness: chain::state(backend),
+        effect: definition.map(|definition| chain::effect(config, original, &definition, &places)),
+        limits: limits(config),
         exposed,
         original: original.to_owned(),
         rules: rules(backend, original, &places),
@@ -131,7 +150,7 @@ fn explain(
             ("total", show_duration(timeouts.total)),
             ("idle_stop", timeouts.idle_stop.map_or("never".to_owned(), show_duration)),
         ],
-        notes: notes.cloned().collect(),
+        notes: notes.into_iter().cloned().collect(),
         stages: stages::stages(inside, &server),
         policy: target.zip(inside.registry.lane(&config.name)).and_then(|(target, lane)| {
             stages::judge(inside, &lane, client, target.exposed.as_str(), original, &target.definition)
@@ -179,19 +198,33 @@ fn why_named(
     reasons
 }
 
-fn why_hidden(backend: &Backend, original: &str, places: &Places<'_>) -> Vec<String> {
-    let rules = &backend.config().tools;
-    if let Some(glob) = rules.exclude.iter().find(|glob| glob.matches(original)) {
-        let place = places.at(&["tools", "exclude"]);
-        return vec![format!("hidden by `tools.exclude`: `{}`{place}", glob.as_str())];
+fn why_hidden(backend: &Backend, original: &str, notes: &[&Note], places: &Places<'_>) -> Vec<String> {
+    if let Err(why) = chain::filter(backend.config(), original, places) {
+        return vec![why];
     }
-    if !rules.include.iter().any(|glob| glob.matches(original)) {
-        return vec![format!(
-            "hidden: no pattern of `tools.include` fits{}",
-            places.at(&["tools", "include"])
-        )];
+    let held: Vec<String> =
+        notes.iter().filter(|note| note.is_held()).map(|note| format!("held back: {}", note.text)).collect();
+    if held.is_empty() { vec!["held back".to_owned()] } else { held }
+}
+
+/// `messages up to 16MiB, results up to 1MiB`
+fn limits(config: &ServerConfig) -> String {
+    let message = format!("messages up to {}", show_size(config.limits.message as u64));
+    match config.limits.result {
+        Some(result) => format!("{message}, results up to {}", show_size(result as u64)),
+        None => message,
     }
-    vec!["held back".to_owned()]
+}
+
+/// A tool's definition as the server gave it, also of one that is not shown.
+fn definition(inside: &Inside, backend: &Backend, original: &str) -> Option<bytes::Bytes> {
+    let offering = inside.registry.offering(backend.name())?;
+    let is_it = |tool: &&bytes::Bytes| {
+        raw::get(tool, "name")
+            .and_then(|span| raw::string(span.of(tool)))
+            .is_some_and(|name| name == original)
+    };
+    offering.tools.iter().find(is_it).cloned()
 }
 
 fn rules(backend: &Backend, original: &str, places: &Places<'_>) -> Vec<String> {
@@ -220,7 +253,7 @@ fn rules(backend: &Backend, original: &str, places: &Places<'_>) -> Vec<String> 
 }
 
 /// Where the settings of a server stand.
-struct Places<'a> {
+pub(super) struct Places<'a> {
     settings: &'a Settings,
     server: &'a str,
 }
@@ -239,48 +272,59 @@ impl Places<'_> {
     }
 
     /// ` (file:line)`, or nothing.
-    fn at(&self, path: &[&str]) -> String {
+    pub(super) fn at(&self, path: &[&str]) -> String {
         self.of(path).map(|origin| format!(" ({origin})")).unwrap_or_default()
     }
 }
 
 impl Explanation {
+    /// Why it is not shown, in a sentence; `None` if it is.
+    pub(super) fn why_hidden(&self) -> Option<&str> {
+        if self.exposed.is_some() { None } else { self.reasons.first().map(String::as_str) }
+    }
+
+    /// The chain from the config's line to what a call goes through, each link with its label.
+    fn chain(&self) -> Vec<(&'static str, Vec<String>)> {
+        let some = |text: &String| vec![text.clone()];
+        let mut links = vec![("server", vec![format!("{}, {}", self.server, self.state)])];
+        links.push(("config", self.place.iter().cloned().collect()));
+        links.push(("own name", some(&self.original)));
+        links.push(("filter", vec![self.filter.clone().unwrap_or_else(|why| why)]));
+        links.push(("rules", self.rules.clone()));
+        let mut definitions: Vec<String> =
+            self.notes.iter().map(|note| format!("{}: {} ({})", note.word(), note.text, note.code)).collect();
+        if definitions.is_empty() && self.exposed.is_some() {
+            definitions.push("nothing had to be repaired".to_owned());
+        }
+        links.push(("definition", definitions));
+        links.push(("trust", some(&self.trust)));
+        links.push(("policy", self.policy.iter().map(Judged::render).collect()));
+        links.push((if self.exposed.is_some() { "named so" } else { "why" }, self.reasons.clone()));
+        links.push(("state", some(&self.readiness)));
+        let failure =
+            self.failure.iter().map(|failure| Failure { server: None, ..failure.clone() }.to_string());
+        links.push(("failure", failure.collect()));
+        links.push(("effect", self.effect.iter().map(|(_, text)| text.clone()).collect()));
+        let timeouts: Vec<String> =
+            self.timeouts.iter().map(|(key, value)| format!("{key} {value}")).collect();
+        links.push(("timeouts", vec![timeouts.join(", ")]));
+        links.push(("limits", some(&self.limits)));
+        links.push(("stages", self.stages.iter().map(StageLine::render).collect()));
+        links.retain(|(_, texts)| !texts.is_empty());
+        links
+    }
+
     pub(super) fn render(&self, paint: Paint) -> String {
         let title = match &self.exposed {
             Some(exposed) => paint.bold(exposed),
             None => format!("{} {}", paint.bold(&one_line(&self.original)), paint.yellow("(not shown)")),
         };
         let mut lines = vec![title];
-        let mut line = |label: &str, text: &str| lines.push(format!("  {label:<11} {}", one_line(text)));
-        line("server", &format!("{}, {}", self.server, self.state));
-        if let Some(place) = &self.place {
-            line("config", place);
-        }
-        line("own name", &self.original);
-        let label = if self.exposed.is_some() { "named so" } else { "why" };
-        for (index, reason) in self.reasons.iter().enumerate() {
-            line(if index == 0 { label } else { "" }, reason);
-        }
-        for (index, rule) in self.rules.iter().enumerate() {
-            line(if index == 0 { "rules" } else { "" }, rule);
-        }
-        let timeouts: Vec<String> =
-            self.timeouts.iter().map(|(key, value)| format!("{key} {value}")).collect();
-        line("timeouts", &timeouts.join(", "));
-        for (index, stage) in self.stages.iter().enumerate() {
-            line(if index == 0 { "stages" } else { "" }, &stage.render());
-        }
-        if let Some(policy) = &self.policy {
-            line("policy", &policy.render());
-        }
-        if self.exposed.is_some() && self.notes.is_empty() {
-            line("definition", "nothing had to be repaired");
-        }
-        for note in &self.notes {
-            line("definition", &format!("{}: {} ({})", note.word(), note.text, note.code));
-        }
-        if let Some(failure) = &self.failure {
-            line("failure", &Failure { server: None, ..failure.clone() }.to_string());
+        for (label, texts) in self.chain() {
+            for (index, text) in texts.iter().enumerate() {
+                let label = if index == 0 { label } else { "" };
+                lines.push(format!("  {label:<11} {}", one_line(text)));
+            }
         }
         lines.join("\n")
     }
@@ -292,6 +336,8 @@ impl Explanation {
         );
         let timeouts: serde_json::Map<String, Value> =
             self.timeouts.iter().map(|(key, value)| ((*key).to_owned(), value.as_str().into())).collect();
+        let chain: Vec<Value> =
+            self.chain().into_iter().map(|(step, says)| json!({ "step": step, "says": says })).collect();
         json!({
             "name": self.exposed,
             "shown": self.exposed.is_some() && self.policy.as_ref().is_none_or(Judged::shows),
@@ -301,6 +347,11 @@ impl Explanation {
             "state": self.state,
             "reasons": self.reasons,
             "rules": self.rules,
+            "chain": chain,
+            "filter": { "passes": self.filter.is_ok(), "why": self.filter.as_ref().unwrap_or_else(|why| why) },
+            "trust": self.trust,
+            "effect": self.effect.as_ref().map(|(effect, why)| json!({ "effect": effect.word(), "why": why })),
+            "limits": self.limits,
             "timeouts": timeouts,
             "stages": self.stages.iter().map(StageLine::to_json).collect::<Vec<_>>(),
             "policy": self.policy.as_ref().map(Judged::to_json),

@@ -323,3 +323,72 @@ fn server_section<'a>(root: &'a mut Value, syntax: Syntax, section: &str) -> &'a
 fn section_key<'a>(text: &str, syntax: Syntax, section: &'a str) -> &'a str {
     if tree(text, syntax).get(section).is_some() { section } else { "servers" }
 }
+
+/// Pieces of which texts of all syntaxes are made, in any order.
+fn pieces() -> impl Strategy<Value = String> {
+    const PIECES: [&str; 44] = [
+        "servers",
+        "mcpServers",
+        "proxy",
+        "a",
+        "b",
+        "name",
+        "command",
+        ":",
+        ": ",
+        "=",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        "\n",
+        "\n",
+        "\n  ",
+        "\n    ",
+        "\r\n",
+        "- ",
+        "# c",
+        "// c",
+        "/* c */",
+        "\"",
+        "'",
+        "&x ",
+        "*x",
+        "!!str ",
+        "? ",
+        "|",
+        ">-",
+        "|+\n",
+        "---",
+        "...",
+        "null",
+        "~",
+        "1",
+        "true",
+        "ü",
+        "\t",
+        " ",
+        "[[servers]]\n",
+        "[servers.a]\n",
+    ];
+    proptest::collection::vec(proptest::sample::select(PIECES.to_vec()), 0..40)
+        .prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_is_too_odd(text in pieces(), syntax in prop_oneof![Just(Syntax::Json), Just(Syntax::Yaml), Just(Syntax::Toml)]) {
+        // Whatever comes out means what it should: that is looked at within. Here it only has to come back.
+        for start in ["", "servers:\n  a: 1\n  b:", "servers: {a: {}", "{\"servers\": {\"a\": {}", "[servers.a]\n", "servers:\n- name: a\n  "] {
+            let text = format!("{start}{text}");
+            let put = put_server(&text, syntax, "a", &json!({"command": "x", "env": {"A": "b"}}));
+            let _ = put.and_then(|text| remove_server(&text, syntax, "a"));
+            let _ = put_server(&text, syntax, "new", &json!({"command": "x"}));
+            let _ = remove_server(&text, syntax, "b");
+            let _ = set_enabled(&text, syntax, "a", false);
+        }
+    }
+}
