@@ -61,7 +61,8 @@ pub enum Keep {
     Config,
 }
 
-/// See the module.
+/// See the module. Changes are made one after the other, each whole or not at all. Whoever drops the future of one does not know which; a
+/// change that stands in the config file already is put in force by the next reload then.
 #[derive(Debug)]
 pub struct Manager {
     registry: Arc<Registry>,

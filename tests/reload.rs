@@ -308,3 +308,46 @@ fn the_file_may_appear_change_in_place_and_be_replaced_behind_a_link() {
     rig.echo("a");
     rig.finish();
 }
+
+#[test]
+fn guards_that_stand_before_all_servers_come_and_go_without_a_restart() {
+    let mut rig = Rig::of([worker("a", "10ms")]);
+    rig.echo("a");
+    let good: Value =
+        serde_json::from_str(&fs::read_to_string(rig.home().join("switchboard.json")).unwrap()).unwrap();
+    let mut guarded = good.clone();
+    guarded["interceptors"] = json!([{ "name": "guard", "deny": "not today", "match": ["a__echo"] }]);
+    let until = |rig: &mut Rig, what: &str, expected: &str| {
+        let begun = std::time::Instant::now();
+        loop {
+            let answer = rig.ask("a__echo", json!({ "input": "let through" }));
+            if answer.show().contains(expected) {
+                return;
+            }
+            assert!(begun.elapsed() < NOTICED, "{what}: {}\n{}", answer.show(), rig.stderr());
+            std::thread::sleep(millis(50));
+        }
+    };
+    rig.configure_text(&guarded.to_string());
+    until(&mut rig, "an interceptor", "not today");
+    rig.configure_text(&good.to_string());
+    until(&mut rig, "none", "let through");
+
+    // Policies that cannot be used are refused with the file that names them.
+    let mut ruled = good.clone();
+    ruled["policy"] = json!({ "file": "policy.cedar" });
+    rig.configure_text(&ruled.to_string());
+    let begun = std::time::Instant::now();
+    while !rig.status().contains("config file:") {
+        assert!(begun.elapsed() < NOTICED, "{}", rig.status());
+        std::thread::sleep(millis(50));
+    }
+    until(&mut rig, "the old policies", "let through");
+    let policy = "permit(principal, action, resource);\nforbid(principal, action == Action::\"call_tool\", resource == Tool::\"a__echo\");\n";
+    fs::write(rig.home().join("policy.cedar"), policy).unwrap();
+    // Once they are there, the config is good.
+    until(&mut rig, "a policy", "SB-POLICY-001");
+    assert!(!has(&rig.tools(), "a__echo") && has(&rig.tools(), "a__work"));
+    assert_eq!(rig.starts("a").len(), 1);
+    rig.finish();
+}

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::watch;
 use super::{Actor, Event, Fault, Keep, Manager, write};
-use crate::config::{Config, Entry, Loaded, Problem, Recipe, Severity};
+use crate::config::{Entry, Loaded, Problem, Recipe, Severity};
 use crate::failure::Code;
 use crate::names::ServerName;
 use crate::policy::Policies;
@@ -128,7 +128,14 @@ impl Manager {
     /// See [`Manager::restart`].
     pub(super) async fn start_anew(&self, who: &Actor, name: &str) -> Result<(), Fault> {
         let _turn = self.recipe.lock().await;
-        let done = match self.entry(&self.registry().servers(), name)? {
+        let done = self.try_start_anew(name);
+        self.note(who, "restart", name, done.as_ref().map(drop));
+        self.send(Event::Restarted { server: done? });
+        Ok(())
+    }
+
+    fn try_start_anew(&self, name: &str) -> Result<ServerName, Fault> {
+        match self.entry(&self.registry().servers(), name)? {
             Entry::Ready(server) => match self.registry().restart(&server.name) {
                 true => Ok(server.name.clone()),
                 false => Err(Fault::ending()),
@@ -140,10 +147,7 @@ impl Manager {
             Entry::NeedsConfig { problem, .. } | Entry::Broken { problem, .. } => {
                 Err(Fault::invalid(&format!("server `{name}`"), vec![problem.clone()]))
             }
-        };
-        self.note(who, "restart", name, done.as_ref().map(drop));
-        self.send(Event::Restarted { server: done? });
-        Ok(())
+        }
     }
 
     /// The moment of change. Nothing waits in it.
@@ -168,7 +172,10 @@ impl Manager {
     }
 
     fn watch_files(&self, loaded: &Loaded) {
-        let files = watch::files(&loaded.recipe, loaded.files.clone());
+        let mut files = watch::files(&loaded.recipe, loaded.files.clone());
+        // Policies that are missing or wrong keep a config from being put in force.
+        let policy = loaded.config.policy.as_ref().ok().and_then(Option::as_ref);
+        files.extend(policy.map(|policy| policy.path.clone()));
         *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = files;
     }
 
@@ -237,17 +244,13 @@ fn said(mut recipe: Recipe, name: &str, wish: Wish) -> Recipe {
 
 /// Whether the server of this name can be served, or is switched off by its own word.
 fn judge_entry(name: &str, loaded: &Loaded) -> Result<(), Fault> {
-    let is_usable = matches!(entry_of(&loaded.config, name), Some(Entry::Ready(_) | Entry::Disabled { .. }));
+    let is_usable = matches!(loaded.config.entry(name), Some(Entry::Ready(_) | Entry::Disabled { .. }));
     if is_usable {
         return Ok(());
     }
     let is_its = |problem: &&Problem| problem.server.as_ref().is_some_and(|server| server.as_str() == name);
     let problems = loaded.problems.iter().filter(is_its).cloned().collect();
     Err(Fault::invalid(&format!("the entry of `{name}`"), problems))
-}
-
-fn entry_of<'a>(config: &'a Config, name: &str) -> Option<&'a Entry> {
-    config.entry(name)
 }
 
 /// Does what blocks on another thread.

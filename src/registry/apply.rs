@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Registry;
-use super::changes::{Changes, at_next_start, can_go_on, is_same};
+use super::changes::{self, Changes, can_go_on, is_same};
 use super::common;
 use super::servers::{Servers, Slot};
 use super::shown::{Known, Shown};
@@ -78,8 +78,11 @@ impl Registry {
     ) -> Changes {
         let _turn = self.turn();
         let old = self.servers();
-        let mut changes =
-            Changes { at_next_start: at_next_start(old.config(), &config), ..Changes::default() };
+        let mut changes = Changes {
+            keys: changes::keys(old.config(), &config),
+            at_next_start: changes::at_next_start(old.config(), &config),
+            ..Changes::default()
+        };
         let fates: Vec<(Fate<'_>, &ServerConfig)> =
             config.ready().map(|server| (self.fate(&old, server, again), server)).collect();
         let backends: Vec<Arc<Backend>> = fates.iter().map(|(fate, _)| Arc::clone(fate.backend())).collect();

@@ -20,6 +20,8 @@ pub struct Changes {
     pub disabled: Vec<ServerName>,
     /// Servers that are gone.
     pub removed: Vec<ServerName>,
+    /// Keys outside of servers that have other values now.
+    pub keys: Vec<&'static str>,
     /// Keys of the config whose new values take effect at the next start of Switchboard.
     pub at_next_start: Vec<&'static str>,
 }
@@ -59,6 +61,7 @@ impl Changes {
             ("enabled", names_of(&self.enabled)),
             ("disabled", names_of(&self.disabled)),
             ("removed", names_of(&self.removed)),
+            ("keys", self.keys.clone()),
             ("at_next_start", self.at_next_start.clone()),
         ] {
             if !names.is_empty() {
@@ -128,6 +131,21 @@ pub(super) fn is_same(old: &ServerConfig, new: &ServerConfig) -> bool {
         && (&old.limits, &old.stages, &old.definitions) == (&new.limits, &new.stages, &new.definitions)
         && (&old.description, &old.categories, &old.metadata)
             == (&new.description, &new.categories, &new.metadata)
+}
+
+/// The keys outside of servers that differ and take effect at once.
+pub(super) fn keys(old: &Config, new: &Config) -> Vec<&'static str> {
+    let mut keys = Vec::new();
+    if old.policy.as_ref().ok() != new.policy.as_ref().ok() {
+        keys.push("policy");
+    }
+    if old.interceptors != new.interceptors {
+        keys.push("interceptors");
+    }
+    if old.expose != new.expose {
+        keys.push("expose");
+    }
+    keys
 }
 
 /// The keys outside of servers that differ and cannot change while we run.
