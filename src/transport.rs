@@ -40,7 +40,7 @@ mod unix;
 mod websocket;
 
 pub use header_params::HeaderParams;
-pub use http::Endpoint;
+pub use http::{Endpoint, Undelivered};
 pub use no_auth::NoAuth;
 pub use patience::Patience;
 

@@ -23,7 +23,7 @@ use crate::failure::{Code, Failure};
 use crate::registry::Registry;
 use crate::telemetry::metrics;
 use crate::trace::{Span, Tracer};
-use crate::transport::Endpoint;
+use crate::transport::{Endpoint, Undelivered};
 
 /// How many spans go into one request.
 const BATCH: usize = 256;
@@ -35,8 +35,6 @@ const EVERY: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest pause before a batch is sent again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Nothing that a collector answers is read, but for what says that it has refused something.
-const LONGEST_ANSWER: usize = 64 << 10;
 
 /// A task that sends. Dropping it ends it at once.
 #[derive(Debug)]
@@ -162,9 +160,7 @@ impl Sender {
         match self.post(Signal::Traces, body).await {
             Ok(()) => {}
             // What it does not want now it will never want.
-            Err(failure) if failure.code == Code::NetStatus && failure.retry_after.is_none() => {
-                self.tracer.drop_more(spans.len());
-            }
+            Err(undelivered) if !undelivered.may_pass => self.tracer.drop_more(spans.len()),
             Err(_) => self.held = spans,
         }
     }
@@ -181,15 +177,16 @@ impl Sender {
         }
     }
 
-    async fn post(&mut self, signal: Signal, body: Vec<u8>) -> Result<(), Failure> {
+    async fn post(&mut self, signal: Signal, body: Vec<u8>) -> Result<(), Undelivered> {
         let result = async {
-            let endpoints = self.endpoints().await?;
+            let endpoints =
+                self.endpoints().await.map_err(|failure| Undelivered { failure, may_pass: false })?;
             let [traces, metrics] = &*endpoints;
             let endpoint = match signal {
                 Signal::Traces => traces,
                 Signal::Metrics => metrics,
             };
-            endpoint.post(Bytes::from(body), LONGEST_ANSWER, PATIENCE).await.map(|_| ())
+            endpoint.deliver(Bytes::from(body), PATIENCE).await
         }
         .await;
         match &result {
@@ -199,7 +196,7 @@ impl Sender {
                 (self.is_away, self.pause) = (false, Duration::ZERO);
             }
             Ok(()) => {}
-            Err(failure) => {
+            Err(Undelivered { failure, .. }) => {
                 if !self.is_away {
                     let code = failure.code.id();
                     tracing::warn!(event = "telemetry.failed", ?signal, code, cause = %failure.cause, "the collector took no telemetry");

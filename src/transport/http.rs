@@ -32,7 +32,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
 
-pub use self::endpoint::Endpoint;
+pub use self::endpoint::{Endpoint, Undelivered};
 
 use self::client::{Client, Request};
 use self::headers::Session;

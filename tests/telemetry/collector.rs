@@ -12,7 +12,7 @@ use crate::board::DEADLINE;
 
 /// What a collector does with requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mood {
+pub(crate) enum Mood {
     Takes,
     /// It answers with this status.
     Refuses(u16),
@@ -22,21 +22,21 @@ pub enum Mood {
 
 /// A request: its path, its head and its message.
 #[derive(Clone, Debug)]
-pub struct Got {
-    pub path: String,
-    pub head: String,
-    pub message: Value,
+pub(crate) struct Got {
+    pub(crate) path: String,
+    pub(crate) head: String,
+    pub(crate) message: Value,
 }
 
 /// See the module.
-pub struct Collector {
-    pub address: SocketAddr,
+pub(crate) struct Collector {
+    pub(crate) address: SocketAddr,
     got: Arc<Mutex<Vec<Got>>>,
     mood: Arc<Mutex<Mood>>,
 }
 
 impl Collector {
-    pub fn start(mood: Mood) -> Self {
+    pub(crate) fn start(mood: Mood) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (got, mood) = (Arc::<Mutex<Vec<Got>>>::default(), Arc::new(Mutex::new(mood)));
@@ -50,16 +50,16 @@ impl Collector {
         Self { address, got, mood }
     }
 
-    pub fn is_now(&self, mood: Mood) {
+    pub(crate) fn is_now(&self, mood: Mood) {
         *self.mood.lock().unwrap() = mood;
     }
 
-    pub fn got(&self) -> Vec<Got> {
+    pub(crate) fn got(&self) -> Vec<Got> {
         self.got.lock().unwrap().clone()
     }
 
     /// Every span so far.
-    pub fn spans(&self) -> Vec<Value> {
+    pub(crate) fn spans(&self) -> Vec<Value> {
         let got = self.got();
         let traces = got.iter().filter(|got| got.path == "/v1/traces");
         let spans = |got: &Got| got.message["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().cloned();
@@ -68,7 +68,7 @@ impl Collector {
 
     /// The spans once there are so many.
     #[track_caller]
-    pub fn await_spans(&self, count: usize) -> Vec<Value> {
+    pub(crate) fn await_spans(&self, count: usize) -> Vec<Value> {
         let until = Instant::now() + DEADLINE;
         loop {
             let spans = self.spans();
@@ -120,7 +120,7 @@ fn serve(stream: TcpStream, got: &Mutex<Vec<Got>>, mood: &Mutex<Mood>) {
 }
 
 /// An attribute of a span or a point; null if it has none of this name.
-pub fn attribute(of: &Value, key: &str) -> Value {
+pub(crate) fn attribute(of: &Value, key: &str) -> Value {
     let attributes = of["attributes"].as_array().map(Vec::as_slice).unwrap_or_default();
     let found = attributes.iter().find(|attribute| attribute["key"] == key);
     let value = found.map(|found| &found["value"]);

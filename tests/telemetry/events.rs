@@ -21,7 +21,7 @@ fn events(setup: &Setup) -> Vec<Value> {
 
 #[test]
 fn what_happens_to_servers_and_calls_stands_in_the_log_by_name() {
-    let script = format!("{TOOLS}  die: {{ answer: ~, exit: 1 }}\n");
+    let script = format!("{TOOLS}  die: {{ exit: 1 }}\n");
     let setup = Setup::new()
         .script("a", &script)
         .keys("breaker: { failure_threshold: 1 }")

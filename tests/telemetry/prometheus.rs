@@ -253,9 +253,7 @@ fn a_real_prometheus_takes_the_text_and_sees_the_numbers() {
         .keys(keys)
         .script("we\\\"ird", TOOLS)
         .entry("gone", "{ command: /nonexistent/server }")
-        .config(
-            "telemetry: { audit: true }\ninterceptors: [{ on: before, match: \"*\", deny: { tools: [x] } }]",
-        );
+        .config("telemetry: { audit: true }\ninterceptors: [{ match: \"*purge*\", deny: \"no purge\" }]");
     let (house, peer) = house(false, "2025-11-25", setup);
     for number in 0..5 {
         peer.tool("a__echo", json!({ "input": number.to_string() }));
