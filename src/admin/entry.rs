@@ -186,15 +186,25 @@ fn foreign(entry: &Value) -> Result<(), Refusal> {
     }
 }
 
-/// Whether an entry runs a program, under any name that the config knows for that.
+/// Whether an entry runs a program, under any name that the config knows for that: for the server itself, or for a part of it
+/// such as a health check.
 fn is_command(members: &Map<String, Value>) -> bool {
     let is_word = |key: &str| {
         members.get(key).and_then(Value::as_str).is_some_and(|word| matches!(word, "stdio" | "local"))
     };
-    ["command", "cmd", "executable", "args", "cwd", "working_dir", "workingDirectory"]
-        .iter()
-        .any(|key| members.contains_key(*key))
+    names_a_program(members)
+        || ["args", "cwd", "working_dir", "workingDirectory"].iter().any(|key| members.contains_key(*key))
         || ["type", "transport", "transportType"].iter().any(|key| is_word(key))
+}
+
+/// Whether a key here or below is one of a program. Below some keys stand names that their owner chose.
+fn names_a_program(members: &Map<String, Value>) -> bool {
+    const NAMES: [&str; 3] = ["command", "cmd", "executable"];
+    const CHOSEN: [&str; 5] = ["metadata", "_meta", "headers", "effects", "tools"];
+    members.iter().any(|(key, value)| {
+        NAMES.contains(&key.as_str())
+            || !CHOSEN.contains(&key.as_str()) && value.as_object().is_some_and(names_a_program)
+    })
 }
 
 /// Whether any text in a value, keys included, is so.
@@ -268,7 +278,7 @@ mod tests {
             (json!({ "name": "x".repeat(101), "endpoint": "x" }), "at most 100 characters"),
         ] {
             let refusal = refused(body.clone(), true);
-            assert!(refusal.contains(said) && refusal.contains("UNPROCESSABLE"), "{body}: {refusal}");
+            assert!(refusal.contains(said) && refusal.contains("status: 422"), "{body}: {refusal}");
         }
         assert!(format!("{:?}", read(b"[]", None, true).unwrap_err()).contains("must be a JSON object"));
         assert!(read(br#"{"name":"b","endpoint":"http://x"}"#, Some("a"), true).is_err());
@@ -281,6 +291,7 @@ mod tests {
             json!({ "cmd": ["sh"] }),
             json!({ "executable": "sh", "url": "http://x" }),
             json!({ "type": "stdio" }),
+            json!({ "url": "http://x", "health_check": { "command": ["sh", "-c", "true"] } }),
             json!({ "transportType": "local" }),
             json!({ "url": "http://x", "headers": { "A": "${env:HOME}" } }),
             json!({ "url": "http://x", "auth_token": "${file:/etc/passwd}" }),
@@ -290,7 +301,7 @@ mod tests {
             json!({ "url": "http://x", "bearer_token_env_var": "SECRET" }),
         ] {
             let refusal = refused(json!({ "name": "a", "config": config }), false);
-            assert!(refusal.contains("FORBIDDEN") && refusal.contains("allow_stdio_register"), "{refusal}");
+            assert!(refusal.contains("status: 403") && refusal.contains("allow_stdio_register"), "{refusal}");
             assert!(
                 read(json!({ "name": "a", "config": config }).to_string().as_bytes(), None, true).is_ok()
             );
@@ -300,6 +311,9 @@ mod tests {
                 .contains("a command")
         );
         assert!(refused(json!({ "name": "a", "endpoint": "http://${HOST}/" }), false).contains("reference"));
+        let chosen =
+            json!({ "url": "http://x", "effects": { "command": "read" }, "metadata": { "command": "x" } });
+        assert!(read(json!({ "name": "a", "config": chosen }).to_string().as_bytes(), None, false).is_ok());
         let body = json!({ "name": "a", "endpoint": "https://x/mcp", "auth_token": "$t" }).to_string();
         assert!(read(body.as_bytes(), None, false).is_ok());
     }

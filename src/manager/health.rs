@@ -126,13 +126,17 @@ impl Manager {
                     return Err(Failure::new(Code::CallShutdown, "it is ending").of(backend.name()));
                 }
                 State::Starting { .. } => {}
+                // It is not tried again just because somebody asks, so nothing would change.
+                State::Failed { failure, until } if until > Instant::now() => {
+                    return Err(failure.of(backend.name()));
+                }
                 _ if !is_asked => {
                     backend.start();
                     is_asked = true;
                 }
                 State::Idle => {}
                 // What it says of an attempt before ours may be over by now.
-                state if is_new || is_left_alone(&state) => {
+                state if is_new || matches!(state, State::CrashLooped { .. } | State::Waiting { .. }) => {
                     let unknown = || Failure::new(Code::CallUnavailable, "it is not running");
                     return Err(state.failure().cloned().unwrap_or_else(unknown).of(backend.name()));
                 }
@@ -144,14 +148,5 @@ impl Manager {
                 return Err(why.unwrap_or_else(late).of(backend.name()));
             }
         }
-    }
-}
-
-/// Whether a server is not started just because somebody asks: what it says of its last attempt counts.
-fn is_left_alone(state: &State) -> bool {
-    match state {
-        State::CrashLooped { .. } | State::Waiting { .. } => true,
-        State::Failed { until, .. } => *until > Instant::now(),
-        _ => false,
     }
 }

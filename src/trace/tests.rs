@@ -80,9 +80,11 @@ fn sent(call: &Call) -> serde_json::Value {
     }
     match call.token {
         TokenPlace::None => {}
-        TokenPlace::Client(span) => drop(splice.replace(span, "7")),
+        TokenPlace::Client(span) => {
+            splice.replace(span, "7");
+        }
         TokenPlace::Own { at, with } => {
-            drop(splice.replace(Span { start: at, end: at }, format!("{}7{}", with.before(), with.after())));
+            splice.replace(Span { start: at, end: at }, format!("{}7{}", with.before(), with.after()));
         }
     }
     let text = splice.to_bytes();
@@ -148,26 +150,32 @@ fn a_header_counts_where_the_message_says_nothing() {
     let context = format!(r#""traceparent":"{PARENT}""#);
     let check = |message, expected: &str| assert_eq!(with_header(message, None), expected);
     check(
-        r#"{"id":1,"method":"tools/call","params":{"name":"a"}}"#,
-        &format!(r#"{{"id":1,"method":"tools/call","params":{{"_meta":{{{context}}},"name":"a"}}}}"#),
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}"#,
+        &format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"_meta":{{{context}}},"name":"a"}}}}"#
+        ),
     );
     check(
-        r#"{"id":1,"method":"tools/call","params":{"name":"a","_meta":{"k":1}}}"#,
-        &format!(r#"{{"id":1,"method":"tools/call","params":{{"name":"a","_meta":{{{context},"k":1}}}}}}"#),
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","_meta":{"k":1}}}"#,
+        &format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"a","_meta":{{{context},"k":1}}}}}}"#
+        ),
     );
     for same in [
-        r#"{"id":1,"method":"tools/call","params":{"_meta":{"traceparent":"x"}}}"#,
-        r#"{"id":1,"method":"tools/call","params":{"_meta":null}}"#,
-        r#"{"id":1,"method":"ping"}"#,
-        r#"{"method":"notifications/cancelled","params":{"requestId":1}}"#,
-        r#"[{"id":1,"method":"tools/call","params":{}}]"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"traceparent":"x"}}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":null}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#,
+        r#"[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}]"#,
     ] {
         check(same, same);
     }
-    let text = with_header(r#"{"id":1,"method":"x","params":{}}"#, Some("a=b,\"c"));
+    let text = with_header(r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{}}"#, Some("a=b,\"c"));
     assert!(text.contains(r#""tracestate":"a=b,\"c""#), "{text}");
-    let nothing =
-        carried(Bytes::from_static(b"{\"id\":1,\"method\":\"x\",\"params\":{}}"), &HeaderMap::new());
+    let nothing = carried(
+        Bytes::from_static(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"x\",\"params\":{}}"),
+        &HeaderMap::new(),
+    );
     assert!(!nothing.windows(5).any(|part| part == b"trace"));
 }
 

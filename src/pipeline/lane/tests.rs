@@ -100,7 +100,6 @@ async fn a_stage_that_breaks_down_leaves_nobody_without_an_answer() {
         total: Duration::from_secs(1),
     };
     let (config, backend) = (Arc::clone(lane.config()), Arc::clone(lane.backend()));
-    let journeys_of = Arc::clone(&journeys);
     let lane = Lane(Arc::new(Inner {
         config,
         backend,
