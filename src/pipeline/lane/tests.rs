@@ -104,7 +104,7 @@ async fn a_stage_that_breaks_down_leaves_nobody_without_an_answer() {
         config,
         backend,
         track: Some(track),
-        journeys: journeys_of,
+        journeys: Arc::clone(&journeys),
         meter: None,
         tracer: None,
     }));
