@@ -43,7 +43,7 @@ pub(super) fn brief(desk: &Desk, info: &ServerInfo) -> Value {
         "last_seen": time(info.report.times.last_seen),
         "tool_count": info.report.shown.tools,
         "categories": config.map(|config| config.categories.clone()).unwrap_or_default(),
-        "security_level": config.map(|config| level(config)),
+        "security_level": config.map(level),
         "level": info.report.level.word(),
         "state": info.report.state,
     })

@@ -75,10 +75,11 @@ impl File<'_> {
         }
         let (by_call, lasting): (Vec<Policy>, Vec<Policy>) =
             policies.policies().cloned().partition(looks_at_context);
-        let parts = PolicySet::from_policies(lasting)
-            .and_then(|lasting| Ok((lasting, PolicySet::from_policies(by_call)?)));
-        match parts.map_err(|error| error.to_string()).and_then(|parts| Ok((parts, Names::new()?))) {
-            Ok(((lasting, by_call), names)) => Some(Set {
+        let part =
+            |policies: Vec<Policy>| PolicySet::from_policies(policies).map_err(|error| error.to_string());
+        let parts = part(lasting).and_then(|lasting| Ok((lasting, part(by_call)?, Names::new()?)));
+        match parts {
+            Ok((lasting, by_call, names)) => Some(Set {
                 text: self.text.to_owned(),
                 policies,
                 lasting,
