@@ -53,7 +53,9 @@ async fn served(config: &str) -> (Client, Arc<Manager>, JoinHandle<()>) {
     let manager = Arc::clone(switchboard.manager());
     let (ours, theirs) = tokio::io::duplex(64 << 10);
     let (input, output) = tokio::io::split(theirs);
-    let serving = tokio::spawn(async move { switchboard.serve(input, output, std::future::pending()).await });
+    let serving = tokio::spawn(async move {
+        let _ = switchboard.serve(input, output, std::future::pending()).await;
+    });
     let mut client = Client::new(ours);
     client.introduce().await.unwrap();
     (client, manager, serving)
