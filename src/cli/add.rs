@@ -29,10 +29,10 @@ pub struct AddArgs {
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// A variable for the program; quote `${VAR}` to have it filled in when the server starts
-    #[arg(long, short, value_name = "K=V", requires = "command")]
+    #[arg(long, short, value_name = "K=V", conflicts_with_all = ["url", "entry"])]
     env: Vec<String>,
     /// A header for the address
-    #[arg(long, short = 'H', value_name = "K=V", requires = "url")]
+    #[arg(long, short = 'H', value_name = "K=V", conflicts_with_all = ["command", "entry"])]
     header: Vec<String>,
     /// The whole entry, as it would stand below the name in the config
     #[arg(long = "json", value_name = "ENTRY")]
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(parsed(&["a", "--url", "http://x", "--", "x"]).unwrap_err(), ErrorKind::ArgumentConflict);
         assert_eq!(
             parsed(&["a", "--url", "http://x", "--env", "A=b"]).unwrap_err(),
-            ErrorKind::MissingRequiredArgument
+            ErrorKind::ArgumentConflict
         );
     }
 
