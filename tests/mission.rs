@@ -17,6 +17,8 @@ mod load_balancer;
 mod measures;
 #[path = "mission/retry_handler.rs"]
 mod retry_handler;
+#[path = "mission/table.rs"]
+mod table;
 #[path = "mission/tool_cache.rs"]
 mod tool_cache;
 #[path = "mission/tool_call_interceptor.rs"]
