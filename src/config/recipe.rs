@@ -21,16 +21,6 @@ pub struct Recipe {
     said: Vec<Said>,
 }
 
-/// What was written may hold secrets.
-impl std::fmt::Debug for Recipe {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recipe")
-            .field("path", &self.path())
-            .field("said", &self.said.len())
-            .finish_non_exhaustive()
-    }
-}
-
 /// The config file, as it was read.
 #[derive(Clone)]
 pub(super) enum File {
