@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::admin::MAKE_ONE;
-use super::problem::Problem;
+use super::problem::{Problem, Severity};
 use super::resolve::{Resolver, texts};
 use super::secret::Secret;
 use super::tree::Node;
@@ -92,10 +92,24 @@ impl Resolver<'_> {
                 .and_then(|count| usize::try_from(count).ok())
                 .unwrap_or(default.max_sessions),
         };
-        match self.reporter.errors_since(mark).next() {
-            Some(problem) => Err(Box::new(problem.clone())),
-            None => Ok(face),
+        if let Some(problem) = self.reporter.errors_since(mark).next() {
+            return Err(Box::new(problem.clone()));
         }
+        match effective.at("security.auth_required").filter(|wanted| wanted.as_bool() == Some(true)) {
+            Some(wanted) if face.tokens.is_empty() => Err(Box::new(self.nobody_may_come(wanted))),
+            _ => Ok(face),
+        }
+    }
+
+    /// Clients must log in, and there is nothing to log in with. It harms only who serves over HTTP: the client on our stdin is the
+    /// one who has started us.
+    fn nobody_may_come(&mut self, wanted: &Node) -> Problem {
+        let message = "clients must log in, and `http.tokens` names nobody: nothing is served over HTTP";
+        let problem = self.reporter.warn(Code::ConfigValue, &wanted.origin, message);
+        problem.suggestion = Some(format!("give each client a token in `http.tokens`; {MAKE_ONE}"));
+        let mut problem = problem.clone();
+        problem.severity = Severity::Error;
+        problem
     }
 
     fn listen(&mut self, effective: &Node) -> Option<SocketAddr> {
@@ -208,6 +222,21 @@ mod tests {
     #[test]
     fn without_a_block_the_defaults_hold_and_the_tables_carry_the_same() {
         assert_eq!(load("servers: {}").config.http.unwrap(), HttpFace::default());
+    }
+
+    #[test]
+    fn where_clients_must_log_in_there_is_no_door_without_tokens() {
+        let loaded = load("security: { auth_required: true }");
+        let problem = loaded.config.http.unwrap_err();
+        assert_eq!(
+            (problem.severity, problem.place.as_ref().map(|place| place.line)),
+            (Severity::Error, Some(1))
+        );
+        // The client on our stdin is served all the same.
+        assert_eq!(loaded.problems.len(), 1);
+        assert_eq!(loaded.problems[0].severity, Severity::Warning);
+        let with = "security: { auth_required: true }\nhttp: { tokens: { alice: 0123456789abcdef } }";
+        assert!(load(with).config.http.is_ok());
     }
 
     #[test]

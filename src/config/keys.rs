@@ -691,7 +691,11 @@ static SECURITY: Table = Table {
             LEVEL,
             "What counts where nothing else is said: `low` checks nothing, `medium` checks arguments, `high` also results, hides secrets and limits the rate.",
         ),
-        Key::new("auth_required", Shape::Bool, "Whether clients must log in.").planned(),
+        Key::new(
+            "auth_required",
+            Shape::Bool,
+            "Whether clients over HTTP must show a token of `http.tokens`.",
+        ),
     ]],
 };
 

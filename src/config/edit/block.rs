@@ -46,7 +46,8 @@ fn add_lines(text: &str, outline: &Outline, collection: &Collection, lines: &str
 /// Whether an empty line stands before the last of several items.
 fn stand_apart(text: &str, collection: &Collection) -> bool {
     let [.., before, last] = collection.items.as_slice() else { return false };
-    let between = &text[before.value.content_end()..line_start(text, last.start())];
+    // With an explicit key (`? `) the item before may end on the line of the last.
+    let between = text.get(before.value.content_end()..line_start(text, last.start())).unwrap_or_default();
     between.lines().skip(1).any(|line| line.trim().is_empty())
 }
 
@@ -77,7 +78,7 @@ pub(super) fn replace(text: &str, collection: &Collection, index: usize, value: 
     let rendered = render::yaml_value(value, column, unit(text), newline(text));
     let is_scalar = !matches!(value, Value::Object(_) | Value::Array(_));
     let mut range = colon + 1..item.value.content_end();
-    range.end = range.start + text[range.clone()].trim_end().len();
+    range.end = range.start + text.get(range.clone())?.trim_end().len();
     match item.value.shape {
         // How many spaces stand before the value is the writer's.
         Shape::Scalar if is_scalar && same_line(text, colon, item.value.span.start) => {

@@ -376,3 +376,35 @@ fn strings_survive_in_all_syntaxes() {
         }
     }
 }
+
+/// An explicit key (YAML 1.2.2, 8.2.2) may be empty, and its value stand on the next line.
+#[test]
+fn yaml_with_explicit_keys() {
+    let text = "servers:\n- name: a\n  ? \n  command: x";
+    let edits = [
+        put_server(text, Yaml, "a", &json!({ "command": "y" })),
+        put_server(text, Yaml, "b", &json!({ "command": "y" })),
+        remove_server(text, Yaml, "a"),
+        set_enabled(text, Yaml, "a", false),
+    ];
+    let outcomes = edits.map(|edited| edited.unwrap_or_else(|error| format!("refused: {error}")));
+    insta::assert_snapshot!(outcomes.join("\n---\n"), @r#"
+    servers:
+    - { name: a, command: "y" }
+    ---
+    servers:
+    - name: a
+      ? 
+      command: x
+    - name: b
+      command: "y"
+    ---
+    servers:
+    ---
+    servers:
+    - name: a
+      ? 
+      command: x
+      enabled: false
+    "#);
+}
