@@ -113,13 +113,15 @@ fn resident() -> u64 {
     text.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
 
+/// A million calls take minutes in an unoptimised build; a tenth of them is still four times what the cache may hold.
+const KEYS: u32 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+
 #[tokio::test]
-#[ignore = "a million calls take minutes without optimization"]
-async fn a_million_distinct_keys_stay_within_the_bytes_of_the_cache() {
+async fn distinct_keys_stay_within_the_bytes_of_the_cache() {
     let mock = Mock::forgetful("look", "x".repeat(500));
     let world = World::of(&mock, "effects: { look: read }, cache: { ttl: 1h, max_bytes: 16MiB }").await;
     let (before, mut most) = (resident(), 0);
-    for number in 0..1_000_000_u32 {
+    for number in 0..KEYS {
         world.result("a__look", json!({ "n": number })).await;
         if number % 10_000 == 0 {
             most = most.max(resident());
@@ -131,6 +133,6 @@ async fn a_million_distinct_keys_stay_within_the_bytes_of_the_cache() {
     // Sixteen for answers, as much again for what holds them, and some for everything else.
     assert!(grown < 48 << 20, "{grown} bytes");
     // It still works: the last one is there.
-    let hit = world.result("a__look", json!({ "n": 999_999 })).await;
+    let hit = world.result("a__look", json!({ "n": KEYS - 1 })).await;
     assert_eq!(hit["_meta"]["switchboard/cache"]["hit"], true, "{hit}");
 }
