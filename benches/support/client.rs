@@ -237,7 +237,7 @@ impl Answer {
         let is_result = rest[digits..].starts_with(br#","result":"#);
         let length = HEAD.len() + digits + br#","result":"#.len() + size + 1;
         // What comes from the cache says so, and is longer by that.
-        let is_kept = rest[digits..].starts_with(br#","result":{"_meta":{"switchboard/cache":"#);
+        let is_kept = rest[digits..].starts_with(br#","result":{"_meta":{"switch"#);
         if !is_result || self.length != length && !(is_kept && self.length > length) {
             return Err(format!("unexpected answer: {}", String::from_utf8_lossy(head)).into());
         }
