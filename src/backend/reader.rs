@@ -140,7 +140,7 @@ impl Reader {
                     Line::TooLong { .. } => None,
                 })
                 .collect();
-            for (line, read) in lines.iter().zip(read) {
+            for (line, read) in lines.iter().zip(&read) {
                 match (line, read) {
                     (Line::Whole(line), Some(read)) => self.take(line, read),
                     (line, _) => self.line(line),
@@ -211,28 +211,28 @@ impl Reader {
     }
 
     fn whole(&mut self, line: &Bytes) {
-        self.take(line, envelope::from_server(line));
+        self.take(line, &envelope::from_server(line));
     }
 
-    fn take(&mut self, line: &Bytes, read: Result<Message<'_>, Fault>) {
+    fn take(&mut self, line: &Bytes, read: &Result<Message<'_>, Fault>) {
         match read {
             Ok(message) => {
                 self.spread.clear();
                 self.message(line, message);
             }
-            Err(Fault::Batch(span)) => self.batch(line, span),
-            Err(Fault::Invalid(Some(id), what)) => self.malformed(&id, what),
-            Err(Fault::TooDeep(Some(id))) => self.malformed(&id, "nested too deeply"),
+            Err(Fault::Batch(span)) => self.batch(line, *span),
+            Err(Fault::Invalid(Some(id), what)) => self.malformed(id, what),
+            Err(Fault::TooDeep(Some(id))) => self.malformed(id, "nested too deeply"),
             Err(Fault::TooDeep(None) | Fault::Invalid(None, _)) => self.noise(line),
-            Err(Fault::Syntax(what)) => self.broken(line, &what),
+            Err(Fault::Syntax(what)) => self.broken(line, what),
         }
     }
 
-    fn message(&mut self, line: &Bytes, message: Message<'_>) {
+    fn message(&mut self, line: &Bytes, message: &Message<'_>) {
         match message {
-            Message::Response { id, body } => self.response(line, id, body),
-            Message::Notification { method, params } => self.notification(line, &method, params),
-            Message::Request { id, method, params } => self.request(line, id, &method, params),
+            Message::Response { id, body } => self.response(line, *id, *body),
+            Message::Notification { method, params } => self.notification(line, method, *params),
+            Message::Request { id, method, params } => self.request(line, *id, method, *params),
         }
     }
 
@@ -242,7 +242,7 @@ impl Reader {
             let element = element.shifted(array.start);
             let part = line.slice(element.start..element.end);
             match envelope::from_server(&part) {
-                Ok(message) => self.message(&part, message),
+                Ok(message) => self.message(&part, &message),
                 Err(Fault::Invalid(Some(id), what)) => self.malformed(&id, what),
                 Err(_) => self.noise(&part),
             }

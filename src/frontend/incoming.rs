@@ -79,7 +79,7 @@ impl Session {
                     Line::TooLong { .. } => None,
                 })
                 .collect();
-            for (line, read) in lines.iter().zip(read) {
+            for (line, read) in lines.iter().zip(&read) {
                 match (line, read) {
                     (Line::Whole(line), Some(read)) => self.take(line, read, &back),
                     (line, _) => self.one_line(line, &back),
@@ -111,18 +111,18 @@ impl Session {
     }
 
     fn whole(self: &Arc<Self>, line: &Bytes, back: &Back) {
-        self.take(line, Read::new(line), back);
+        self.take(line, &Read::new(line), back);
     }
 
-    fn take(self: &Arc<Self>, line: &Bytes, read: Read<'_>, back: &Back) {
-        let Read { message, places } = read;
-        match message {
+    fn take(self: &Arc<Self>, line: &Bytes, read: &Read<'_>, back: &Back) {
+        match &read.message {
             Ok(Message::Request { id, method, params }) => {
-                self.request(Incoming { line, id, params, places, back }, &method);
+                let (id, params, places) = (*id, *params, read.places);
+                self.request(Incoming { line, id, params, places, back }, method);
             }
-            Ok(Message::Notification { method, params }) => self.notification(line, &method, params),
-            Ok(Message::Response { id, body }) => self.answered(line, id, body),
-            Err(Fault::Batch(span)) if back.batch.is_none() => self.batch(line, span, back),
+            Ok(Message::Notification { method, params }) => self.notification(line, method, *params),
+            Ok(Message::Response { id, body }) => self.answered(line, *id, *body),
+            Err(Fault::Batch(span)) if back.batch.is_none() => self.batch(line, *span, back),
             Err(Fault::Batch(_)) => {
                 self.refuse(None, codes::INVALID_REQUEST, "a batch cannot hold a batch", back)
             }

@@ -43,7 +43,7 @@ impl Reader {
         if !begins && line.trim_ascii_end() == b"}" {
             let whole = Bytes::from(std::mem::take(&mut self.spread));
             match envelope::from_server(&whole) {
-                Ok(message) => self.message(&whole, message),
+                Ok(message) => self.message(&whole, &message),
                 Err(_) => self.noise(&whole),
             }
         }
