@@ -113,8 +113,8 @@ fn resident() -> u64 {
     text.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
 
-/// A million calls take minutes in an unoptimised build; a tenth of them is still four times what the cache may hold.
-const KEYS: u32 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+/// A million calls take minutes in an unoptimised build; so many are still twice what the cache may hold.
+const KEYS: u32 = if cfg!(debug_assertions) { 50_000 } else { 1_000_000 };
 
 #[tokio::test]
 async fn distinct_keys_stay_within_the_bytes_of_the_cache() {
@@ -132,7 +132,10 @@ async fn distinct_keys_stay_within_the_bytes_of_the_cache() {
     println!("{} MiB before, {} MiB more at most", before >> 20, grown >> 20);
     // Sixteen for answers, as much again for what holds them, and some for everything else.
     assert!(grown < 48 << 20, "{grown} bytes");
-    // It still works: the last one is there.
-    let hit = world.result("a__look", json!({ "n": KEYS - 1 })).await;
-    assert_eq!(hit["_meta"]["switchboard/cache"]["hit"], true, "{hit}");
+    // It still works. What is seldom wanted does not push out what is kept; what is asked for again and again comes in.
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while world.result("a__look", json!({ "n": KEYS })).await["_meta"]["switchboard/cache"]["hit"] != true {
+        assert!(std::time::Instant::now() < deadline, "a key that is asked for all the time is not kept");
+        sleep(Duration::from_millis(10)).await;
+    }
 }
