@@ -6,12 +6,10 @@ use memchr::memmem::Finder;
 use tokio::time::Instant;
 
 use super::{Ended, Ending, Meter};
-use crate::call::{
-    Ask, AskKey, Call, Caller, CallerId, ClientInfo, Introduction, NotAsked, Notice, Progress, Reply, Ticket,
-};
+use crate::call::{Between, Call, Caller, Reply, Ticket};
 use crate::failure::{Code, Failure};
-use crate::names::{OriginalName, ServerName};
-use crate::protocol::{Level, Method};
+use crate::names::OriginalName;
+use crate::protocol::Method;
 use crate::wire::{Body, json};
 
 /// See the module.
@@ -75,30 +73,9 @@ fn says_error(result: &[u8]) -> bool {
     WORD.find(result).is_some() && json::get(result, "isError").is_some_and(|span| span.of(result) == b"true")
 }
 
-/// Every method is passed on, those with a default too.
-impl Caller for Watched {
-    fn id(&self) -> CallerId {
-        self.client.id()
-    }
-
-    fn introduction(&self) -> Introduction {
-        self.client.introduction()
-    }
-
-    fn principal(&self) -> Option<Arc<str>> {
-        self.client.principal()
-    }
-
-    fn client(&self) -> Option<Arc<ClientInfo>> {
-        self.client.client()
-    }
-
-    fn level(&self) -> Option<Level> {
-        self.client.level()
-    }
-
-    fn is_patient(&self) -> bool {
-        self.client.is_patient()
+impl Between for Watched {
+    fn client(&self) -> &Arc<dyn Caller> {
+        &self.client
     }
 
     fn reply(&self, ticket: Ticket, reply: Reply<'_>) {
@@ -110,21 +87,5 @@ impl Caller for Watched {
     fn fail(&self, ticket: Ticket, failure: Failure) {
         self.end(Ending::Failed, Some(failure.code), 0);
         self.client.fail(ticket, failure);
-    }
-
-    fn progress(&self, ticket: Ticket, progress: Progress<'_>) {
-        self.client.progress(ticket, progress);
-    }
-
-    fn log(&self, ticket: Ticket, server: &ServerName, notice: Notice<'_>) {
-        self.client.log(ticket, server, notice);
-    }
-
-    fn ask(&self, ticket: Ticket, ask: Ask<'_>) -> Result<(), NotAsked> {
-        self.client.ask(ticket, ask)
-    }
-
-    fn withdraw(&self, key: &AskKey, reason: &str) {
-        self.client.withdraw(key, reason);
     }
 }

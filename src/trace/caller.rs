@@ -5,13 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
 use super::{Kind, Span, Tracer};
-use crate::call::{
-    Ask, AskKey, Call, Caller, CallerId, ClientInfo, Introduction, NotAsked, Notice, Progress, Reply, Ticket,
-};
+use crate::call::{Between, Call, Caller, Reply, Ticket};
 use crate::failure::Failure;
 use crate::meter::{Ending, ending};
-use crate::names::ServerName;
-use crate::protocol::{Level, Method};
+use crate::protocol::Method;
 use crate::wire::{Body, json};
 
 /// See the module.
@@ -73,30 +70,9 @@ fn tell(span: &mut Span, method: Method, reply: &Reply<'_>) {
     }
 }
 
-/// Every method is passed on, those with a default too.
-impl Caller for Spanned {
-    fn id(&self) -> CallerId {
-        self.client.id()
-    }
-
-    fn introduction(&self) -> Introduction {
-        self.client.introduction()
-    }
-
-    fn principal(&self) -> Option<Arc<str>> {
-        self.client.principal()
-    }
-
-    fn client(&self) -> Option<Arc<ClientInfo>> {
-        self.client.client()
-    }
-
-    fn level(&self) -> Option<Level> {
-        self.client.level()
-    }
-
-    fn is_patient(&self) -> bool {
-        self.client.is_patient()
+impl Between for Spanned {
+    fn client(&self) -> &Arc<dyn Caller> {
+        &self.client
     }
 
     fn reply(&self, ticket: Ticket, reply: Reply<'_>) {
@@ -107,21 +83,5 @@ impl Caller for Spanned {
     fn fail(&self, ticket: Ticket, failure: Failure) {
         self.end(|span| span.fail(failure.code.id()));
         self.client.fail(ticket, failure);
-    }
-
-    fn progress(&self, ticket: Ticket, progress: Progress<'_>) {
-        self.client.progress(ticket, progress);
-    }
-
-    fn log(&self, ticket: Ticket, server: &ServerName, notice: Notice<'_>) {
-        self.client.log(ticket, server, notice);
-    }
-
-    fn ask(&self, ticket: Ticket, ask: Ask<'_>) -> Result<(), NotAsked> {
-        self.client.ask(ticket, ask)
-    }
-
-    fn withdraw(&self, key: &AskKey, reason: &str) {
-        self.client.withdraw(key, reason);
     }
 }
