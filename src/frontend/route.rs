@@ -56,8 +56,7 @@ pub(super) fn way(
 /// The largest result of a server that is passed on, in bytes. Results of tools, prompts and resources have been shortened already,
 /// and what bridges them may add a little.
 pub(super) fn limit(lane: &Lane, method: Method) -> usize {
-    let is_cut = matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead);
-    let limit = lane.config().limits.result.filter(|_| !is_cut);
+    let limit = lane.config().limits.result.filter(|_| !Lane::cuts(method));
     limit.unwrap_or(usize::MAX)
 }
 

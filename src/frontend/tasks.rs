@@ -25,6 +25,7 @@ use crate::backend::Backend;
 use crate::bridge;
 use crate::bridge::capabilities::offers_tasks;
 use crate::call::{Call, Caller, CallerId, ClientInfo, Notice, TokenPlace};
+use crate::catalog::Catalog;
 use crate::failure::{Code, Failure};
 use crate::frontend::answer::Answer;
 use crate::frontend::hall::Hall;
@@ -96,23 +97,10 @@ impl Hall {
         let state = State::Task { server: server.to_string(), id };
         let name = self.seal.name(&state, bound(form, principal)).ok()?;
         let told = match form {
-            Tasks::Extension => self.as_clients_know_it(server, object),
+            Tasks::Extension => as_clients_know_it(self.catalog().as_deref(), server, object),
             Tasks::Core | Tasks::None => None,
         };
         bridge::tasks::with_id(told.as_deref().unwrap_or(object), &name)
-    }
-
-    /// What a modern server tells of a task: its questions say which server asks, and its result has URIs as clients know
-    /// them. `None` if nothing changes.
-    fn as_clients_know_it(&self, server: &ServerName, task: &[u8]) -> Option<Bytes> {
-        if let Some(named) = rounds::named_requests(task, server) {
-            return Some(named);
-        }
-        let result = json::get(task, "result")?;
-        let rewritten = self.catalog()?.rewrite_result(server, result.of(task))?;
-        let mut splice = Splice::new(task);
-        splice.replace(result, rewritten);
-        Some(splice.to_bytes())
     }
 
     /// Where a request about a task goes.
@@ -301,13 +289,19 @@ impl Hall {
     pub(super) fn task_changed(&self, server: &ServerName, form: Tasks, notice: &Notice<'_>) {
         let params = notice.params.of(notice.line);
         let Ok(task) = bridge::tasks::read(params) else { return };
+        let lane = self.registry().and_then(|registry| registry.lane(server));
+        if let Some(lane) = lane.filter(|lane| task.result.is_some() && lane.looks_at_tasks()) {
+            return self.task_ended(&lane, &task.id, &Bytes::copy_from_slice(params));
+        }
+        let unhidden = self.unhidden(server, params);
+        let params = unhidden.as_deref().unwrap_or(params);
         match form {
             Tasks::Core => {
                 let Some(session) = self.ledger.owner(server, &task.id) else { return };
                 session.task_changed(server, params);
             }
             Tasks::Extension => {
-                let told = self.as_clients_know_it(server, params);
+                let told = as_clients_know_it(self.catalog().as_deref(), server, params);
                 for listener in self.present_listeners() {
                     listener.task_changed(server, &task.id, told.as_deref().unwrap_or(params));
                 }
@@ -315,6 +309,35 @@ impl Hall {
             Tasks::None => {}
         }
     }
+
+    /// A server tells the end of one of its tasks, which is told like the answer to the call that became the task.
+    fn task_ended(&self, lane: &Lane, id: &str, params: &Bytes) {
+        let server = lane.config().name.clone();
+        for listener in self.present_listeners().into_iter().filter(|one| one.follows_task(&server, id)) {
+            let (lane, server, params) = (lane.clone(), server.clone(), params.clone());
+            let (id, registry) = (id.to_owned(), self.registry().cloned());
+            self.tasks.spawn(async move {
+                let told = lane.told(listener.about_task(&id), params, Revision::newest_modern()).await;
+                let Some(params) = told else { return };
+                let catalog = registry.map(|registry| registry.catalog());
+                let told = as_clients_know_it(catalog.as_deref(), &server, &params);
+                listener.task_changed(&server, &id, told.as_deref().unwrap_or(&params));
+            });
+        }
+    }
+}
+
+/// What a modern server tells of a task: its questions say which server asks, and its result has URIs as clients know them.
+/// `None` if nothing changes.
+fn as_clients_know_it(catalog: Option<&Catalog>, server: &ServerName, task: &[u8]) -> Option<Bytes> {
+    if let Some(named) = rounds::named_requests(task, server) {
+        return Some(named);
+    }
+    let result = json::get(task, "result")?;
+    let rewritten = catalog?.rewrite_result(server, result.of(task))?;
+    let mut splice = Splice::new(task);
+    splice.replace(result, rewritten);
+    Some(splice.to_bytes())
 }
 
 impl Kept {

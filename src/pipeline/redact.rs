@@ -14,6 +14,7 @@ use super::payload::{arguments, elsewhere, with_arguments};
 use super::{BoxFuture, Next, Outcome, Request, Stage};
 use crate::config::{Glob, RedactRules, Secret, SecretKind};
 use crate::failure::{Code, Failure};
+use crate::protocol::Method;
 use crate::wire::json;
 use crate::wire::{Body, Span, Splice};
 use veil::Veil;
@@ -56,10 +57,15 @@ impl Redact {
         })
     }
 
+    /// A task that nobody remembers may be of any tool.
+    fn concerns(&self, request: &Request) -> bool {
+        let Some(tools) = &self.tools else { return true };
+        let is_unknown = matches!(request.call.method, Method::Task(_)) && request.definition.is_empty();
+        is_unknown || tools.iter().any(|tool| tool.matches(request.exposed.as_str()))
+    }
+
     async fn run(&self, mut request: Request, next: Next<'_>) -> Outcome {
-        if let Some(tools) = &self.tools
-            && !tools.iter().any(|tool| tool.matches(request.exposed.as_str()))
-        {
+        if !self.concerns(&request) {
             return next.run(request).await;
         }
         let place = match arguments(&request.call) {
