@@ -103,7 +103,7 @@ fn says(object: &[u8], name: &str) -> bool {
 }
 
 /// An outcome with this result.
-fn reply(result: Bytes, revision: &'static Revision) -> Outcome {
+pub(super) fn reply(result: Bytes, revision: &'static Revision) -> Outcome {
     let whole = Span { start: 0, end: result.len() };
     Outcome::Reply { line: result, body: Body::Result(whole), revision }
 }
