@@ -1,6 +1,6 @@
 //! One server as frontends call it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,16 +13,16 @@ use super::group::Group;
 use super::health::{self, HealthChecker};
 use super::hooks::Hooks;
 use super::journey::Journeys;
-use super::limit::{self, Limit};
+use super::limit::Limit;
 use super::log::Log;
 use super::policy::{self, Guard};
 use super::rate_limit::RateLimit;
 use super::redact::Redact;
 use super::retry::Retry;
-use super::tasks::{Origins, Recall, Told};
+use super::tasks::{Origins, Recall};
 use super::transform::Transform;
 use super::validate::Validate;
-use super::{Next, Outcome, Request, Stage};
+use super::{Request, Stage};
 use crate::backend::Backend;
 use crate::call::{Call, CallerId, Ticket};
 use crate::config::{Effects, ServerConfig};
@@ -32,9 +32,8 @@ use crate::interceptor::{Event, Interceptors, Phase, Recheck};
 use crate::meter::{Meter, Meters};
 use crate::names::ExposedName;
 use crate::policy::{Action, Policies, Thing};
-use crate::protocol::{Method, Revision};
+use crate::protocol::Method;
 use crate::trace::{Trace, Tracer};
-use crate::wire::{Body, Span};
 
 /// The keys of the config that put something in the way of calls, in the order in which calls come there.
 pub const ORDER: [&str; 10] = [
@@ -301,29 +300,6 @@ impl Lane {
         }
     }
 
-    /// Whether results of this method that are too large are cut, where the config says what is too large.
-    pub fn cuts(method: Method) -> bool {
-        limit::is_cut(method)
-    }
-
-    /// Whether what the server tells of a task by itself must pass [`told`](Self::told), if it tells the end.
-    pub fn looks_at_tasks(&self) -> bool {
-        self.0.track.as_ref().is_some_and(|track| track.shared.origins.is_some())
-    }
-
-    /// What the server tells of one of its tasks by itself, after the stages that look at results. `about` is how its client would
-    /// ask for it; `told` is what stands in the answer's place. `None` if it must not be told.
-    pub async fn told(&self, about: Call, told: Bytes, revision: &'static Revision) -> Option<Bytes> {
-        let Some(track) = &self.0.track else { return Some(told) };
-        let whole = Span { start: 0, end: told.len() };
-        let told = Told(Mutex::new(Some(Outcome::Reply { line: told, body: Body::Result(whole), revision })));
-        let request = track.request(about, None, None);
-        match Next::new(&track.shared.of_results(), &told).run(request).await {
-            Outcome::Reply { line, body: Body::Result(span), .. } => Some(line.slice(span.start..span.end)),
-            Outcome::Reply { body: Body::Error(_), .. } | Outcome::Failed(_) => None,
-        }
-    }
-
     /// What the server says outside of calls (a log message, a question), without what is hidden from clients; `None` if nothing
     /// of it is.
     pub fn unhidden(&self, text: &[u8]) -> Option<Bytes> {
@@ -481,5 +457,6 @@ impl std::fmt::Debug for Lane {
 mod tallies;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use tallies::{BreakerState, LaneTallies};
