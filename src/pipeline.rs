@@ -27,6 +27,7 @@ mod rate_limit;
 mod redact;
 mod results;
 mod retry;
+mod tasks;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

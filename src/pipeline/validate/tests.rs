@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::call::Call;
+use crate::pipeline::payload::reply;
 use crate::pipeline::testing::{Client, Script, call, server};
 
 fn compiled(schema: Value, closed: bool) -> Schema {
