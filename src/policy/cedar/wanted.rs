@@ -61,8 +61,8 @@ impl Wanted {
         *self = Self { time: true, arguments: Arguments::All };
     }
 
-    /// Goes through a policy in Cedar's JSON form, in which `e.a` is `{".": {"left": e, "attr": "a"}}`, and `e has a` the same
-    /// with `has`.
+    /// Goes through a policy in Cedar's JSON form, in which `e.a` is `{".": {"left": e, "attr": "a"}}`, and `e has a` or
+    /// `e has a.b` the same with `has`, and with a list for the latter.
     fn look(&mut self, expression: &Value) {
         match expression {
             Value::Object(members) => {
@@ -84,23 +84,28 @@ impl Wanted {
         }
     }
 
-    fn access(&mut self, asks_whether: bool, left: &Value, attribute: &str) {
+    fn access(&mut self, asks_whether: bool, left: &Value, path: &[&str]) {
         if is_context(left) {
-            match attribute {
-                "time" => self.time = true,
+            match path {
+                ["time", ..] => self.time = true,
                 // Part of the question itself.
-                "effect" => {}
+                ["effect", ..] => {}
                 // They are always there, so nobody needs to see them to know that.
-                "arguments" if asks_whether => {}
-                "arguments" => self.arguments = Arguments::All,
+                ["arguments"] if asks_whether => {}
+                ["arguments", name, ..] => self.argument(name),
+                ["arguments"] => self.arguments = Arguments::All,
                 _ => self.everything(),
             }
-        } else if is_arguments(left) {
-            if let Arguments::These(names) = &mut self.arguments {
-                names.insert(attribute.to_owned());
-            }
+        } else if let (true, [name, ..]) = (is_arguments(left), path) {
+            self.argument(name);
         } else {
             self.look(left);
+        }
+    }
+
+    fn argument(&mut self, name: &str) {
+        if let Arguments::These(names) = &mut self.arguments {
+            names.insert(name.to_owned());
         }
     }
 
@@ -159,6 +164,14 @@ impl Wanted {
     }
 }
 
+/// The names in an access: one, or several.
+fn path(attribute: &Value) -> Option<Vec<&str>> {
+    match attribute {
+        Value::Array(names) => names.iter().map(Value::as_str).collect(),
+        name => Some(vec![name.as_str()?]),
+    }
+}
+
 fn is_context(expression: &Value) -> bool {
     expression.get("Var").is_some_and(|name| name == "context")
 }
@@ -194,6 +207,7 @@ mod tests {
             ("context has arguments", false, these(&[])),
             ("context has arguments && context.arguments has path", false, these(&["path"])),
             ("context has arguments.path.deep", false, these(&["path"])),
+            ("context.arguments has path.deep", false, these(&["path"])),
             (
                 "context.arguments has a && context.arguments.a.b == context.arguments[\"c d\"]",
                 false,
