@@ -226,6 +226,31 @@ impl Code {
     pub fn parse(text: &str) -> Option<Code> {
         Code::ALL.iter().copied().find(|code| code.id().eq_ignore_ascii_case(text.trim()))
     }
+
+    /// Whether the way to the server is what failed: its start, its process, its handshake, or the connection. What a server
+    /// answers is not meant, nor what it refuses (`NetStatus`), nor anything that we refuse.
+    pub fn is_of_the_way(self) -> bool {
+        matches!(
+            self,
+            Code::SpawnNotFound
+                | Code::SpawnDenied
+                | Code::SpawnDirectory
+                | Code::SpawnResources
+                | Code::ProcessExitedEarly
+                | Code::ProcessExited
+                | Code::ProcessCrashLoop
+                | Code::ProcessWedged
+                | Code::ProcessFlood
+                | Code::HandshakeTimeout
+                | Code::HandshakeInvalid
+                | Code::HandshakeRevision
+                | Code::NetUnreachable
+                | Code::NetTls
+                | Code::NetTimeout
+                | Code::NetProtocol
+                | Code::NetLost
+        )
+    }
 }
 
 impl fmt::Display for Code {
