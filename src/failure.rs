@@ -108,8 +108,6 @@ codes! {
          everything else is unchanged.";
     ToolHeld = "SB-TOOL-002", "a definition was held back",
         "It cannot be shown without making some clients drop the whole list, and it cannot be mended.";
-    TransportPlanned = "SB-NET-001", "this transport is not available in this version",
-        "This version reaches servers over stdio only. The entry is kept and reported, the other servers work.";
     NetUnreachable = "SB-NET-002", "the server cannot be reached over the network",
         "No connection: nobody listens at the address, the name is unknown, or the way there is closed. Check `url`, the \
          network and the proxy variables (`HTTPS_PROXY`, `NO_PROXY`).";
