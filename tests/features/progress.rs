@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
 use super::{A_WHILE, serve_script, unread};
 use crate::board::{Message, Setup};
 
