@@ -1,5 +1,7 @@
 //! Subscriptions of resources, and resources that nobody has.
 
+use serde_json::json;
+
 use super::{has, serve_script};
 use crate::board::Setup;
 
