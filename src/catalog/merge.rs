@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 
@@ -338,6 +339,7 @@ impl<'a> Builder<'a> {
                     original_quoted,
                     exposed,
                     definition: Bytes::new(),
+                    claims: OnceLock::new(),
                 });
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::call::TokenPlace;
-use crate::catalog::Held;
+use crate::catalog::{Held, Target};
 use crate::frontend::answer::{Answer, excerpt};
 use crate::frontend::incoming::Incoming;
 use crate::names::{ExposedName, OriginalName};
@@ -124,6 +124,11 @@ fn refusal(method: Method, held: &Held) -> Miss {
     Miss::Invalid(Answer::failure(method, &held.failure()))
 }
 
+/// What is called, for stages.
+fn item(target: &Target) -> Item {
+    Item { exposed: target.exposed.clone(), definition: target.definition.clone(), claims: target.claims() }
+}
+
 fn tool(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
     let (span, name) = name(incoming)?;
     let now = snapshot_for(registry, ListKind::Tools, &name);
@@ -137,7 +142,7 @@ fn tool(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
         return Err(Miss::Unknown(Answer::unknown("tool", &name, &near)));
     };
     Ok(Way {
-        item: lane.item(&target.exposed, &target.definition),
+        item: lane.item(|| item(target)),
         lane: lane.clone(),
         label: target.original.clone(),
         target: Some((span, target.original_quoted.clone())),
@@ -160,7 +165,7 @@ fn prompt(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
         return Err(Miss::Unknown(Answer::unknown("prompt", &name, &near)));
     };
     Ok(Way {
-        item: lane.item(&target.exposed, &target.definition),
+        item: lane.item(|| item(target)),
         lane: lane.clone(),
         label: target.original.clone(),
         target: Some((span, target.original_quoted.clone())),
@@ -208,7 +213,7 @@ fn completion(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss>
     };
     let prompt = part("name").and_then(|(span, name)| {
         let target = catalog.prompt(&name)?;
-        let item = now.lane_at(target.index)?.item(&target.exposed, &target.definition);
+        let item = now.lane_at(target.index)?.item(|| item(target));
         Some((target.index, span, target.original.clone(), Some(target.original_quoted.clone()), item))
     });
     let found = prompt.or_else(|| {

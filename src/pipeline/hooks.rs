@@ -40,7 +40,7 @@ impl Hooks {
         Self { server, interceptors, recheck, hears_questions }
     }
 
-    async fn run(&self, mut request: Request, next: Next<'_>) -> Outcome {
+    async fn run(&self, mut request: Box<Request>, next: Next<'_>) -> Outcome {
         let seen = self.view(&request).and_then(|call| self.keep_in_sight(&mut request).map(|()| call));
         let mut call = match seen {
             Ok(call) => call,
@@ -145,7 +145,7 @@ impl Hooks {
 }
 
 impl Stage for Hooks {
-    fn around<'a>(&'a self, mut request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+    fn around<'a>(&'a self, mut request: Box<Request>, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         if self.hears_questions {
             let view = self.view_of(&request, Bytes::new());
             let client = Arc::clone(&request.call.caller);

@@ -70,6 +70,8 @@ pub struct Item {
     pub exposed: ExposedName,
     /// The definition that they see.
     pub definition: Bytes,
+    /// What the definition claims of its effect.
+    pub claims: Claims,
 }
 
 /// Why not all calls through a lane pass, although the server's own state may be well.
@@ -247,10 +249,10 @@ impl Lane {
         self.0.track.as_ref().is_some_and(|track| !track.is_bare)
     }
 
-    /// What stages and traces want to know of a tool; nothing where there are none. `definition` is the one that clients see.
-    pub fn item(&self, exposed: &ExposedName, definition: &Bytes) -> Option<Item> {
+    /// What stages and traces want to know of what is called, as `item` tells it; nothing where there are none.
+    pub fn item(&self, item: impl FnOnce() -> Item) -> Option<Item> {
         let is_wanted = self.has_stages() || self.0.tracer.is_some();
-        is_wanted.then(|| Item { exposed: exposed.clone(), definition: definition.clone() })
+        is_wanted.then(item)
     }
 
     /// Something of the server as policies see it: a tool or prompt by the name and the definition that clients see, or a
@@ -288,11 +290,12 @@ impl Lane {
 
     /// The client no longer wants the answer: wherever the call is, it goes no further.
     pub fn cancel(&self, caller: CallerId, ticket: Ticket, reason: Option<&str>) {
-        // It may have begun before the stages were taken away.
-        self.0.journeys.cancel(caller, ticket);
+        // First at the server, which is told the reason.
         for backend in self.backends() {
             backend.cancel(caller, ticket, reason);
         }
+        // It may have begun before the stages were taken away.
+        self.0.journeys.cancel(caller, ticket);
     }
 
     /// What the server says outside of calls (a log message, a question), without what is hidden from clients; `None` if nothing
@@ -415,15 +418,16 @@ impl Track {
         })
     }
 
-    fn request(&self, call: Call, item: Option<Item>, trace: Option<Arc<Trace>>) -> Request {
+    fn request(&self, call: Call, item: Option<Item>, trace: Option<Arc<Trace>>) -> Box<Request> {
         let said = self.effects.of(call.label.as_str());
-        let (exposed, definition) = match item {
-            Some(item) => (item.exposed, item.definition),
-            None => (ExposedName::from(call.label.as_str()), Bytes::new()),
-        };
-        let effect = Effect::of(call.method, said, Claims::of(&definition), self.trusts);
+        let Item { exposed, definition, claims } = item.unwrap_or_else(|| Item {
+            exposed: ExposedName::from(call.label.as_str()),
+            definition: Bytes::new(),
+            claims: Claims::default(),
+        });
+        let effect = Effect::of(call.method, said, claims, self.trusts);
         let deadline = Instant::now() + self.total;
-        Request { exposed, definition, effect, attempt: 1, deadline, trace, call }
+        Box::new(Request { exposed, definition, effect, attempt: 1, deadline, trace, call })
     }
 }
 

@@ -33,7 +33,7 @@ impl Limit {
         Self { server, limit, results }
     }
 
-    async fn run(&self, request: Request, next: Next<'_>) -> Outcome {
+    async fn run(&self, request: Box<Request>, next: Next<'_>) -> Outcome {
         let method = request.call.method;
         let is_cut = matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead);
         let (definition, caller) = (request.definition.clone(), Arc::clone(&request.call.caller));
@@ -68,7 +68,7 @@ impl Limit {
 }
 
 impl Stage for Limit {
-    fn around<'a>(&'a self, request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+    fn around<'a>(&'a self, request: Box<Request>, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(self.run(request, next))
     }
 }

@@ -32,10 +32,9 @@ pub(super) fn arguments(call: &Call) -> Result<Option<Span>, Failure> {
     }
 }
 
-/// The same call with these arguments, as JSON text.
-pub(super) fn with_arguments(mut call: Call, arguments: &[u8]) -> Call {
-    super::arguments::replace(&mut call, &Bytes::copy_from_slice(arguments));
-    call
+/// Gives a call these arguments, as JSON text.
+pub(super) fn set_arguments(call: &mut Call, arguments: &[u8]) {
+    super::arguments::replace(call, &Bytes::copy_from_slice(arguments));
 }
 
 /// The result of an outcome, if it is the last word on a call: no request for input, and no task.
@@ -118,7 +117,8 @@ mod tests {
             r#"{"params":{"_meta":{"progressToken":7},"name":"n"}}"#,
             r#"{"params":{"name":"n","_meta":{"progressToken":7}}}"#,
         ] {
-            let changed = with_arguments(call(line, token), br#"{"b":[2,3]}"#);
+            let mut changed = call(line, token);
+            set_arguments(&mut changed, br#"{"b":[2,3]}"#);
             assert!(json::check(&changed.line).is_ok(), "{:?}", changed.line);
             assert_eq!(text(&changed, arguments(&changed).unwrap()), r#"{"b":[2,3]}"#);
             assert_eq!(text(&changed, changed.target.clone().map(|(span, _)| span)), "\"n\"");
@@ -139,7 +139,8 @@ mod tests {
             (r#"{"params":{"name":"n"}}"#, r#"{"arguments":{"b":2},"name":"n"}"#),
             (r#"{"params":{"name":"n","arguments":{}}}"#, r#"{"name":"n","arguments":{"b":2}}"#),
         ] {
-            let changed = with_arguments(call(line, end), br#"{"b":2}"#);
+            let mut changed = call(line, end);
+            set_arguments(&mut changed, br#"{"b":2}"#);
             let TokenPlace::Own { at, .. } = changed.token else { panic!("{line}") };
             assert_eq!(at, changed.params.unwrap().end - 1);
             assert_eq!(text(&changed, changed.params), expected);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use regex::{NoExpand, Regex, RegexBuilder};
 
-use super::payload::{arguments, elsewhere, with_arguments};
+use super::payload::{arguments, elsewhere, set_arguments};
 use super::{BoxFuture, Next, Outcome, Request, Stage};
 use crate::config::{Glob, RedactRules, Secret, SecretKind};
 use crate::failure::{Code, Failure};
@@ -56,7 +56,7 @@ impl Redact {
         })
     }
 
-    async fn run(&self, mut request: Request, next: Next<'_>) -> Outcome {
+    async fn run(&self, mut request: Box<Request>, next: Next<'_>) -> Outcome {
         if let Some(tools) = &self.tools
             && !tools.iter().any(|tool| tool.matches(request.exposed.as_str()))
         {
@@ -70,7 +70,7 @@ impl Redact {
             && let Some(hidden) = self.hidden.in_json(request.call.line.slice(place.start..place.end)).await
         {
             match hidden {
-                Ok(hidden) => request.call = with_arguments(request.call, &hidden),
+                Ok(hidden) => set_arguments(&mut request.call, &hidden),
                 Err(failure) => return Outcome::Failed(failure.not_run()),
             }
         }
@@ -185,7 +185,7 @@ fn is_data(raw: &[u8]) -> bool {
 }
 
 impl Stage for Redact {
-    fn around<'a>(&'a self, request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+    fn around<'a>(&'a self, request: Box<Request>, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(self.run(request, next))
     }
 }

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::payload::{arguments, elsewhere, final_result, reply, with_arguments, with_warning};
+use super::payload::{arguments, elsewhere, final_result, reply, set_arguments, with_warning};
 use super::{BoxFuture, Next, Outcome, Request, Stage};
 use crate::config::{InputCheck, OutputCheck, Validation as Rules};
 use crate::failure::{Code, Failure};
@@ -71,7 +71,7 @@ impl Validate {
         Self { server, rules, known: Mutex::default() }
     }
 
-    async fn run(&self, mut request: Request, next: Next<'_>) -> Outcome {
+    async fn run(&self, mut request: Box<Request>, next: Next<'_>) -> Outcome {
         let checks = self.checks(&request).await;
         let tool = request.exposed.clone();
         if let Some(schema) = checks.input {
@@ -82,7 +82,7 @@ impl Validate {
             let text = place.map_or_else(Bytes::new, |span| request.call.line.slice(span.start..span.end));
             match verdict(schema, text, "arguments", self.rules.coerce).await {
                 Verdict::Good => {}
-                Verdict::Changed(text) => request.call = with_arguments(request.call, &text),
+                Verdict::Changed(text) => set_arguments(&mut request.call, &text),
                 Verdict::Faults(faults) => return Outcome::Failed(self.refused(&tool, &faults)),
                 Verdict::Unchecked(why) if self.rules.input == InputCheck::Closed => {
                     return Outcome::Failed(self.refused(&tool, &[why]));
@@ -236,7 +236,7 @@ impl Validate {
 }
 
 impl Stage for Validate {
-    fn around<'a>(&'a self, request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+    fn around<'a>(&'a self, request: Box<Request>, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(self.run(request, next))
     }
 }
