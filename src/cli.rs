@@ -23,6 +23,7 @@ pub mod lists;
 pub mod logs;
 pub mod mock;
 pub mod remove;
+mod runtime;
 pub mod serve;
 #[cfg(unix)]
 pub mod status;

@@ -76,6 +76,7 @@ pub use stages::{
 };
 pub use telemetry::{Collector, TelemetryRules};
 pub use tree::Syntax;
+pub(crate) use values::seconds_as_duration;
 pub use values::{parse_duration, show_size};
 
 use crate::failure::Code;

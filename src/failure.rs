@@ -108,8 +108,6 @@ codes! {
          everything else is unchanged.";
     ToolHeld = "SB-TOOL-002", "a definition was held back",
         "It cannot be shown without making some clients drop the whole list, and it cannot be mended.";
-    TransportPlanned = "SB-NET-001", "this transport is not available in this version",
-        "This version reaches servers over stdio only. The entry is kept and reported, the other servers work.";
     NetUnreachable = "SB-NET-002", "the server cannot be reached over the network",
         "No connection: nobody listens at the address, the name is unknown, or the way there is closed. Check `url`, the \
          network and the proxy variables (`HTTPS_PROXY`, `NO_PROXY`).";
@@ -225,6 +223,31 @@ impl Code {
     /// Finds a code by what users type: `SB-SPAWN-001`, in any case.
     pub fn parse(text: &str) -> Option<Code> {
         Code::ALL.iter().copied().find(|code| code.id().eq_ignore_ascii_case(text.trim()))
+    }
+
+    /// Whether the way to the server is what failed: its start, its process, its handshake, or the connection. What a server
+    /// answers is not meant, nor what it refuses (`NetStatus`), nor anything that we refuse.
+    pub fn is_of_the_way(self) -> bool {
+        matches!(
+            self,
+            Code::SpawnNotFound
+                | Code::SpawnDenied
+                | Code::SpawnDirectory
+                | Code::SpawnResources
+                | Code::ProcessExitedEarly
+                | Code::ProcessExited
+                | Code::ProcessCrashLoop
+                | Code::ProcessWedged
+                | Code::ProcessFlood
+                | Code::HandshakeTimeout
+                | Code::HandshakeInvalid
+                | Code::HandshakeRevision
+                | Code::NetUnreachable
+                | Code::NetTls
+                | Code::NetTimeout
+                | Code::NetProtocol
+                | Code::NetLost
+        )
     }
 }
 

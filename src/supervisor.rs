@@ -51,6 +51,7 @@ use tokio::process::{ChildStdin, ChildStdout, Command};
 use crate::failure::{Code, Failure};
 use crate::names::ServerName;
 
+pub use self::log_file::path as log_path;
 pub use self::noise::NoiseLog;
 pub use self::process::{Ended, EndedBy, Ending, Exit, Process};
 pub use self::reaper::{ReaperCommand, reap_main};
@@ -159,7 +160,7 @@ impl Supervisor {
 
     /// The file that a server's stderr is written to, if there are files. It need not exist yet.
     pub fn log_path(&self, server: &ServerName) -> Option<PathBuf> {
-        self.shared.logs.as_deref().map(|folder| log_file::path(folder, server))
+        self.shared.logs.as_deref().map(|folder| log_path(folder, server))
     }
 
     /// The program that [`spawn`](Self::spawn) would start, and the `PATH` it would get; nothing is started.

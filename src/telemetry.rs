@@ -6,6 +6,7 @@
 pub mod events;
 pub mod metrics;
 pub mod otlp;
+pub mod tail;
 
 use std::fmt;
 use std::io;

@@ -32,6 +32,31 @@ fn polite_servers_end_with_their_client_at_once() {
     assert!(took < millis(500), "{took:?}");
 }
 
+/// Neither the administration interface, nor the audit log, nor a search for servers, nor a collector that is away holds up the
+/// end. (One that is there and slow is given what is left of the time.)
+#[test]
+fn what_else_is_switched_on_does_not_delay_the_end() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let collector = format!("http://{nobody}");
+    let mut setup = Setup::of([Server::mock("a", "healthy"), Server::mock("b", "healthy")]);
+    for (key, value) in [
+        ("ADMIN__LISTEN", "127.0.0.1:0"),
+        ("ADMIN__TOKEN", "0123456789abcdef0123456789abcdef"),
+        ("TELEMETRY__AUDIT", "true"),
+        ("TELEMETRY__OTLP", &collector),
+        ("DISCOVERY__ENABLED", "true"),
+    ] {
+        setup = setup.env(&format!("SWITCHBOARD_{key}"), value);
+    }
+    let mut rig = setup.start();
+    rig.hello();
+    rig.tools();
+    rig.echo("a");
+    rig.echo("b");
+    let took = rig.finish();
+    assert!(took < millis(500), "{took:?}");
+}
+
 #[test]
 fn servers_that_ignore_everything_are_gone_in_time() {
     let mut rig = Rig::of([

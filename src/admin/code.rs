@@ -87,25 +87,8 @@ pub(super) fn of_call(code: Code) -> (StatusCode, ApiCode) {
         Code::BreakerOpen | Code::CallUnavailable | Code::CallShutdown | Code::HealthCheck => {
             (StatusCode::SERVICE_UNAVAILABLE, ConnectionFailed)
         }
-        Code::SpawnNotFound
-        | Code::SpawnDenied
-        | Code::SpawnDirectory
-        | Code::SpawnResources
-        | Code::ProcessExitedEarly
-        | Code::ProcessExited
-        | Code::ProcessCrashLoop
-        | Code::ProcessWedged
-        | Code::ProcessFlood
-        | Code::HandshakeTimeout
-        | Code::HandshakeInvalid
-        | Code::HandshakeRevision
-        | Code::NetUnreachable
-        | Code::NetTls
-        | Code::NetTimeout
-        | Code::NetStatus
-        | Code::NetProtocol
-        | Code::NetRedirect
-        | Code::NetLost => (StatusCode::BAD_GATEWAY, ConnectionFailed),
+        Code::NetStatus | Code::NetRedirect => (StatusCode::BAD_GATEWAY, ConnectionFailed),
+        code if code.is_of_the_way() => (StatusCode::BAD_GATEWAY, ConnectionFailed),
         _ => (StatusCode::BAD_GATEWAY, ToolExecutionFailed),
     }
 }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::code::ApiCode;
 use super::fields::Fields;
 use super::refusal::Refusal;
+use crate::config::seconds_as_duration;
 use crate::manager::Keep;
 
 /// The mission's words for how a server is reached.
@@ -127,7 +128,7 @@ fn of_mission(fields: &mut Fields) -> Map<String, Value> {
         None => {}
     }
     let timeout = fields.seconds("timeout", LONGEST).unwrap_or(30.0);
-    set("timeouts", json!({ "call": format!("{}ms", (timeout * 1000.0).round() as u64) }));
+    set("timeouts", json!({ "call": seconds_as_duration(&timeout.to_string()) }));
     let attempts = fields.whole("retry_attempts", 0, 100).unwrap_or(3).max(1);
     set("retry", json!({ "max_attempts": attempts }));
     set("security_level", fields.word("security_level", &LEVELS).unwrap_or("medium").into());
@@ -234,7 +235,7 @@ mod tests {
         assert_eq!(
             entry(json!({ "name": "a", "endpoint": "http://localhost:8001" })),
             json!({
-                "url": "http://localhost:8001", "timeouts": { "call": "30000ms" }, "retry": { "max_attempts": 3 },
+                "url": "http://localhost:8001", "timeouts": { "call": "30s" }, "retry": { "max_attempts": 3 },
                 "security_level": "medium",
             })
         );

@@ -113,14 +113,11 @@ impl Journal {
 
     fn order(&self, order: Order) -> Result<(), NotKept> {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = queue.as_ref().map(|queue| queue.try_send(order));
-        match sent {
-            Some(Ok(())) => Ok(()),
-            Some(Err(TrySendError::Full(_))) => Err(NotKept(format!("{QUEUE} entries wait for the disk"))),
-            Some(Err(TrySendError::Disconnected(_))) | None => {
-                Err(NotKept("the writer of the log has ended".into()))
-            }
-        }
+        let ended = || NotKept("the writer of the log has ended".into());
+        queue.as_ref().ok_or_else(ended)?.try_send(order).map_err(|error| match error {
+            TrySendError::Full(_) => NotKept(format!("{QUEUE} entries wait for the disk")),
+            TrySendError::Disconnected(_) => ended(),
+        })
     }
 
     /// What is wrong, and how many entries it has cost so far.

@@ -10,10 +10,10 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::auth::{self, Attempt, AuthStatus, AuthStore, LoginState};
-use crate::cli::Global;
 use crate::cli::exit::{self, Exit};
 use crate::cli::inside::Setup;
 use crate::cli::terminal::Paint;
+use crate::cli::{Global, runtime};
 use crate::config::{Entry, ServerConfig};
 use crate::failure::{Code, Failure};
 
@@ -93,12 +93,9 @@ fn with_server(setup: &Setup, name: &str, work: impl AsyncFnOnce(&ServerConfig) 
             return exit::FAILED;
         }
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match runtime::start() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            exit::print_err(&format!("error: the runtime could not be started: {error}"));
-            return exit::FAILED;
-        }
+        Err(exit) => return exit,
     };
     let exit = runtime.block_on(async {
         tokio::select! {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::cli::exit::{self, Exit};
+use crate::cli::runtime;
 use crate::cli::terminal::{self, Paint};
 
 use caller::{Caller, Said, Trouble};
@@ -24,9 +25,9 @@ const WIDTH: usize = 96;
 
 /// Runs the demo.
 pub fn run() -> Exit {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match runtime::start() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&error.into()),
+        Err(exit) => return exit,
     };
     runtime.block_on(async {
         tokio::select! {

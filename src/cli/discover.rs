@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::cli::exit::{self, Exit};
 use crate::cli::terminal::{self, Paint};
-use crate::cli::{Global, serve};
+use crate::cli::{Global, runtime, serve};
 use crate::config::{self, CLIENT_NAMES, Environment, parse_duration};
 use crate::discovery::{Failed, Finder, Finding, Findings, Outcome, Progress, Wishes};
 use crate::telemetry::{self, LogOptions};
@@ -81,12 +81,9 @@ pub fn run(global: &Global, args: &DiscoverArgs) -> Exit {
     }
     let wishes = wishes(args, loaded.config.discovery.as_ref().map(Wishes::from));
     let finder = Finder::new(environment.clone(), &loaded.config.servers);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match runtime::start() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            exit::print_err(&format!("error: the runtime could not be started: {error}"));
-            return exit::FAILED;
-        }
+        Err(exit) => return exit,
     };
     let findings = runtime.block_on(async {
         let line = ProgressLine::new();

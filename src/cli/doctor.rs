@@ -11,10 +11,10 @@ mod state;
 
 use serde_json::json;
 
-use crate::cli::Global;
 use crate::cli::exit::{self, Exit};
 use crate::cli::inside::policy_problems;
 use crate::cli::terminal::{Paint, counted};
+use crate::cli::{Global, runtime};
 use crate::config::{self as configuration, Environment, Loaded, Locations};
 
 use finding::{Area, Finding, Level};
@@ -49,12 +49,9 @@ pub fn run(global: &Global, args: &DoctorArgs) -> Exit {
     let mut loaded = configuration::load(&locations, &environment);
     loaded.problems.extend(policy_problems(&loaded.config));
     let patient = Patient { environment, locations, loaded };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match runtime::start() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            exit::print_err(&format!("error: the runtime could not be started: {error}"));
-            return exit::FAILED;
-        }
+        Err(exit) => return exit,
     };
     let mut findings = Vec::new();
     for area in Area::ALL.into_iter().filter(|area| args.areas.is_empty() || args.areas.contains(area)) {

@@ -14,7 +14,7 @@ use crate::cli::client::Client;
 use crate::cli::exit::{self, Exit};
 use crate::cli::suggest::{did_you_mean, near};
 use crate::cli::terminal::Paint;
-use crate::cli::{Global, serve};
+use crate::cli::{Global, runtime, serve};
 use crate::config::{self, Config, Entry, Environment, Loaded, Locations, Problem, Settings, Severity};
 use crate::policy::Policies;
 use crate::registry::Registry;
@@ -112,12 +112,9 @@ impl Setup {
     pub fn run(self, work: impl AsyncFnOnce(Inside) -> Exit) -> Exit {
         let Self { loaded, locations, logs } = self;
         locations.make_state();
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        let runtime = match runtime::start() {
             Ok(runtime) => runtime,
-            Err(error) => {
-                exit::print_err(&format!("error: the runtime could not be started: {error}"));
-                return exit::FAILED;
-            }
+            Err(exit) => return exit,
         };
         let exit = runtime.block_on(async {
             let settings = loaded.settings.clone();

@@ -1,20 +1,23 @@
 //! `switchboard logs`: our own log, and what servers wrote to stderr.
 
 mod line;
-mod tail;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Duration;
 
-use crate::cli::Global;
 use crate::cli::exit::{self, Exit};
 use crate::cli::suggest::{did_you_mean, near};
 use crate::cli::terminal::Paint;
+use crate::cli::{Global, runtime};
 use crate::config::{self, Environment};
 use crate::names::ServerName;
-use crate::supervisor::{Supervisor, SupervisorOptions};
+use crate::supervisor::log_path;
+use crate::telemetry::tail::{Place, Tail};
 
 use line::Source;
-use tail::Tail;
+
+/// How often to look for more.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Arguments of `logs`.
 #[derive(Debug, clap::Args)]
@@ -43,63 +46,65 @@ pub fn run(global: &Global, args: &LogsArgs) -> Exit {
         None => Source::Own,
         Some(name) => Source::Server(ServerName::new(name.as_str())),
     };
-    let path = match &source {
-        Source::Own => newest(&folder),
+    let place = match &source {
+        Source::Own => Place::Days(folder.clone()),
         Source::Server(name) => {
             let loaded = config::load(&locations, &environment);
-            let path = log_of(&folder, name);
+            let path = log_path(&folder, name);
             // A server that has left the config may still have a log.
-            if loaded.config.entry(name.as_str()).is_none() && !path.as_deref().is_some_and(Path::exists) {
+            if loaded.config.entry(name.as_str()).is_none() && !path.exists() {
                 let known = loaded.config.servers.iter().map(|entry| entry.name().as_str());
                 let near = did_you_mean(&near(name.as_str(), known));
                 exit::print_err(&format!("error: there is no server `{name}` in the config{near}"));
                 return exit::NOT_FOUND;
             }
-            path
+            Place::File(path)
         }
     };
     let print = |line: &str| {
         let printed = if args.json { source.json(line) } else { source.text(line, Paint::stdout()) };
         exit::print_out(&printed);
     };
-    let mut tail = Tail::new(path.clone());
+    let path = || place.file().unwrap_or_else(|| folder.clone());
+    let mut tail = Tail::new(place.clone());
     match tail.last(args.lines) {
-        Ok(lines) if lines.is_empty() && !args.follow => say_empty(&source, path.as_deref(), &folder),
-        Ok(lines) => lines.iter().for_each(|line| print(line)),
+        Ok(last) if last.lines.is_empty() && !args.follow => say_empty(&source, &path()),
+        Ok(last) => last.lines.iter().for_each(|line| print(line)),
         Err(error) => {
-            let path = path.unwrap_or(folder);
-            exit::print_err(&format!("error: {} cannot be read: {error}", path.display()));
+            exit::print_err(&format!("error: {} cannot be read: {error}", path().display()));
             return exit::FAILED;
         }
     }
-    if !args.follow {
-        return exit::OK;
+    match args.follow {
+        true => follow(tail, print),
+        false => exit::OK,
     }
-    let look = || match &source {
-        Source::Own => newest(&folder),
-        Source::Server(name) => log_of(&folder, name),
-    };
-    tail.follow(look, print)
 }
 
-fn say_empty(source: &Source, path: Option<&Path>, folder: &Path) {
-    let path = path.unwrap_or(folder).display();
+/// Prints what comes until somebody presses Ctrl-C.
+fn follow(mut tail: Tail, print: impl Fn(&str)) -> Exit {
+    let runtime = match runtime::start() {
+        Ok(runtime) => runtime,
+        Err(exit) => return exit,
+    };
+    runtime.block_on(async {
+        let interrupted = tokio::signal::ctrl_c();
+        tokio::pin!(interrupted);
+        loop {
+            let lines = tail.more().unwrap_or_default();
+            lines.iter().for_each(|line| print(line));
+            tokio::select! {
+                _ = &mut interrupted => return exit::INTERRUPTED,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    })
+}
+
+fn say_empty(source: &Source, path: &Path) {
+    let path = path.display();
     exit::print_err(&match source {
         Source::Own => format!("nothing was logged yet below {path}; `switchboard serve` does it"),
         Source::Server(name) => format!("`{name}` has written nothing to stderr yet ({path})"),
     });
-}
-
-/// Where a server's stderr goes: only the supervisor knows.
-fn log_of(folder: &Path, server: &ServerName) -> Option<PathBuf> {
-    let options = SupervisorOptions { logs: Some(folder.to_owned()), ..SupervisorOptions::default() };
-    Supervisor::new(options).log_path(server)
-}
-
-/// Our own log of the last day on which anything was logged: its name holds the date, so the last name is the newest.
-fn newest(folder: &Path) -> Option<PathBuf> {
-    let entries = std::fs::read_dir(folder).ok()?.flatten();
-    let is_log = |name: &str| name.starts_with("switchboard.") && name.ends_with(".log");
-    let logs = entries.map(|entry| entry.path());
-    logs.filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_log)).max()
 }

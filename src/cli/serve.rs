@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use crate::admin::{Surroundings, Tending};
 use crate::app::{Builder, Clients, Ended, Switchboard, serve_http, serve_stdio};
 use crate::cli::inside::policy_problems;
-use crate::cli::{Global, exit};
+use crate::cli::{Global, exit, runtime};
 use crate::config::{self, Environment};
 use crate::failure::Failure;
 use crate::frontend::http::{Face, Settings};
@@ -54,12 +54,9 @@ pub fn run(global: &Global, args: &ServeArgs) -> ExitCode {
             return exit::BAD_CONFIG.into();
         }
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match runtime::start() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            exit::print_err(&format!("error: the runtime could not be started: {error}"));
-            return exit::FAILED.into();
-        }
+        Err(exit) => return exit.into(),
     };
     // A block that cannot be read opens nothing; what is wrong with it is among the problems of the config.
     let admin = loaded.config.admin.clone().unwrap_or_default();

@@ -33,8 +33,8 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     Some(Duration::from_micros(u64::try_from((total + Duration::from_nanos(500)).as_micros()).ok()?))
 }
 
-/// Writes seconds, as the mission's config has them, as a duration string.
-pub(super) fn seconds_as_duration(number: &str) -> Option<String> {
+/// Writes seconds, as the mission has them, as a duration string.
+pub(crate) fn seconds_as_duration(number: &str) -> Option<String> {
     let seconds: f64 = number.parse().ok()?;
     let duration = Duration::try_from_secs_f64(seconds).ok()?;
     if duration.subsec_nanos() == 0 {

@@ -9,12 +9,15 @@ mod dns_sd;
 mod etcd;
 mod registry;
 
+use std::time::Duration;
+
 use reqwest::Url;
 use tokio::time::Instant;
 
 use super::fetch::Fetcher;
 use super::finder::{Draft, Looked};
 use super::finding::{Failed, Source};
+use super::network::left;
 use crate::config::{RemoteKind, hide_in_text};
 use crate::failure::{Code, Failure};
 
@@ -52,14 +55,33 @@ impl Registry {
     }
 }
 
+/// How a registry is asked.
+struct Inquiry<'a> {
+    fetcher: &'a Fetcher,
+    /// The registry, as its drafts name it.
+    source: &'a Source,
+    deadline: Instant,
+}
+
+/// What a registry names, or why nothing is known of it.
+type Answer = Result<Vec<Draft>, Failure>;
+
+impl Inquiry<'_> {
+    /// How long the next request may take.
+    fn patience(&self) -> Duration {
+        left(self.deadline)
+    }
+}
+
 /// Asks one registry. Its servers are not greeted yet.
 pub(super) async fn ask(endpoint: &str, fetcher: &Fetcher, deadline: Instant) -> Looked {
     let place = hide_in_text(endpoint);
     let source = Source::Service(place.clone());
+    let inquiry = Inquiry { fetcher, source: &source, deadline };
     let asked = match Registry::parse(endpoint) {
-        Some(Registry::Consul(url)) => consul::ask(&url, fetcher, &source, deadline).await,
-        Some(Registry::Etcd(url)) => etcd::ask(&url, fetcher, &source, deadline).await,
-        Some(Registry::Mcp(url)) => registry::ask(&url, fetcher, &source, deadline).await,
+        Some(Registry::Consul(url)) => consul::ask(&url, &inquiry).await,
+        Some(Registry::Etcd(url)) => etcd::ask(&url, &inquiry).await,
+        Some(Registry::Mcp(url)) => registry::ask(&url, &inquiry).await,
         Some(Registry::Mdns) => mdns(&source, deadline).await,
         None => Err(Failure::new(Code::ConfigValue, format!("`{place}` is no registry that is known here"))
             .remedy(
@@ -77,14 +99,22 @@ pub(super) async fn ask(endpoint: &str, fetcher: &Fetcher, deadline: Instant) ->
 }
 
 #[cfg(feature = "mdns")]
-async fn mdns(source: &Source, deadline: Instant) -> Result<Vec<Draft>, Failure> {
+async fn mdns(source: &Source, deadline: Instant) -> Answer {
     dns_sd::ask(source, deadline).await
 }
 
 #[cfg(not(feature = "mdns"))]
-async fn mdns(_: &Source, _: Instant) -> Result<Vec<Draft>, Failure> {
+async fn mdns(_: &Source, _: Instant) -> Answer {
     Err(Failure::new(Code::ConfigValue, "this program was built without DNS-SD")
         .remedy("Build it with `--features mdns`, or leave `mdns` out"))
+}
+
+/// Asks at the port that such a registry usually has, if the address names none.
+fn at_usual_port(url: &mut Url, port: u16) {
+    if url.port().is_none() && url.scheme() == "http" {
+        // It has a host, so it can have a port.
+        let _ = url.set_port(Some(port));
+    }
 }
 
 /// How a registry's word for a transport is meant.

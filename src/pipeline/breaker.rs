@@ -202,31 +202,15 @@ pub(super) fn verdict(outcome: &Outcome) -> Verdict {
 /// `CallOutcomeUnknown`, and those at its start as `NetServerError`; `NetStatus` are refusals: a wrong address or token, or too
 /// many calls (429).
 pub(super) fn is_servers_fault(code: Code) -> bool {
-    matches!(
+    let is_of_the_call = matches!(
         code,
         Code::CallTimeout
             | Code::CallOutcomeUnknown
             | Code::CallUnavailable
             | Code::CallMalformed
-            | Code::SpawnNotFound
-            | Code::SpawnDenied
-            | Code::SpawnDirectory
-            | Code::SpawnResources
-            | Code::ProcessExitedEarly
-            | Code::ProcessExited
-            | Code::ProcessCrashLoop
-            | Code::ProcessWedged
-            | Code::ProcessFlood
-            | Code::HandshakeTimeout
-            | Code::HandshakeInvalid
-            | Code::HandshakeRevision
-            | Code::NetUnreachable
-            | Code::NetTls
-            | Code::NetTimeout
-            | Code::NetProtocol
-            | Code::NetLost
             | Code::NetServerError
-    )
+    );
+    is_of_the_call || code.is_of_the_way()
 }
 
 #[cfg(test)]

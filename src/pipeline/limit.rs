@@ -1,6 +1,7 @@
 //! Hands a client no larger result of a tool, no larger prompt and no larger resource than it can use: of what is larger it gets the beginning, and a resource of ours from
 //! which the rest can be read in parts ([`Results`]).
 
+mod note;
 mod parts;
 mod shorten;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::breaker::is_servers_fault;
 use super::{BoxFuture, Next, Outcome, Request, Stage};
 use crate::config::Retry as Rules;
 use crate::effect::{Effect, Ran, may_repeat};
@@ -150,30 +151,18 @@ fn pause(
     if pause < left { Ok(pause) } else { Err(GivenUp::Deadline) }
 }
 
-/// Whether the same call may go better in a moment. Refusals of ours for want of room are not repeated: that is what they are
-/// there to prevent.
+/// Whether the same call may go better in a moment. What only its owner can mend lasts. Refusals of ours for want of room are not
+/// repeated: that is what they are there to prevent.
 fn may_pass(code: Code) -> bool {
-    matches!(
+    let lasts = matches!(
         code,
-        Code::CallTimeout
-            | Code::CallOutcomeUnknown
-            | Code::CallUnavailable
-            | Code::CallMalformed
-            | Code::ProcessExitedEarly
-            | Code::ProcessExited
-            | Code::ProcessCrashLoop
-            | Code::ProcessWedged
-            | Code::ProcessFlood
-            | Code::SpawnResources
-            | Code::HandshakeTimeout
-            | Code::HandshakeInvalid
-            | Code::NetUnreachable
-            | Code::NetTimeout
-            | Code::NetStatus
-            | Code::NetServerError
-            | Code::NetProtocol
-            | Code::NetLost
-    )
+        Code::SpawnNotFound
+            | Code::SpawnDenied
+            | Code::SpawnDirectory
+            | Code::HandshakeRevision
+            | Code::NetTls
+    );
+    is_servers_fault(code) && !lasts || code == Code::NetStatus
 }
 
 /// The failure that the client gets, which says how often the call was tried.

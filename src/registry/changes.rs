@@ -160,6 +160,12 @@ pub(super) fn at_next_start(old: &Config, new: &Config) -> Vec<&'static str> {
     if old.audit != new.audit {
         keys.push("telemetry.audit_log");
     }
+    if old.telemetry.metrics != new.telemetry.metrics {
+        keys.push("telemetry.metrics");
+    }
+    if old.telemetry.otlp != new.telemetry.otlp {
+        keys.push("telemetry.otlp");
+    }
     keys
 }
 

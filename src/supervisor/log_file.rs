@@ -22,8 +22,8 @@ pub(super) struct LogFile {
     file: Option<File>,
 }
 
-/// Where the log of this server is.
-pub(super) fn path(folder: &Path, server: &ServerName) -> PathBuf {
+/// Where in the folder of logs that of this server is. It need not exist yet.
+pub fn path(folder: &Path, server: &ServerName) -> PathBuf {
     let safe = |character: char| match character {
         'A'..='Z' | 'a'..='z' | '0'..='9' | '-' | '_' | '.' => character,
         _ => '_',

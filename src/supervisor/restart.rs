@@ -82,12 +82,10 @@ impl Default for RestartLimits {
 // === impl Cause ===
 
 impl From<Code> for Cause {
-    /// Missing programs, permissions, directories and transports stay as they are until somebody acts.
+    /// Missing programs, permissions and directories stay as they are until somebody acts.
     fn from(code: Code) -> Self {
         match code {
-            Code::SpawnNotFound | Code::SpawnDenied | Code::SpawnDirectory | Code::TransportPlanned => {
-                Self::Permanent
-            }
+            Code::SpawnNotFound | Code::SpawnDenied | Code::SpawnDirectory => Self::Permanent,
             _ => Self::Transient,
         }
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::case::Case;
-use crate::clients::{Sdk, cases_of, compare, inspected, inspector, scenario, steps};
+use crate::clients::{Sdk, cases_of, compare, direct, inspected, inspector, scenario, steps};
 use crate::servers::{self, Server};
 use crate::support::real;
 use crate::support::same::Mapping;
@@ -84,12 +84,7 @@ fn equal_to_direct(sdk: &Sdk, other: &[&str]) {
     }
     let world = World::new();
     let behind = ["everything", "memory"].map(|name| servers::named(&world, name));
-    let mut direct = Vec::new();
-    for server in &behind {
-        let steps = steps(&cases_of(server, &world), |case| case.params.clone());
-        let told = sdk.run(&world, &scenario(&world, &server.scenario_command(&world), "legacy", &[], steps));
-        direct.push(told["outcomes"].as_array().unwrap().clone());
-    }
+    let direct = direct(sdk, &world, &behind);
     for way in [Way::Streamable, Way::Sse] {
         world.reset();
         let through = through_http(&world, sdk, way, &behind);
@@ -122,7 +117,7 @@ fn through_http(world: &World, sdk: &Sdk, way: Way, behind: &[Server]) -> Vec<Ve
     let prefixes: Vec<String> = behind.iter().map(|server| Mapping::new(server.name).prefix()).collect();
     let served = Served::start(world, behind);
     let url = served.scenario_url(way);
-    let told = sdk.run(world, &scenario(world, &url, "legacy", &prefixes, all_steps.concat()));
+    let told = sdk.run(world, scenario(world, &url, "legacy", &prefixes, all_steps.concat()));
     let mut outcomes = told["outcomes"].as_array().unwrap().iter().cloned();
     all_steps.iter().map(|steps| outcomes.by_ref().take(steps.len()).collect()).collect()
 }
@@ -207,7 +202,7 @@ fn makes_a_round(sdk: &Sdk, way: Way, mode: &str, revision: &str) {
     let mut steps = vec![json!({ "method": "tools/list" })];
     steps.extend(["say", "count", "ask", "think"].map(call));
     let told =
-        sdk.run(&world, &scenario(&world, &served.scenario_url(way), mode, &["voice__".to_owned()], steps));
+        sdk.run(&world, scenario(&world, &served.scenario_url(way), mode, &["voice__".to_owned()], steps));
     let outcomes = told["outcomes"].as_array().unwrap();
     let text = |step: usize| &outcomes[step]["answer"]["result"]["content"][0]["text"];
     for (step, expected) in [(1, "said"), (2, "counted"), (3, "Ada ä"), (4, "a fixed answer ☃")] {

@@ -178,13 +178,13 @@ fn cancel(side: &Side<'_>, tool: &str) -> Value {
     let mark = side.client.mark();
     let params = json!({
         "name": tool,
-        "arguments": { "duration": 2, "steps": 4 },
+        "arguments": { "duration": 1, "steps": 4 },
         "_meta": { "progressToken": "to be cancelled" },
     });
     let id = side.request("tools/call", &params);
     let progress = side.wait_for("notifications/progress", mark);
     side.client.notify("notifications/cancelled", json!({ "requestId": id, "reason": "changed my mind ☃" }));
-    let answered = side.client.try_answer(&id, Duration::from_secs(4)).is_some();
+    let answered = side.client.try_answer(&id, Duration::from_millis(2500)).is_some();
     if let Way::Through(tap) = &side.way {
         let call = tap.received("tools/call").pop().unwrap();
         let told = tap.wait_for("notifications/cancelled", |message| {

@@ -137,15 +137,6 @@ fn without_token(params: &Value) -> Value {
     params
 }
 
-/// Runs a server's table and scenes directly and through a Switchboard with all servers, and compares.
-fn equal_to_direct(name: &str) {
-    if real::skipped() {
-        return;
-    }
-    let world = World::new();
-    compare(&world, &servers::all(&world), name, REVISION);
-}
-
 fn compare(world: &World, behind: &[Server], name: &str, revision: &str) {
     let server = servers::named(world, name);
     let direct = crate::direct::outcomes(world, &server, revision);
@@ -170,39 +161,24 @@ fn older_clients_see_the_same() {
     }
 }
 
+/// Every server's table and scenes, run directly and through one Switchboard with all servers, where those of one come after those
+/// of the other.
 #[test]
-fn everything_is_equal() {
-    equal_to_direct("everything");
-}
-
-#[test]
-fn filesystem_is_equal() {
-    equal_to_direct("filesystem");
-}
-
-#[test]
-fn memory_is_equal() {
-    equal_to_direct("memory");
-}
-
-#[test]
-fn time_is_equal() {
-    equal_to_direct("time");
-}
-
-#[test]
-fn git_is_equal() {
-    equal_to_direct("git");
-}
-
-#[test]
-fn old_everything_is_equal() {
-    equal_to_direct("everything-old");
-}
-
-#[test]
-fn old_time_is_equal() {
-    equal_to_direct("time-old");
+fn all_servers_are_equal() {
+    if real::skipped() {
+        return;
+    }
+    let world = World::new();
+    let all = servers::all(&world);
+    let outcomes = |server| crate::direct::outcomes(&world, server, REVISION);
+    let direct: Vec<_> = all.iter().map(outcomes).collect();
+    world.reset();
+    let client = connect(&world, &all, REVISION);
+    for (server, direct) in all.iter().zip(&direct) {
+        eprintln!("{}", server.name);
+        let side = Side { client: &client, server, way: Way::Through(Tap::of(server, &world)) };
+        cases::assert_all_same(direct, &cases::outcomes(&world, &side));
+    }
 }
 
 /// A server gets its own variables and a few of everybody's, not what else stands in Switchboard's environment.

@@ -7,15 +7,12 @@
 
 use reqwest::Url;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
-use super::{MOST, kind_of};
+use super::{Answer, Inquiry, MOST, at_usual_port, kind_of};
 use crate::config::{RemoteKind, Secret};
 use crate::discovery::entry::{literal, remote};
-use crate::discovery::fetch::Fetcher;
 use crate::discovery::finder::Draft;
 use crate::discovery::finding::{Source, Transport, one_line};
-use crate::discovery::network::left;
 use crate::discovery::probe::Target;
 use crate::failure::{Code, Failure};
 
@@ -24,17 +21,11 @@ const TAG: &str = "mcp";
 /// More instances than this are not taken of one service.
 const MOST_INSTANCES: usize = 32;
 
-pub(super) async fn ask(
-    url: &Url,
-    fetcher: &Fetcher,
-    source: &Source,
-    deadline: Instant,
-) -> Result<Vec<Draft>, Failure> {
+pub(super) async fn ask(url: &Url, inquiry: &Inquiry<'_>) -> Answer {
     let token = url.password().map(Secret::new);
     let base = bare(url);
-    let services = fetcher
-        .get_with_token(&path(&base, &["v1", "catalog", "services"])?, token.as_ref(), left(deadline))
-        .await?;
+    let get = async |at: &Url| inquiry.fetcher.get_with_token(at, token.as_ref(), inquiry.patience()).await;
+    let services = get(&path(&base, &["v1", "catalog", "services"])?).await?;
     let Some(services) = services.as_object() else {
         return Err(Failure::new(Code::NetProtocol, "its list of services is none"));
     };
@@ -43,8 +34,7 @@ pub(super) async fn ask(
     for name in tagged {
         let mut at = path(&base, &["v1", "health", "service", name])?;
         at.query_pairs_mut().append_pair("passing", "1").append_pair("tag", TAG);
-        let instances = fetcher.get_with_token(&at, token.as_ref(), left(deadline)).await?;
-        drafts.extend(service(name, &instances, source));
+        drafts.extend(service(name, &get(&at).await?, inquiry.source));
     }
     Ok(drafts)
 }
@@ -53,9 +43,7 @@ fn bare(url: &Url) -> Url {
     let mut bare = url.clone();
     let _ = bare.set_username("");
     let _ = bare.set_password(None);
-    if bare.port().is_none() && bare.scheme() == "http" {
-        let _ = bare.set_port(Some(8500));
-    }
+    at_usual_port(&mut bare, 8500);
     bare
 }
 

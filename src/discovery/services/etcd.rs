@@ -7,14 +7,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
 
-use super::{MOST, kind_of};
+use super::{Answer, Inquiry, MOST, at_usual_port, kind_of};
 use crate::discovery::entry::literal;
-use crate::discovery::fetch::Fetcher;
 use crate::discovery::finder::Draft;
 use crate::discovery::finding::{Source, one_line};
-use crate::discovery::network::left;
 use crate::discovery::probe::Target;
 use crate::failure::{Code, Failure};
 
@@ -23,12 +20,7 @@ const PREFIX: &str = "/mcp/servers/";
 const KEYS: [&str; 10] =
     ["url", "endpoints", "type", "headers", "command", "args", "env", "cwd", "description", "categories"];
 
-pub(super) async fn ask(
-    url: &Url,
-    fetcher: &Fetcher,
-    source: &Source,
-    deadline: Instant,
-) -> Result<Vec<Draft>, Failure> {
+pub(super) async fn ask(url: &Url, inquiry: &Inquiry<'_>) -> Answer {
     let prefix = match url.path() {
         "" | "/" => PREFIX.to_owned(),
         path => percent_encoding::percent_decode_str(path).decode_utf8_lossy().into_owned(),
@@ -36,20 +28,18 @@ pub(super) async fn ask(
     let mut gateway = url.clone();
     gateway.set_path("/v3/kv/range");
     gateway.set_query(None);
-    if gateway.port().is_none() && gateway.scheme() == "http" {
-        let _ = gateway.set_port(Some(2379));
-    }
+    at_usual_port(&mut gateway, 2379);
     let wish = json!({
         "key": STANDARD.encode(&prefix),
         "range_end": STANDARD.encode(behind(prefix.as_bytes())),
         "limit": MOST + 1,
     });
-    let answer = fetcher.post(&gateway, &wish, left(deadline)).await?;
+    let answer = inquiry.fetcher.post(&gateway, &wish, inquiry.patience()).await?;
     if answer.get("header").is_none() {
         return Err(Failure::new(Code::NetProtocol, "it does not answer as etcd does"));
     }
     let pairs = answer.get("kvs").and_then(Value::as_array).into_iter().flatten();
-    Ok(pairs.filter_map(|pair| server(pair, &prefix, source)).collect())
+    Ok(pairs.filter_map(|pair| server(pair, &prefix, inquiry.source)).collect())
 }
 
 /// The first key that does not begin with the prefix.

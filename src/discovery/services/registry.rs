@@ -5,13 +5,8 @@
 
 use reqwest::Url;
 use serde_json::Value;
-use tokio::time::Instant;
 
-use super::MOST;
-use crate::discovery::fetch::Fetcher;
-use crate::discovery::finder::Draft;
-use crate::discovery::finding::Source;
-use crate::discovery::network::left;
+use super::{Answer, Inquiry, MOST};
 use crate::discovery::server_json;
 use crate::failure::{Code, Failure};
 
@@ -21,15 +16,10 @@ const OFFICIAL: &str = "io.modelcontextprotocol.registry/official";
 /// More pages than this are not read.
 const MOST_PAGES: usize = 20;
 
-pub(super) async fn ask(
-    url: &Url,
-    fetcher: &Fetcher,
-    source: &Source,
-    deadline: Instant,
-) -> Result<Vec<Draft>, Failure> {
+pub(super) async fn ask(url: &Url, inquiry: &Inquiry<'_>) -> Answer {
     let mut failure = None;
     for version in VERSIONS {
-        match pages(&address(url, version), fetcher, source, deadline).await {
+        match pages(&address(url, version), inquiry).await {
             Ok(drafts) => return Ok(drafts),
             // One that does not know the newer form may know the older one.
             Err(error) if error.code == Code::NetStatus => drop(failure.get_or_insert(error)),
@@ -49,12 +39,7 @@ fn address(url: &Url, version: &str) -> Url {
     url
 }
 
-async fn pages(
-    url: &Url,
-    fetcher: &Fetcher,
-    source: &Source,
-    deadline: Instant,
-) -> Result<Vec<Draft>, Failure> {
+async fn pages(url: &Url, inquiry: &Inquiry<'_>) -> Answer {
     let mut drafts = Vec::new();
     let mut cursor: Option<String> = None;
     for _ in 0..MOST_PAGES {
@@ -71,13 +56,13 @@ async fn pages(
                 query.append_pair("cursor", cursor);
             }
         }
-        let answer = fetcher.get(&page, "application/json", left(deadline)).await?;
+        let answer = inquiry.fetcher.get(&page, "application/json", inquiry.patience()).await?;
         let Some(servers) = answer.get("servers").and_then(Value::as_array) else {
             return Err(Failure::new(Code::NetProtocol, "it does not answer as an MCP registry does"));
         };
         drafts.extend(servers.iter().filter(|item| is_current(item)).filter_map(|item| {
             // Older registries list the servers themselves.
-            server_json::proposal(item.get("server").unwrap_or(item), source)
+            server_json::proposal(item.get("server").unwrap_or(item), inquiry.source)
         }));
         let metadata = answer.get("metadata");
         let next =

@@ -2,11 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::note::{LEAST, of_server};
 use super::shorten::{Keep, beginning};
 use crate::pipeline::results::Data;
 
-/// The least that a text keeps, in bytes.
-const LEAST: usize = 200;
 /// About so many bytes are needed to say where the rest is.
 const NOTE: usize = 500;
 
@@ -24,14 +23,14 @@ pub(super) fn contents(result: &[u8], limit: usize, keep: &mut Keep<'_>) -> Opti
                 let (size, length) = (text.len(), first.len());
                 let uri = keep(Data::Text(text), mime.as_deref().unwrap_or("text/plain"));
                 content["text"] = first.into();
-                Some(words("this resource", length, size, uri.as_deref()))
+                Some(of_server("this resource", length, size, uri.as_deref()))
             }
             (_, Value::String(blob)) if blob.len() > share => {
                 let size = blob.len() / 4 * 3;
                 let uri = keep(Data::Blob(blob), mime.as_deref().unwrap_or("application/octet-stream"));
                 content["text"] = "".into();
                 content["mimeType"] = "text/plain".into();
-                Some(words("this resource", 0, size, uri.as_deref()))
+                Some(of_server("this resource", 0, size, uri.as_deref()))
             }
             (text, blob) => {
                 [("text", text), ("blob", blob)]
@@ -72,11 +71,11 @@ pub(super) fn messages(result: &[u8], limit: usize, keep: &mut Keep<'_>) -> Opti
                 let first = beginning(&text, share).to_owned();
                 let (size, length) = (text.len(), first.len());
                 let uri = keep(Data::Text(text), "text/plain");
-                format!("{first}\n{}", words("this message", length, size, uri.as_deref()))
+                format!("{first}\n{}", of_server("this message", length, size, uri.as_deref()))
             }
             None => {
                 let uri = keep(Data::Text(content.to_string()), "application/json");
-                words("this message", 0, size, uri.as_deref())
+                of_server("this message", 0, size, uri.as_deref())
             }
         };
         *content = json!({ "type": "text", "text": told });
@@ -86,19 +85,6 @@ pub(super) fn messages(result: &[u8], limit: usize, keep: &mut Keep<'_>) -> Opti
 
 fn share(limit: usize, count: usize) -> usize {
     (limit / count.max(1)).saturating_sub(NOTE).max(LEAST)
-}
-
-fn words(what: &str, shown: usize, size: usize, uri: Option<&str>) -> String {
-    let part = match shown {
-        0 => format!("{what} has {size} bytes and is not shown"),
-        shown => format!("{what} has {size} bytes; only the first {shown} are shown"),
-    };
-    match uri {
-        Some(uri) => format!(
-            "[Switchboard: {part}. Read the rest with resources/read of {uri}?offset={shown}&length=20000, ?lines=1-200 or ?search=TEXT]"
-        ),
-        None => format!("[Switchboard: {part}, and too large to be kept]"),
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::note::{LEAST, of_tool};
 use crate::pipeline::results::Data;
 use crate::pipeline::validate::Schema;
 use crate::protocol::Revision;
@@ -15,8 +16,6 @@ use crate::wire::{Span, Splice};
 
 /// The key of `_meta` under which a shortened result says how large it was.
 const META: &str = "switchboard/result";
-/// The least that a text keeps, in bytes.
-const LEAST: usize = 200;
 /// About so many bytes are needed to say where the rest is.
 const NOTE: usize = 600;
 /// How long texts and lists in `structuredContent` may be, from try to try.
@@ -64,7 +63,7 @@ impl Shorter<'_> {
             let pruned = schema.and_then(|schema| pruned(raw, schema, self.limit / 3));
             is_error = schema.is_some() && pruned.is_none();
             self.note(
-                &words("`structuredContent`", 0, raw.len(), kept.as_deref()),
+                &of_tool("`structuredContent`", 0, raw.len(), kept.as_deref()),
                 kept.as_deref(),
                 "application/json",
                 raw.len(),
@@ -151,7 +150,7 @@ impl Shorter<'_> {
         let size = list.len();
         let kept = (self.keep)(Data::Text(list), "application/json");
         let what = format!("{} further content blocks", blocks.len());
-        self.note(&words(&what, 0, size, kept.as_deref()), kept.as_deref(), "application/json", size);
+        self.note(&of_tool(&what, 0, size, kept.as_deref()), kept.as_deref(), "application/json", size);
     }
 
     fn cut(&mut self, raw: &[u8], share: usize, out: &mut Vec<u8>) {
@@ -173,7 +172,7 @@ impl Shorter<'_> {
             let kept = (self.keep)(Data::Text(text.clone().into_owned()), "text/plain");
             self.tell(
                 out,
-                &words("this text", length, size, kept.as_deref()),
+                &of_tool("this text", length, size, kept.as_deref()),
                 kept.as_deref(),
                 "text/plain",
                 size,
@@ -201,7 +200,7 @@ impl Shorter<'_> {
             _ => "this block".to_owned(),
         };
         let kept = (self.keep)(data, &mime);
-        self.tell(out, &words(&what, 0, size, kept.as_deref()), kept.as_deref(), &mime, size);
+        self.tell(out, &of_tool(&what, 0, size, kept.as_deref()), kept.as_deref(), &mime, size);
     }
 
     /// Puts a note, and a link where the revision knows such, behind a block.
@@ -239,7 +238,7 @@ impl Shorter<'_> {
         self.links = false;
         self.tell(
             &mut block,
-            &words("this result", 0, size, kept.as_deref()),
+            &of_tool("this result", 0, size, kept.as_deref()),
             kept.as_deref(),
             "application/json",
             size,
@@ -257,22 +256,6 @@ impl Shorter<'_> {
         ]
         .concat()
         .into()
-    }
-}
-
-/// What is said of something that is not shown as a whole.
-fn words(what: &str, shown: usize, size: usize, uri: Option<&str>) -> String {
-    let part = match shown {
-        0 => format!("{what} has {size} bytes and is not shown"),
-        shown => format!("{what} has {size} bytes; only the first {shown} are shown"),
-    };
-    match uri {
-        Some(uri) => format!(
-            "[Switchboard: {part}. The tool did run. Read the rest with resources/read of {uri}?offset={shown}&length=20000, ?lines=1-200 or ?search=TEXT, or ask the tool for less]"
-        ),
-        None => format!(
-            "[Switchboard: {part}, and too large to be kept. The tool did run; ask it for less: a page, a range, a filter]"
-        ),
     }
 }
 

@@ -70,11 +70,10 @@ impl Wanted {
                     return self.everything();
                 }
                 let access = [".", "has"].iter().find_map(|key| members.get(*key));
-                let parts =
-                    access.and_then(|access| Some((access.get("left")?, access.get("attr")?.as_str()?)));
+                let parts = access.and_then(|access| Some((access.get("left")?, path(access.get("attr")?)?)));
                 match parts {
-                    Some((left, attribute)) if members.len() == 1 => {
-                        self.access(members.contains_key("has"), left, attribute);
+                    Some((left, path)) if members.len() == 1 => {
+                        self.access(members.contains_key("has"), left, &path);
                     }
                     _ => members.values().for_each(|below| self.look(below)),
                 }

@@ -4,8 +4,6 @@ import { Client, SSEClientTransport, StreamableHTTPClientTransport } from "@mode
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { run } from "./scenario.mjs";
 
-let client;
-const handlers = [];
 const capabilities = { roots: { listChanged: true }, sampling: {}, elicitation: { form: {}, url: {} } };
 
 function transport({ url, sse, ...server }) {
@@ -13,14 +11,18 @@ function transport({ url, sse, ...server }) {
   return sse ? new SSEClientTransport(new URL(url)) : new StreamableHTTPClientTransport(new URL(url));
 }
 
-await run({
-  get client() { return client; },
-  handle: (method, answer) => handlers.push((to) => to.setRequestHandler(method, answer)),
-  notice: (method, told) => handlers.push((to) => to.setNotificationHandler(method, told)),
-  connect: (server, mode) => {
-    client = new Client({ name: "client-2-test-client", version: "1.0.0" }, { capabilities, versionNegotiation: { mode } });
-    for (const install of handlers) install(client);
-    return client.connect(transport(server));
-  },
-  callTool: (params, options) => client.callTool(params, options),
+await run(() => {
+  let client;
+  const handlers = [];
+  return {
+    get client() { return client; },
+    handle: (method, answer) => handlers.push((to) => to.setRequestHandler(method, answer)),
+    notice: (method, told) => handlers.push((to) => to.setNotificationHandler(method, told)),
+    connect: (server, mode) => {
+      client = new Client({ name: "client-2-test-client", version: "1.0.0" }, { capabilities, versionNegotiation: { mode } });
+      for (const install of handlers) install(client);
+      return client.connect(transport(server));
+    },
+    callTool: (params, options) => client.callTool(params, options),
+  };
 });

@@ -1,8 +1,9 @@
-// The scenario that both TypeScript SDKs run: connect, do the steps, tell the outcomes as one JSON document.
+// The scenarios that both TypeScript SDKs run, one after the other: connect, do the steps, tell the outcomes. All of them are told as
+// one JSON list at the end.
 //
-// The file named by the first argument holds `server` (command, args, env, cwd; or url, and sse for HTTP+SSE), `roots`, `replies` (to
+// The file named by the first argument holds a list of scenarios: `server` (command, args, env, cwd; or url, and sse for HTTP+SSE), `roots`, `replies` (to
 // sampling and elicitation), `prefixes` (tool names to wait for), `mode` and `steps` (method, params, cancel).
-// An SDK is an adapter: `connect(server, mode)`, `handle(method, answer)`, `notice(method, told)`, `client`,
+// An SDK is an adapter, made anew for each scenario: `connect(server, mode)`, `handle(method, answer)`, `notice(method, told)`, `client`,
 // `callTool(params, options)`.
 
 import { readFileSync } from "node:fs";
@@ -10,9 +11,15 @@ import { readFileSync } from "node:fs";
 // Stdout is for the one document; an SDK may say something on the console.
 console.log = console.info = console.debug = console.error;
 
-const scenario = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const scenarios = JSON.parse(readFileSync(process.argv[2], "utf8"));
 
-export async function run(sdk) {
+export async function run(makeSdk) {
+  const told = [];
+  for (const scenario of scenarios) told.push(await play(makeSdk(), scenario));
+  process.stdout.write(JSON.stringify(told) + "\n");
+}
+
+async function play(sdk, scenario) {
   let seen = [];
   const answered = (method, answer) =>
     sdk.handle(method, async (request) => {
@@ -32,7 +39,7 @@ export async function run(sdk) {
   const started = performance.now();
   await sdk.connect(scenario.server, scenario.mode);
   const connectMs = Math.round(performance.now() - started);
-  await waitForTools(sdk);
+  await waitForTools(sdk, scenario.prefixes);
 
   const outcomes = [];
   for (const step of scenario.steps) {
@@ -56,7 +63,7 @@ export async function run(sdk) {
     revision: client.getNegotiatedProtocolVersion?.() ?? null,
   };
   await client.close();
-  process.stdout.write(JSON.stringify({ about, outcomes }) + "\n");
+  return { about, outcomes };
 }
 
 async function act(sdk, { method, params, cancel }, seen) {
@@ -112,13 +119,13 @@ async function allPages(list, key) {
   return { [key]: items };
 }
 
-async function waitForTools(sdk) {
+async function waitForTools(sdk, prefixes) {
   const end = performance.now() + 120_000;
   for (;;) {
-    if (scenario.prefixes.length === 0) return;
+    if (prefixes.length === 0) return;
     const { tools } = await allPages((page) => sdk.client.listTools(page), "tools");
     const shown = (prefix) => tools.some((tool) => tool.name.startsWith(prefix));
-    if (scenario.prefixes.every(shown)) return;
+    if (prefixes.every(shown)) return;
     if (performance.now() > end) throw new Error("the tools of some server were never listed");
     await new Promise((resolve) => setTimeout(resolve, 200));
   }

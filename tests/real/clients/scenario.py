@@ -1,4 +1,4 @@
-"""The scenario that the Python SDKs run: connect, do the steps, tell the outcomes as one JSON document.
+"""The scenarios that the Python SDKs run: connect, do the steps, tell the outcomes; all of them as one JSON list at the end.
 
 See scenario.mjs for the file. An SDK is an adapter: an async context `connect(scenario, seen)` that yields an
 object with one coroutine per step. `seen` is told the messages of the server.
@@ -105,9 +105,7 @@ async def wait_for_tools(session, prefixes):
             await anyio.sleep(0.2)
 
 
-async def main(connect):
-    with open(sys.argv[1], encoding="utf-8") as file:
-        scenario = json.load(file)
+async def play(connect, scenario):
     seen, outcomes = Seen(), []
     started = time.monotonic()
     async with connect(scenario, seen) as session:
@@ -122,8 +120,11 @@ async def main(connect):
                 answer = {"error": plain(inner) if inner is not None else {"code": None, "message": repr(error)}}
             outcomes.append({"seen": seen.messages, "answer": answer})
         about = {"connectMs": connect_ms, "logs": seen.logs, **session.about()}
-    print(json.dumps({"about": about, "outcomes": outcomes}))
+    return {"about": about, "outcomes": outcomes}
 
 
 def run(connect):
-    anyio.run(main, connect)
+    with open(sys.argv[1], encoding="utf-8") as file:
+        scenarios = json.load(file)
+    # Each with a loop of its own, so that nothing of one is left for the next.
+    print(json.dumps([anyio.run(play, connect, scenario) for scenario in scenarios]))

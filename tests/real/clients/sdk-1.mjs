@@ -20,17 +20,19 @@ const notifications = {
 };
 const capabilities = { roots: { listChanged: true }, sampling: {} };
 if (requests["elicitation/create"]) capabilities.elicitation = { form: {}, url: {} };
-const client = new Client({ name: "sdk-1-test-client", version: "1.0.0" }, { capabilities });
 
 function transport({ url, sse, ...server }) {
   if (!url) return new StdioClientTransport({ ...server, stderr: "ignore" });
   return sse ? new SSEClientTransport(new URL(url)) : new StreamableHTTPClientTransport(new URL(url));
 }
 
-await run({
-  client,
-  handle: (method, answer) => requests[method] && client.setRequestHandler(requests[method], answer),
-  notice: (method, told) => client.setNotificationHandler(notifications[method], told),
-  connect: (server) => client.connect(transport(server)),
-  callTool: (params, options) => client.callTool(params, undefined, options),
+await run(() => {
+  const client = new Client({ name: "sdk-1-test-client", version: "1.0.0" }, { capabilities });
+  return {
+    client,
+    handle: (method, answer) => requests[method] && client.setRequestHandler(requests[method], answer),
+    notice: (method, told) => client.setNotificationHandler(notifications[method], told),
+    connect: (server) => client.connect(transport(server)),
+    callTool: (params, options) => client.callTool(params, undefined, options),
+  };
 });
