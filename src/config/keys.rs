@@ -12,7 +12,7 @@ const PAUSE: Shape = Shape::Duration { never: false, zero: true };
 const LEVEL: Shape = Shape::Word(&[Word::new("low"), Word::new("medium"), Word::new("high")]);
 
 // Shapes of elements, which have to live as long as the tables.
-static A_PROFILE: Shape = Shape::Table(&PROFILE);
+pub(super) static A_PROFILE: Shape = Shape::Table(&PROFILE);
 pub(super) static AN_INTERCEPTOR: Shape = Shape::Table(&INTERCEPTOR);
 static A_PHASE: Shape = Shape::Word(&[Word::new("before"), Word::new("after"), Word::new("error")]);
 static AN_OVERRIDE: Shape = Shape::Table(&OVERRIDE);
@@ -34,7 +34,11 @@ const ROOT_KEYS: &[Key] = &[
     Key::new("enabled", Shape::Bool, "Whether to serve any server at all.").default("true"),
     Key::new("expose", Shape::Table(&EXPOSE), "How the merged catalogue is shown."),
     Key::new("http", Shape::Table(&HTTP), "How clients are served over HTTP."),
-    Key::new("profiles", Shape::Map(&A_PROFILE), "Named selections of servers.").planned(),
+    Key::new(
+        "profiles",
+        Shape::Map(&A_PROFILE),
+        "Named selections of servers and tools, for `--profile` and `http.profiles`.",
+    ),
     Key::new("interceptors", Shape::List(&AN_INTERCEPTOR), "Hooks before and after calls and on errors."),
     Key::new("policy", Shape::Table(&POLICY), "Who may call what."),
     Key::new("security", Shape::Table(&SECURITY), "The security level."),
@@ -411,6 +415,11 @@ static HTTP: Table = Table {
             "Who may come in: names, and the bearer tokens that they must show. Needed for an address that others can reach.",
         ),
         Key::new(
+            "profiles",
+            Shape::Map(&Shape::Template),
+            "The profile by which the holder of a token is served, by the names of `tokens`.",
+        ),
+        Key::new(
             "allowed_hosts",
             TEXTS,
             "Further names (`name` or `name:port`) under which clients reach us.",
@@ -572,9 +581,31 @@ static VALIDATE: Table = Table {
 
 static PROFILE: Table = Table {
     groups: &[&[
-        Key::new("include", PATTERNS, "Patterns of servers to serve."),
-        Key::new("exclude", PATTERNS, "Patterns of servers to leave out."),
+        Key::new(
+            "include",
+            PATTERNS,
+            "Patterns of servers to serve; all, if neither this nor `categories` is said.",
+        )
+        .aliases(&["servers"]),
+        Key::new(
+            "categories",
+            PATTERNS,
+            "Patterns of categories whose servers are served, besides those of `include`.",
+        ),
+        Key::new("exclude", PATTERNS, "Patterns of servers to leave out all the same."),
+        Key::new("tools", Shape::Table(&PROFILE_TOOLS), "Which tools of these servers are shown."),
         Key::new("description", Shape::Text, "What the profile is for."),
+    ]],
+};
+
+static PROFILE_TOOLS: Table = Table {
+    groups: &[&[
+        Key::new(
+            "include",
+            PATTERNS,
+            "Patterns of names, as clients see them, of tools to show; all if nothing is said.",
+        ),
+        Key::new("exclude", PATTERNS, "Patterns of names, as clients see them, of tools to hide."),
     ]],
 };
 
