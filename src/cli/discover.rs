@@ -45,6 +45,9 @@ pub struct DiscoverArgs {
     /// A config to read: of a program, by its name (cursor, claude-desktop, …), or a path
     #[arg(long = "file", value_name = "NAME|PATH")]
     paths: Vec<String>,
+    /// Ask servers at addresses that an MCP registry lists what they have, too: they are strangers'
+    #[arg(long)]
+    ask_remotes: bool,
     /// How long one address, registry or file may take
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
@@ -152,6 +155,7 @@ fn wishes(args: &DiscoverArgs, config: Option<Wishes>) -> Wishes {
         wishes.clients = usual.clients;
         wishes.config_paths = usual.config_paths;
     }
+    wishes.ask_remotes |= args.ask_remotes;
     if let Some(timeout) = args.timeout {
         wishes.timeout = timeout;
     }

@@ -1,7 +1,6 @@
 use std::path::Path;
 
 use super::super::{Environment, Loaded, Recipe, Syntax, load_text};
-use super::*;
 
 fn recipe(text: &str) -> Recipe {
     load_text(text, Syntax::Yaml, Path::new("/etc/sb/switchboard.yaml"), &Environment::default()).recipe

@@ -1,7 +1,8 @@
 //! MCP registries: `GET /v0.1/servers` (older ones: `/v0/servers`), page by page. A query in the address of the registry, such as
 //! `?search=weather`, is passed on.
 //!
-//! Source: the MCP registry's generic API. What a registry lists is proposed and not greeted: it may be thousands, of strangers.
+//! Source: the MCP registry's generic API. What a registry lists is proposed, and greeted only if the user wants it: it may be
+//! hundreds of servers, of strangers.
 
 use reqwest::Url;
 use serde_json::Value;
@@ -11,7 +12,9 @@ use super::MOST;
 use crate::discovery::fetch::Fetcher;
 use crate::discovery::finder::Draft;
 use crate::discovery::finding::Source;
+use crate::discovery::identity::is_loopback;
 use crate::discovery::network::left;
+use crate::discovery::probe::Target;
 use crate::discovery::server_json;
 use crate::failure::{Code, Failure};
 
@@ -23,6 +26,7 @@ const MOST_PAGES: usize = 20;
 
 pub(super) async fn ask(
     url: &Url,
+    asks_remotes: bool,
     fetcher: &Fetcher,
     source: &Source,
     deadline: Instant,
@@ -30,7 +34,13 @@ pub(super) async fn ask(
     let mut failure = None;
     for version in VERSIONS {
         match pages(&address(url, version), fetcher, source, deadline).await {
-            Ok(drafts) => return Ok(drafts),
+            Ok(mut drafts) => {
+                let host = url.host_str().unwrap_or_default();
+                for draft in &mut drafts {
+                    draft.target = draft.target.take().filter(|target| asks_remotes && may_ask(host, target));
+                }
+                return Ok(drafts);
+            }
             // One that does not know the newer form may know the older one.
             Err(error) if error.code == Code::NetStatus => drop(failure.get_or_insert(error)),
             Err(error) => return Err(error),
@@ -88,11 +98,13 @@ async fn pages(
         }
         cursor = next;
     }
-    // They are strangers' servers on strangers' hosts, and many.
-    for draft in &mut drafts {
-        draft.target = None;
-    }
     Ok(drafts)
+}
+
+/// A registry elsewhere does not send us to what listens on this machine alone.
+fn may_ask(registry: &str, target: &Target) -> bool {
+    let host = Url::parse(&target.url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    host.is_some_and(|host| !is_loopback(&host) || is_loopback(registry))
 }
 
 /// Whether a server is neither gone nor an older version of one in the list.
@@ -104,4 +116,20 @@ fn is_current(item: &Value) -> bool {
         .and_then(Value::as_str);
     let is_latest = official.and_then(|official| official.get("isLatest")).and_then(Value::as_bool);
     !matches!(status, Some("deleted" | "deprecated")) && is_latest != Some(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RemoteKind;
+
+    #[test]
+    fn a_registry_elsewhere_sends_nobody_to_this_machine() {
+        let may = |registry: &str, url: &str| may_ask(registry, &Target::new(url, RemoteKind::Http));
+        assert!(may("registry.example", "https://server.example/mcp"));
+        assert!(may("127.0.0.1", "http://localhost:8001/mcp"));
+        for local in ["http://localhost:8001/mcp", "http://127.0.0.2/mcp", "http://[::1]:1/mcp", "nonsense"] {
+            assert!(!may("registry.example", local), "{local}");
+        }
+    }
 }
