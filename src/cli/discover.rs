@@ -1,7 +1,7 @@
 //! `switchboard discover`: looks for servers that are not in the config, shows them, and takes those that are named.
 
 mod page;
-mod take;
+pub(super) mod take;
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -84,23 +84,11 @@ pub fn run(global: &Global, args: &DiscoverArgs) -> Exit {
     }
     let wishes = wishes(args, loaded.config.discovery.as_ref().map(Wishes::from));
     let finder = Finder::new(environment.clone(), &loaded.config.servers);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            exit::print_err(&format!("error: the runtime could not be started: {error}"));
-            return exit::FAILED;
-        }
+    let findings = match search(&finder, &wishes) {
+        Ok(findings) => findings,
+        Err(exit) => return exit,
     };
-    let findings = runtime.block_on(async {
-        let line = ProgressLine::new();
-        tokio::select! {
-            findings = finder.run(&wishes, |progress| line.show(&progress)) => Some(findings),
-            _ = tokio::signal::ctrl_c() => None,
-        }
-    });
-    runtime.shutdown_background();
     drop(logs);
-    let Some(findings) = findings else { return exit::INTERRUPTED };
     let taken = match take::chosen(&args.add, args.add_all, &findings) {
         Ok(chosen) => take::write(&chosen, &locations),
         Err(exit) => return exit,
@@ -111,6 +99,26 @@ pub fn run(global: &Global, args: &DiscoverArgs) -> Exit {
         Err(exit) => return exit,
     }
     exit::OK
+}
+
+/// Looks, and says on stderr how far it is.
+///
+/// # Errors
+/// The search could not begin, or was interrupted.
+pub(super) fn search(finder: &Finder, wishes: &Wishes) -> Result<Findings, Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        exit::print_err(&format!("error: the runtime could not be started: {error}"));
+        exit::FAILED
+    })?;
+    let findings = runtime.block_on(async {
+        let line = ProgressLine::new();
+        tokio::select! {
+            findings = finder.run(wishes, |progress| line.show(&progress)) => Some(findings),
+            _ = tokio::signal::ctrl_c() => None,
+        }
+    });
+    runtime.shutdown_background();
+    findings.ok_or(exit::INTERRUPTED)
 }
 
 /// What is looked for: what the arguments say, over what the config says, over what is usual.
