@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::discover::search;
 use crate::cli::discover::take::{Taken, write};
@@ -13,7 +13,7 @@ use crate::cli::exit::{self, Exit};
 use crate::cli::suggest::{did_you_mean, near};
 use crate::cli::terminal::{Paint, counted, one_line};
 use crate::cli::{Global, serve};
-use crate::config::{self, CLIENT_NAMES, Entry, Environment, Locations, Syntax};
+use crate::config::{self, CLIENT_NAMES, Entry, Environment, Loaded, Locations, Syntax};
 use crate::discovery::{Failed, Finder, Finding, Findings, Wishes};
 use crate::telemetry::{self, LogOptions};
 
@@ -41,8 +41,8 @@ pub struct ImportArgs {
 #[derive(Default)]
 struct Sorted<'a> {
     new: Vec<&'a Finding>,
-    /// They are in the config already.
-    known: Vec<&'a Finding>,
+    /// Their names in the config, where they are already.
+    known: Vec<String>,
     /// They would make the config wrong; each with the reason.
     unusable: Vec<(&'a Finding, String)>,
 }
@@ -68,7 +68,7 @@ pub fn run(global: &Global, args: &ImportArgs) -> Exit {
     if let Some(exit) = refuse_absent(&args.only, &findings) {
         return exit;
     }
-    let sorted = sort(&findings, &args.only, &locations, &environment);
+    let sorted = sort(&findings, &args.only, &locations, &loaded);
     let taken = match args.dry_run {
         true => Ok(Vec::new()),
         false => write(&sorted.new, &locations),
@@ -120,24 +120,34 @@ fn wishes(from: &[String]) -> Wishes {
 
 /// A server that waits for a variable is taken: the program that has it may set it where it starts us. One whose entry is wrong
 /// is not: a config with an error is not put in force by a Switchboard that runs.
-fn sort<'a>(
-    findings: &'a Findings,
-    only: &[String],
-    locations: &Locations,
-    environment: &Environment,
-) -> Sorted<'a> {
+fn sort<'a>(findings: &'a Findings, only: &[String], locations: &Locations, loaded: &Loaded) -> Sorted<'a> {
     let mut sorted = Sorted::default();
+    // Of those that are switched off or wait nobody has worked out how they are reached: what stands there is compared.
+    let unready = loaded.config.servers.iter().filter(|entry| !matches!(entry, Entry::Ready(_)));
+    let unready: Vec<(&str, Value)> = unready
+        .filter_map(|entry| Some((entry.name().as_str(), loaded.recipe.file_entry(entry.name().as_str())?)))
+        .collect();
+    let known_as = |finding: &Finding| {
+        let known = finding.known_as.clone();
+        let alike = unready.iter().find(|(_, entry)| is_reached_alike(entry, &finding.entry));
+        known.or_else(|| alike.map(|(name, _)| (*name).to_owned()))
+    };
     let is_wanted = |finding: &&Finding| only.is_empty() || only.contains(&finding.name);
     for finding in findings.servers.iter().filter(is_wanted) {
-        if finding.known_as.is_some() {
-            sorted.known.push(finding);
-        } else if let Some(why) = what_is_wrong(finding, locations, environment) {
+        if let Some(name) = known_as(finding) {
+            sorted.known.push(name);
+        } else if let Some(why) = what_is_wrong(finding, locations, loaded.recipe.environment()) {
             sorted.unusable.push((finding, why));
         } else {
             sorted.new.push(finding);
         }
     }
     sorted
+}
+
+/// Whether two entries say the same of how their servers are reached.
+fn is_reached_alike(one: &Value, other: &Value) -> bool {
+    ["command", "args", "url"].iter().all(|key| one.get(key) == other.get(key))
 }
 
 /// What an entry would be wrong for in our config.
@@ -164,8 +174,7 @@ fn page(sorted: &Sorted<'_>, taken: &[Taken], findings: &Findings, dry_run: bool
             lines.extend(finding.problem.as_ref().map(|problem| format!("  {}", one_line(problem))));
         }
     }
-    for finding in &sorted.known {
-        let known = finding.known_as.as_deref().unwrap_or_default();
+    for known in &sorted.known {
         lines.push(format!("in the config already: {}", one_line(known)));
     }
     for (finding, why) in &sorted.unusable {
@@ -199,7 +208,7 @@ fn as_json(sorted: &Sorted<'_>, taken: &[Taken], failed: &[Failed]) -> serde_jso
         "schema": 1,
         "new": sorted.new.iter().map(|finding| finding.to_json()).collect::<Vec<_>>(),
         "added": taken.iter().map(|taken| &taken.name).collect::<Vec<_>>(),
-        "known": sorted.known.iter().filter_map(|finding| finding.known_as.as_ref()).collect::<Vec<_>>(),
+        "known": sorted.known,
         "left_out": sorted.unusable.iter().map(unusable).collect::<Vec<_>>(),
         "failed": failed.iter().map(Failed::to_json).collect::<Vec<_>>(),
     })

@@ -10,7 +10,7 @@ use crate::rig::{PROGRAM, SOON, Setup};
 use crate::served::Served;
 
 const SERVER: &str = r#"
-instructions: "How NAME wants to be used."
+server: { instructions: "How NAME wants to be used." }
 tools:
   look: { answer: looked }
   wipe: { answer: wiped }

@@ -69,7 +69,7 @@ fn an_unknown_profile_serves_nobody_and_names_those_that_there_are() {
     let text = format!("{SERVERS}profiles: {{ work: {{}}, home: {{}} }}");
     let loaded = load(&text, "wrok");
     assert_eq!(served(&loaded), [""; 0]);
-    let line = lines(&loaded).into_iter().find(|line| line.contains("SB-CFG-009")).unwrap();
+    let line = lines(&loaded).into_iter().find(|line| line.contains("no profile `wrok`")).unwrap();
     assert!(line.contains("known are `work`, `home`") && line.contains("did you mean `work`?"), "{line}");
     assert!(lines(&load(SERVERS, "x"))[0].contains("the config has none"));
 }
