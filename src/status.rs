@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use crate::backend::{Backend, State, Tallies};
-use crate::catalog::{Catalog, Counts, Note, Target};
+use crate::catalog::{Catalog, Counts, Note};
 use crate::config::{Entry, Profile, Severity};
 use crate::failure::Failure;
 use crate::interceptor::HookTallies;
@@ -262,13 +262,18 @@ pub fn tool_definition() -> Vec<u8> {
 /// The result of our own tool, as JSON text, for the holder of this token: who is served by a profile hears of its servers alone.
 pub fn tool_result(registry: &Registry, arguments: &[u8], token: Option<&str>) -> Vec<u8> {
     let server = raw::get(arguments, "server").and_then(|span| raw::string(span.of(arguments)));
-    let selection = registry.servers().selection(token).cloned();
+    let now = registry.now();
+    let selection = now.servers.selection(token);
     let mut reports = reports(registry);
-    if let Some(profile) = &selection {
-        let servers = registry.servers();
-        reports.retain(|report| servers.is_selected(profile, &report.server));
+    if let Some(profile) = selection {
+        reports.retain(|report| now.servers.is_selected(profile, &report.server));
+        for report in &mut reports {
+            let tools = now.catalog.tools().iter();
+            let of_server = tools.filter(|tool| tool.server.as_str() == report.server);
+            report.shown.tools = of_server.filter(|tool| profile.shows_tool(tool.exposed.as_str())).count();
+        }
     }
-    let overview = || overview_of(registry, &reports, selection.as_deref());
+    let overview = || overview_of(registry, &reports, selection.map(|profile| &**profile));
     let text = match server {
         Some(server) => match reports.iter().find(|report| report.server == *server) {
             Some(report) => details(registry, report),
@@ -294,17 +299,7 @@ pub fn overview(registry: &Registry) -> String {
 fn overview_of(registry: &Registry, reports: &[Report], selection: Option<&Profile>) -> String {
     let usable = reports.iter().filter(|report| report.level <= Level::Degraded).count();
     let counted = reports.iter().filter(|report| report.level != Level::Disabled).count();
-    let tools = match selection {
-        Some(profile) => {
-            let catalog = registry.catalog();
-            let shown = |target: &&Target| {
-                let is_reported = reports.iter().any(|report| report.server == target.server.as_str());
-                is_reported && profile.shows_tool(target.exposed.as_str())
-            };
-            catalog.tools().iter().filter(shown).count()
-        }
-        None => registry.catalog().counts().tools,
-    };
+    let tools: usize = reports.iter().map(|report| report.shown.tools).sum();
     let mut text = format!(
         "Switchboard {}: {usable} of {counted} servers usable, {tools} tools",
         env!("CARGO_PKG_VERSION"),
@@ -327,9 +322,10 @@ fn overview_of(registry: &Registry, reports: &[Report], selection: Option<&Profi
         text.push_str(&policies.line());
     }
     if reports.is_empty() {
-        text.push_str(
-            "\nNo servers are configured. `switchboard config path` shows where the config belongs.",
-        );
+        text.push_str(match registry.servers().entries().is_empty() {
+            true => "\nNo servers are configured. `switchboard config path` shows where the config belongs.",
+            false => "\nThe profile has none of the servers of the config.",
+        });
     }
     for report in reports {
         text.push('\n');

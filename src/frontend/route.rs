@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::call::TokenPlace;
-use crate::catalog::Held;
+use crate::catalog::{Held, Target};
 use crate::config::Profile;
 use crate::frontend::answer::{Answer, excerpt};
 use crate::frontend::incoming::Incoming;
@@ -138,17 +138,24 @@ fn refusal(method: Method, held: &Held) -> Miss {
     Miss::Invalid(Answer::failure(method, &held.failure()))
 }
 
+/// The tool of this name, if the holder of the token is shown it.
+pub(super) fn shown_tool<'a>(
+    now: &'a Snapshot,
+    name: &str,
+    token: Option<&str>,
+) -> Option<(&'a Target, &'a Lane)> {
+    let target = now.catalog.tool(name)?;
+    let lane = now.lane_at(target.index)?;
+    let shows = |profile: &Arc<Profile>| is_of(profile, lane) && profile.shows_tool(target.exposed.as_str());
+    now.servers.selection(token).is_none_or(shows).then_some((target, lane))
+}
+
 fn tool(registry: &Registry, incoming: &Incoming<'_>, token: Option<&str>) -> Result<Way, Miss> {
     let (span, name) = name(incoming)?;
     let now = snapshot_for(registry, ListKind::Tools, &name);
     let catalog = &now.catalog;
     let selection = now.servers.selection(token);
-    let found = catalog.tool(&name).and_then(|target| Some((target, now.lane_at(target.index)?)));
-    let found = found.filter(|(target, lane)| {
-        let shows =
-            |profile: &Arc<Profile>| is_of(profile, lane) && profile.shows_tool(target.exposed.as_str());
-        selection.is_none_or(shows)
-    });
+    let found = shown_tool(&now, &name, token);
     let Some((target, lane)) = found else {
         if let Some(held) = held(&now, selection, ListKind::Tools, &name) {
             return Err(refusal(Method::ToolsCall, held));
@@ -175,7 +182,11 @@ fn held<'a>(
     name: &str,
 ) -> Option<&'a Held> {
     let held = now.catalog.held(kind, name)?;
-    selection.is_none_or(|profile| now.servers.is_selected(profile, held.server.as_str())).then_some(held)
+    let shows = |profile: &Arc<Profile>| {
+        now.servers.is_selected(profile, held.server.as_str())
+            && (kind != ListKind::Tools || profile.shows_tool(held.exposed.as_str()))
+    };
+    selection.is_none_or(shows).then_some(held)
 }
 
 fn prompt(registry: &Registry, incoming: &Incoming<'_>, token: Option<&str>) -> Result<Way, Miss> {
