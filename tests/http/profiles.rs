@@ -170,7 +170,7 @@ async fn a_profile_of_a_token_follows_the_config() {
     wider["profiles"]["work"] = json!({ "include": ["files", "notes"] });
     config(&served.setup, &wider);
     // The client is told, over its standing stream.
-    assert_eq!(alice.told().await["method"], "notifications/tools/list_changed");
+    while alice.told().await["method"] != "notifications/tools/list_changed" {}
     assert_eq!(tools(&mut alice).await.len(), 5);
     // A config in which the profile is gone is refused: its holder would see everything.
     let mut lost = bound();
