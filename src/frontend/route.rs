@@ -65,8 +65,7 @@ pub(super) fn is_of(profile: &Profile, lane: &Lane) -> bool {
 /// The largest result of a server that is passed on, in bytes. Results of tools, prompts and resources have been shortened already,
 /// and what bridges them may add a little.
 pub(super) fn limit(lane: &Lane, method: Method) -> usize {
-    let is_cut = matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead);
-    let limit = lane.config().limits.result.filter(|_| !is_cut);
+    let limit = lane.config().limits.result.filter(|_| !Lane::cuts(method));
     limit.unwrap_or(usize::MAX)
 }
 
@@ -133,9 +132,20 @@ fn snapshot_for(registry: &Registry, kind: ListKind, name: &str) -> Arc<Snapshot
     if now.catalog.is_held(kind, name) && registry.look_for_approvals() { registry.now() } else { now }
 }
 
+/// The same for a URI.
+fn snapshot_for_uri(registry: &Registry, uri: &str) -> Arc<Snapshot> {
+    let now = registry.now();
+    if now.catalog.held_uri(uri).is_some() && registry.look_for_approvals() { registry.now() } else { now }
+}
+
 /// The answer to a call of something that waits for its owner.
 fn refusal(method: Method, held: &Held) -> Miss {
     Miss::Invalid(Answer::failure(method, &held.failure()))
+}
+
+/// What is called, for stages.
+fn item(target: &Target) -> Item {
+    Item { exposed: target.exposed.clone(), definition: target.definition.clone(), claims: target.claims() }
 }
 
 /// The tool of this name, if the holder of the token is shown it.
@@ -164,7 +174,7 @@ fn tool(registry: &Registry, incoming: &Incoming<'_>, token: Option<&str>) -> Re
         return Err(Miss::Unknown(Answer::unknown("tool", &name, &near)));
     };
     Ok(Way {
-        item: lane.item(&target.exposed, &target.definition),
+        item: lane.item(|| item(target)),
         lane: lane.clone(),
         label: target.original.clone(),
         target: Some((span, target.original_quoted.clone())),
@@ -204,7 +214,7 @@ fn prompt(registry: &Registry, incoming: &Incoming<'_>, token: Option<&str>) -> 
         return Err(Miss::Unknown(Answer::unknown("prompt", &name, &near)));
     };
     Ok(Way {
-        item: lane.item(&target.exposed, &target.definition),
+        item: lane.item(|| item(target)),
         lane: lane.clone(),
         label: target.original.clone(),
         target: Some((span, target.original_quoted.clone())),
@@ -222,9 +232,16 @@ fn resource(
 ) -> Result<Way, Miss> {
     let place = incoming.member("uri").and_then(|span| Some((span, json::string(span.of(incoming.line))?)));
     let Some((span, uri)) = place else { return Err(invalid("`uri` must be a string")) };
-    let now = registry.now();
+    let now = snapshot_for_uri(registry, &uri);
     let catalog = &now.catalog;
     let selection = now.servers.selection(token);
+    let held = catalog.held_uri(&uri);
+    let is_hidden = |held: &&Held| {
+        selection.is_some_and(|profile| !now.servers.is_selected(profile, held.server.as_str()))
+    };
+    if let Some(held) = held.filter(|held| !is_hidden(held)) {
+        return Err(refusal(Method::ResourcesRead, held));
+    }
     let found = catalog.route_uri(&uri).and_then(|route| Some((now.lane_at(route.index)?, route)));
     let found = found.filter(|(lane, _)| selection.is_none_or(|profile| is_of(profile, lane)));
     let Some((lane, route)) = found else {
@@ -259,11 +276,15 @@ fn completion(registry: &Registry, incoming: &Incoming<'_>, token: Option<&str>)
     };
     let prompt = part("name").and_then(|(span, name)| {
         let target = catalog.prompt(&name)?;
-        let item = now.lane_at(target.index)?.item(&target.exposed, &target.definition);
+        let item = now.lane_at(target.index)?.item(|| item(target));
         Some((target.index, span, target.original.clone(), Some(target.original_quoted.clone()), item))
     });
+    let template = part("uri");
+    if let Some(held) = template.as_ref().and_then(|(_, uri)| catalog.held_uri(uri)) {
+        return Err(refusal(Method::Complete, held));
+    }
     let found = prompt.or_else(|| {
-        let (span, uri) = part("uri")?;
+        let (span, uri) = template?;
         let route = catalog.route_uri(&uri)?;
         let edit = (route.original != uri).then(|| Bytes::from(json::quote(&route.original)));
         Some((route.index, span, OriginalName::from(&*route.original), edit, None))

@@ -96,7 +96,7 @@ impl Hall {
         }
         let own = ListKind::ALL.map(|kind| sight.list(kind));
         let own = own.iter().any(Option::is_some).then(|| Arc::new(own));
-        let instructions = own.as_ref().and_then(|_| sight.instructions(registry));
+        let instructions = own.as_ref().and_then(|_| sight.instructions());
         let view = View { catalog, own, instructions };
         if kept.len() >= MANY {
             kept.clear();
@@ -116,7 +116,7 @@ struct Sight<'a> {
 
 impl Sight<'_> {
     /// How servers want to be used, without those whose tools are all hidden; `None` if there is none.
-    fn instructions(&self, registry: &Registry) -> Option<Arc<str>> {
+    fn instructions(&self) -> Option<Arc<str>> {
         let catalog = &self.now.catalog;
         if catalog.instructions().is_empty() {
             return None;
@@ -132,7 +132,7 @@ impl Sight<'_> {
             return None;
         }
         let shown = names.iter().enumerate().filter(|(index, _)| !is_hidden(*index));
-        let texts = shown.filter_map(|(_, name)| Some((*name, registry.offering(name)?.instructions()?)));
+        let texts = shown.filter_map(|(_, name)| Some((*name, catalog.instructions_of(name)?.to_owned())));
         let texts: Vec<(&ServerName, String)> = texts.collect();
         Some(merge_instructions(names.len(), &texts).into())
     }

@@ -7,10 +7,9 @@ use bytes::Bytes;
 
 use super::shown::Known;
 use super::{Servers, trust};
-use crate::catalog::{self, ArgumentWish, Catalog, Offering, Options, Overrides, Remark, Source};
+use crate::catalog::{self, ArgumentWish, Catalog, Offering, Options, Overrides, Part, Remark, Source};
 use crate::config::{ArgumentRule, Profile, ServerConfig, ToolRules};
 use crate::names::ServerName;
-use crate::protocol::ListKind;
 use crate::trust::Neighbours;
 
 /// The catalog of these servers. Its indexes are their places.
@@ -51,14 +50,14 @@ struct OwnersRules<'a> {
     profile: Option<&'a Profile>,
     annotations: HashMap<&'a str, Vec<u8>>,
     arguments: HashMap<&'a str, Vec<(String, ArgumentWish)>>,
-    remarks: HashMap<(ListKind, usize), Vec<Remark>>,
+    remarks: HashMap<(Part, usize), Vec<Remark>>,
 }
 
 impl<'a> OwnersRules<'a> {
     fn new(
         rules: &'a ToolRules,
         profile: Option<&'a Profile>,
-        remarks: HashMap<(ListKind, usize), Vec<Remark>>,
+        remarks: HashMap<(Part, usize), Vec<Remark>>,
     ) -> Self {
         let annotations = rules
             .overrides
@@ -112,7 +111,7 @@ impl catalog::Rules for OwnersRules<'_> {
         })
     }
 
-    fn remarks(&self, kind: ListKind, index: usize) -> Vec<Remark> {
-        self.remarks.get(&(kind, index)).cloned().unwrap_or_default()
+    fn remarks(&self, part: Part, index: usize) -> Vec<Remark> {
+        self.remarks.get(&(part, index)).cloned().unwrap_or_default()
     }
 }
