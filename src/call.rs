@@ -293,6 +293,11 @@ pub trait Caller: Send + Sync + std::fmt::Debug {
         None
     }
 
+    /// The name of the profile by which he is served, if by one.
+    fn profile(&self) -> Option<Arc<str>> {
+        None
+    }
+
     /// What he says of himself; `None` if he is no client.
     fn client(&self) -> Option<Arc<ClientInfo>> {
         None

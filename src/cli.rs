@@ -18,6 +18,7 @@ pub mod doctor;
 mod edits;
 pub mod exit;
 pub mod explain;
+pub mod import;
 pub mod inside;
 pub mod lists;
 pub mod logs;
@@ -84,6 +85,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Look for servers that are not in the config: on this machine, in registries, in the configs of other programs
     Discover(discover::DiscoverArgs),
+    /// Take the servers of other programs' configs into ours
+    Import(import::ImportArgs),
     /// Explain a failure code, or why a tool is as it is: shown or hidden, its name, who may call it, what its calls go through
     Explain(explain::ExplainArgs),
     /// Add a server to the config, and look at it
@@ -137,6 +140,7 @@ pub fn main() -> ExitCode {
         Some(Command::Status(args)) => status::run(&global, &args).into(),
         Some(Command::Explain(args)) => explain::run(&global, args).into(),
         Some(Command::Discover(args)) => discover::run(&global, &args).into(),
+        Some(Command::Import(args)) => import::run(&global, &args).into(),
         Some(Command::Add(args)) => add::run(global, args).into(),
         Some(Command::Remove(args)) => remove::run(&global, args).into(),
         Some(Command::Doctor(args)) => doctor::run(&global, &args).into(),

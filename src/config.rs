@@ -33,6 +33,7 @@ mod presets;
 mod private_key;
 mod probe;
 mod problem;
+mod profiles;
 mod recipe;
 mod resolve;
 mod schema;
@@ -66,6 +67,7 @@ pub use model::{
 };
 pub use private_key::{Algorithm, PrivateKey};
 pub use problem::{Place, Problem, Severity};
+pub use profiles::Profile;
 pub use recipe::Recipe;
 pub use schema::json_schema;
 pub use secret::Secret;
@@ -119,6 +121,11 @@ impl Loaded {
 /// Loads the config file. A missing or broken file gives an empty config and the reason among the problems.
 pub fn load(locations: &Locations, environment: &Environment) -> Loaded {
     Recipe::of_file(locations, environment).load()
+}
+
+/// The same with a profile in force for everybody, if one is named: the others' servers are [left out](Entry::LeftOut).
+pub fn load_for(locations: &Locations, environment: &Environment, profile: Option<&str>) -> Loaded {
+    Recipe::of_file(locations, environment).for_profile(profile).load()
 }
 
 /// Loads a config from memory, as if it stood in this file, whose absolute path gives relative ones a meaning.
@@ -250,9 +257,14 @@ fn finish(
     mission::apply_variables(&mut root, environment, is_mission, &mut reporter);
     overrides::apply(&mut root, environment, &mut reporter);
     let context = Context::new(environment, recipe.base());
-    let (config, effective) = resolve::resolve(root, &context, &mut reporter);
+    let (config, effective) = resolve::resolve(root, &context, recipe.profile(), &mut reporter);
     let settings = Settings::new(&effective, &reporter);
-    problems.extend(reporter.into_problems());
+    // What is wrong with servers that nobody is served concerns nobody.
+    let is_left_out = |problem: &Problem| {
+        let server = problem.server.as_ref().and_then(|server| config.entry(server.as_str()));
+        matches!(server, Some(Entry::LeftOut { .. }))
+    };
+    problems.extend(reporter.into_problems().into_iter().filter(|problem| !is_left_out(problem)));
     Loaded { config, problems, settings, recipe: recipe.clone(), files: context.into_files() }
 }
 

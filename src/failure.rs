@@ -58,6 +58,9 @@ codes! {
          `${VAR:-default}`, or use `${file:path}`. Only this server is held back until then.";
     ConfigNotInForce = "SB-CFG-008", "a config key is understood but not in force in this version",
         "The key is part of the config language and is checked, but this version does not act on it.";
+    ConfigProfile = "SB-CFG-009", "there is no such profile",
+        "`--profile` or `http.profiles` names a profile that is not under `profiles:` of the config. The message lists those that are. \
+         Until then nothing is served by it.";
     SpawnNotFound = "SB-SPAWN-001", "the server's command was not found",
         "The command is not on the PATH that Switchboard searched; the message lists it. Install the program, or write \
          its absolute path as `command`.";

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::backend::{Backend, State, Tallies};
 use crate::catalog::{Catalog, Counts, Note};
-use crate::config::{Entry, Severity};
+use crate::config::{Entry, Profile, Severity};
 use crate::failure::Failure;
 use crate::interceptor::HookTallies;
 use crate::pipeline::{CacheTallies, Lane, Trouble};
@@ -125,10 +125,11 @@ impl Times {
     }
 }
 
-/// The reports on all servers, in config order.
+/// The reports on all servers, in config order, but for those that the profile in force leaves out.
 pub fn reports(registry: &Registry) -> Vec<Report> {
     let now = registry.now();
-    now.servers.entries().iter().map(|entry| report(registry, &now, entry)).collect()
+    let entries = now.servers.entries().iter().filter(|entry| !matches!(entry, Entry::LeftOut { .. }));
+    entries.map(|entry| report(registry, &now, entry)).collect()
 }
 
 fn report(registry: &Registry, now: &Snapshot, entry: &Entry) -> Report {
@@ -147,7 +148,9 @@ fn report(registry: &Registry, now: &Snapshot, entry: &Entry) -> Report {
         instances: Vec::new(),
     };
     match entry {
-        Entry::Disabled { .. } => (report.level, report.state) = (Level::Disabled, "disabled"),
+        Entry::Disabled { .. } | Entry::LeftOut { .. } => {
+            (report.level, report.state) = (Level::Disabled, "disabled");
+        }
         Entry::NeedsConfig { problem, .. } => {
             report.state = "needs-config";
             report.failure = Some(problem.failure());
@@ -256,18 +259,30 @@ pub fn tool_definition() -> Vec<u8> {
     serde_json::to_vec(&definition).unwrap_or_default()
 }
 
-/// The result of our own tool, as JSON text.
-pub fn tool_result(registry: &Registry, arguments: &[u8]) -> Vec<u8> {
+/// The result of our own tool, as JSON text, for the holder of this token: who is served by a profile hears of its servers alone.
+pub fn tool_result(registry: &Registry, arguments: &[u8], token: Option<&str>) -> Vec<u8> {
     let server = raw::get(arguments, "server").and_then(|span| raw::string(span.of(arguments)));
+    let now = registry.now();
+    let selection = now.servers.selection(token);
+    let mut reports = reports(registry);
+    if let Some(profile) = selection {
+        reports.retain(|report| now.servers.is_selected(profile, &report.server));
+        for report in &mut reports {
+            let tools = now.catalog.tools().iter();
+            let of_server = tools.filter(|tool| tool.server.as_str() == report.server);
+            report.shown.tools = of_server.filter(|tool| profile.shows_tool(tool.exposed.as_str())).count();
+        }
+    }
+    let overview = || overview_of(registry, &reports, selection.map(|profile| &**profile));
     let text = match server {
-        Some(server) => match reports(registry).iter().find(|report| report.server == *server) {
+        Some(server) => match reports.iter().find(|report| report.server == *server) {
             Some(report) => details(registry, report),
             None => {
                 let server: String = server.chars().take(200).collect();
-                format!("There is no server `{server}`.\n{}", overview(registry))
+                format!("There is no server `{server}`.\n{}", overview())
             }
         },
-        None => overview(registry),
+        None => overview(),
     };
     let mut result = br#"{"content":[{"type":"text","text":"#.to_vec();
     raw::push_string(&mut result, &text);
@@ -277,14 +292,22 @@ pub fn tool_result(registry: &Registry, arguments: &[u8]) -> Vec<u8> {
 
 /// A few lines: one for the whole, one per problem of the config, one per server.
 pub fn overview(registry: &Registry) -> String {
-    let reports = reports(registry);
+    overview_of(registry, &reports(registry), None)
+}
+
+/// The same of these servers; of the whole, what concerns somebody with such a profile.
+fn overview_of(registry: &Registry, reports: &[Report], selection: Option<&Profile>) -> String {
     let usable = reports.iter().filter(|report| report.level <= Level::Degraded).count();
     let counted = reports.iter().filter(|report| report.level != Level::Disabled).count();
+    let tools: usize = reports.iter().map(|report| report.shown.tools).sum();
     let mut text = format!(
-        "Switchboard {}: {usable} of {counted} servers usable, {} tools",
+        "Switchboard {}: {usable} of {counted} servers usable, {tools} tools",
         env!("CARGO_PKG_VERSION"),
-        registry.catalog().counts().tools
     );
+    let servers = registry.servers();
+    if let Some(profile) = selection.or(servers.config().profile.as_deref()) {
+        text.push_str(&format!(", profile `{}`", profile.name));
+    }
     for problem in registry.refused() {
         text.push_str(&format!("\nconfig file: {}; what was in force before stays", problem.failure()));
     }
@@ -299,11 +322,12 @@ pub fn overview(registry: &Registry) -> String {
         text.push_str(&policies.line());
     }
     if reports.is_empty() {
-        text.push_str(
-            "\nNo servers are configured. `switchboard config path` shows where the config belongs.",
-        );
+        text.push_str(match registry.servers().entries().is_empty() {
+            true => "\nNo servers are configured. `switchboard config path` shows where the config belongs.",
+            false => "\nThe profile has none of the servers of the config.",
+        });
     }
-    for report in &reports {
+    for report in reports {
         text.push('\n');
         text.push_str(&line(report));
     }

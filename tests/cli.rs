@@ -23,6 +23,8 @@ mod home;
 mod lists;
 #[path = "cli/logs.rs"]
 mod logs;
+#[path = "cli/profiles.rs"]
+mod profiles;
 #[path = "cli/trust.rs"]
 mod trust;
 

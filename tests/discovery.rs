@@ -11,6 +11,8 @@ mod cards;
 mod etcd;
 #[path = "discovery/files.rs"]
 mod files;
+#[path = "discovery/import.rs"]
+mod import;
 #[allow(dead_code, reason = "another test crate uses the rest of it")]
 #[path = "remote/mock.rs"]
 mod mock;
@@ -67,8 +69,12 @@ impl Machine {
 
     /// Runs `switchboard discover` with these arguments.
     fn run(&self, arguments: &[&str]) -> Output {
+        self.command("discover", arguments)
+    }
+
+    fn command(&self, command: &str, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_switchboard"))
-            .arg("discover")
+            .arg(command)
             .args(arguments)
             .current_dir(self.home.path())
             .env_clear()

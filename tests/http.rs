@@ -19,6 +19,8 @@ mod eras;
 mod guest;
 #[path = "http/many.rs"]
 mod many;
+#[path = "http/profiles.rs"]
+mod profiles;
 #[path = "http/reload.rs"]
 mod reload;
 #[path = "http/served.rs"]

@@ -105,6 +105,7 @@ pub(super) fn whole(desk: &Desk) -> Value {
         "usable": on().filter(|report| report.level <= Level::Degraded).count(),
         "of": on().count(),
         "tools": registry.catalog().counts().tools,
+        "profile": servers.config().profile.as_ref().map(|profile| profile.name.to_string()),
         "servers": reports.iter().map(status::to_json).collect::<Vec<_>>(),
         "problems": problems,
         "audit": registry.audit_trouble(),

@@ -70,6 +70,10 @@ impl<B: Between> Caller for B {
         Between::client(self).principal()
     }
 
+    fn profile(&self) -> Option<Arc<str>> {
+        Between::client(self).profile()
+    }
+
     fn client(&self) -> Option<Arc<ClientInfo>> {
         Between::client(self).client()
     }

@@ -41,6 +41,10 @@ pub struct Source<'a> {
 pub trait Rules {
     /// Whether this tool is shown at all.
     fn allows(&self, original: &str) -> bool;
+    /// Whether it is shown under the name that it got: it keeps that name, so that others have theirs.
+    fn shows(&self, _exposed: &str) -> bool {
+        true
+    }
     /// The name to show it under, still without the prefix.
     fn rename(&self, original: &str) -> Option<&str>;
     /// What to show instead of the server's own words.
@@ -329,6 +333,9 @@ impl<'a> Builder<'a> {
         for (index, (shown, names)) in all.into_iter().zip(names).enumerate() {
             for (item, exposed) in shown.into_iter().zip(names) {
                 let Some(exposed) = exposed else { continue };
+                if kind == ListKind::Tools && !self.sources[index].rules.shows(exposed.as_str()) {
+                    continue;
+                }
                 if let Some(reason) = item.held {
                     let server = self.sources[index].name.clone();
                     bare.push(item.id.clone());

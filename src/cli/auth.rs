@@ -88,7 +88,7 @@ fn with_server(setup: &Setup, name: &str, work: impl AsyncFnOnce(&ServerConfig) 
             exit::print_err(&problem.render(Paint::stderr().is_on()));
             return exit::BAD_CONFIG;
         }
-        Some(Entry::Disabled { .. }) | None => {
+        Some(Entry::Disabled { .. } | Entry::LeftOut { .. }) | None => {
             exit::print_err(&format!("error: the server `{name}` is switched off in the config"));
             return exit::FAILED;
         }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::cli::Global;
 use crate::cli::client::Answer;
 use crate::cli::exit::{self, Exit};
-use crate::cli::inside::{Inside, Setup, why_missing};
+use crate::cli::inside::{Inside, Selected, Setup, why_missing};
 use crate::cli::suggest::{did_you_mean, near};
 use crate::cli::terminal;
 use crate::config::Entry;
@@ -38,11 +38,13 @@ pub struct CallArgs {
     /// Print the raw result
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    selected: Selected,
 }
 
 /// Calls a tool and prints its answer.
 pub fn run(global: &Global, args: CallArgs) -> Exit {
-    let setup = Setup::read(global);
+    let setup = Setup::read_for(global, &args.selected);
     if let Some(exit) = setup.refuse_empty() {
         return exit;
     }

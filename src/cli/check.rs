@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::backend::{Backend, State};
 use crate::catalog::Part;
 use crate::cli::exit::{self, Exit};
-use crate::cli::inside::{Inside, Setup};
+use crate::cli::inside::{Inside, Selected, Setup};
 use crate::cli::terminal::{self, Paint};
 use crate::cli::{Global, config};
 use crate::config::{Problem, Severity};
@@ -46,6 +46,8 @@ pub struct CheckArgs {
     /// Print everything as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    selected: Selected,
     /// Write what the servers show to a lock file [default: switchboard.lock beside the config]
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, conflicts_with = "locked")]
     write_lock: Option<Option<PathBuf>>,
@@ -56,7 +58,7 @@ pub struct CheckArgs {
 
 /// Checks servers and prints what was found.
 pub fn run(global: &Global, args: CheckArgs) -> Exit {
-    let mut setup = Setup::read(global);
+    let mut setup = Setup::read_for(global, &args.selected);
     if let Some(exit) = setup.refuse_empty() {
         // A program that asked for JSON gets it, and finds there what is wrong.
         if args.json {
@@ -122,7 +124,8 @@ pub fn run(global: &Global, args: CheckArgs) -> Exit {
 
 /// Checks one server, for people: what `add` does after it has added it.
 pub(super) fn run_one(global: &Global, name: String) -> Exit {
-    run(global, CheckArgs { names: vec![name], json: false, write_lock: None, locked: None })
+    let selected = Selected::default();
+    run(global, CheckArgs { names: vec![name], json: false, selected, write_lock: None, locked: None })
 }
 
 /// What the servers are worth together. Where a login mends everything, that is said by a code of its own.

@@ -1,7 +1,7 @@
 //! `switchboard discover`: looks for servers that are not in the config, shows them, and takes those that are named.
 
 mod page;
-mod take;
+pub(super) mod take;
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -45,6 +45,9 @@ pub struct DiscoverArgs {
     /// A config to read: of a program, by its name (cursor, claude-desktop, …), or a path
     #[arg(long = "file", value_name = "NAME|PATH")]
     paths: Vec<String>,
+    /// Ask servers at addresses that an MCP registry lists what they have, too: they are strangers'
+    #[arg(long)]
+    ask_remotes: bool,
     /// How long one address, registry or file may take
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
@@ -81,20 +84,11 @@ pub fn run(global: &Global, args: &DiscoverArgs) -> Exit {
     }
     let wishes = wishes(args, loaded.config.discovery.as_ref().map(Wishes::from));
     let finder = Finder::new(environment.clone(), &loaded.config.servers);
-    let runtime = match runtime::start() {
-        Ok(runtime) => runtime,
+    let findings = match search(&finder, &wishes) {
+        Ok(findings) => findings,
         Err(exit) => return exit,
     };
-    let findings = runtime.block_on(async {
-        let line = ProgressLine::new();
-        tokio::select! {
-            findings = finder.run(&wishes, |progress| line.show(&progress)) => Some(findings),
-            _ = tokio::signal::ctrl_c() => None,
-        }
-    });
-    runtime.shutdown_background();
     drop(logs);
-    let Some(findings) = findings else { return exit::INTERRUPTED };
     let taken = match take::chosen(&args.add, args.add_all, &findings) {
         Ok(chosen) => take::write(&chosen, &locations),
         Err(exit) => return exit,
@@ -105,6 +99,23 @@ pub fn run(global: &Global, args: &DiscoverArgs) -> Exit {
         Err(exit) => return exit,
     }
     exit::OK
+}
+
+/// Looks, and says on stderr how far it is.
+///
+/// # Errors
+/// The search could not begin, or was interrupted.
+pub(super) fn search(finder: &Finder, wishes: &Wishes) -> Result<Findings, Exit> {
+    let runtime = runtime::start()?;
+    let findings = runtime.block_on(async {
+        let line = ProgressLine::new();
+        tokio::select! {
+            findings = finder.run(wishes, |progress| line.show(&progress)) => Some(findings),
+            _ = tokio::signal::ctrl_c() => None,
+        }
+    });
+    runtime.shutdown_background();
+    findings.ok_or(exit::INTERRUPTED)
 }
 
 /// What is looked for: what the arguments say, over what the config says, over what is usual.
@@ -149,6 +160,7 @@ fn wishes(args: &DiscoverArgs, config: Option<Wishes>) -> Wishes {
         wishes.clients = usual.clients;
         wishes.config_paths = usual.config_paths;
     }
+    wishes.ask_remotes |= args.ask_remotes;
     if let Some(timeout) = args.timeout {
         wishes.timeout = timeout;
     }

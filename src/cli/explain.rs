@@ -12,11 +12,12 @@ use crate::call::ClientInfo;
 use crate::cli::Global;
 use crate::cli::client::CLI_NAME;
 use crate::cli::exit::{self, Exit};
-use crate::cli::inside::{Inside, Setup};
+use crate::cli::inside::{Inside, Selected, Setup};
 use crate::cli::suggest::{did_you_mean, near};
 use crate::cli::terminal::Paint;
-use crate::config::Config;
+use crate::config::{Config, Entry};
 use crate::failure::Code;
+use crate::names::slug;
 use crate::policy::Client;
 use crate::status::{self, STATUS_TOOL};
 
@@ -32,6 +33,8 @@ pub struct ExplainArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    selected: Selected,
 }
 
 /// How codes begin; no tool of a server is called so.
@@ -50,7 +53,7 @@ pub fn run(global: &Global, args: ExplainArgs) -> Exit {
     if status::is_ours(&args.what) {
         return explain_ours(args.json);
     }
-    let setup = Setup::read(global);
+    let setup = Setup::read_for(global, &args.selected);
     if let Some(exit) = setup.refuse_empty() {
         return exit;
     }
@@ -79,7 +82,8 @@ fn client(config: &Config, name: &str) -> Client {
     let has_token =
         config.http.as_ref().is_ok_and(|http| http.tokens.iter().any(|(token, _)| token.as_str() == name));
     let info = ClientInfo { name: name.to_owned(), version: None, over_http: has_token };
-    Client { token: has_token.then(|| name.into()), info: Arc::new(info) }
+    let profile = config.profile_of(Some(name).filter(|_| has_token)).cloned();
+    Client { token: has_token.then(|| name.into()), profile, info: Arc::new(info) }
 }
 
 fn explain_code(code: Code, as_json: bool) -> Exit {
@@ -115,6 +119,14 @@ fn unknown(inside: &Inside, name: &str, max_name: usize, client: &Client) -> Exi
             "error: `{name}` is a server, not a tool; see `switchboard check {name}` and `switchboard tools {name}`"
         ));
         return exit::NOT_FOUND;
+    }
+    let servers = inside.registry.servers();
+    let left_out = servers.entries().iter().map(Entry::name).find(|server| {
+        let rest = name.strip_prefix(&slug(server.as_str())).unwrap_or_default();
+        rest.starts_with("__") && servers.config().left_out_by(server.as_str()).is_some()
+    });
+    if let Some((server, profile)) = left_out.zip(servers.config().profile.as_ref()) {
+        exit::print_err(&format!("note: the profile `{}` leaves out the server `{server}`", profile.name));
     }
     let catalog = inside.registry.catalog();
     let mut names: Vec<String> = catalog.tools().iter().map(|tool| tool.exposed.to_string()).collect();

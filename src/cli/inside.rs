@@ -37,6 +37,21 @@ pub struct Setup {
     logs: Logs,
 }
 
+/// By which profile a command sees the servers.
+#[derive(Debug, Default, clap::Args)]
+pub struct Selected {
+    /// See only the servers and tools of this profile of the config
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<String>,
+}
+
+impl Selected {
+    /// The name of the profile, if one is wanted.
+    pub fn name(&self) -> Option<&str> {
+        self.profile.as_deref()
+    }
+}
+
 /// A running Switchboard.
 pub struct Inside {
     /// The client on it; the handshake is done.
@@ -50,6 +65,11 @@ pub struct Inside {
 impl Setup {
     /// Reads the config. What servers and rooms log stays quiet: the commands say themselves what is wrong.
     pub fn read(global: &Global) -> Self {
+        Self::read_for(global, &Selected::default())
+    }
+
+    /// The same as a client with this profile sees it.
+    pub fn read_for(global: &Global, selected: &Selected) -> Self {
         let environment = Environment::process();
         let locations = config::locate(global.config.as_deref(), &environment);
         let logs = telemetry::start(&LogOptions {
@@ -57,22 +77,28 @@ impl Setup {
             stderr_default: "off",
             folder: None,
         });
-        let mut loaded = config::load(&locations, &environment);
+        let mut loaded = config::load_for(&locations, &environment, selected.name());
         loaded.problems.extend(policy_problems(&loaded.config));
         Self { loaded, locations, logs }
     }
 
-    /// Says what is wrong with a config that leaves nothing to work with; `None` if there is something.
+    /// Says what is wrong with a config that leaves nothing to work with, or lacks the profile that is wanted; `None` if there is
+    /// something.
     pub fn refuse_empty(&self) -> Option<Exit> {
-        let nothing = self.loaded.config.servers.is_empty()
-            && (self.loaded.has_errors() || self.locations.config.is_none());
-        if !nothing {
+        let config = &self.loaded.config;
+        let lacks_profile =
+            config.profile.as_ref().is_some_and(|profile| config.profile_named(&profile.name).is_none());
+        let nothing =
+            config.servers.is_empty() && (self.loaded.has_errors() || self.locations.config.is_none());
+        if !nothing && !lacks_profile {
             return None;
         }
         for problem in &self.loaded.problems {
             exit::print_err(&problem.render(Paint::stderr().is_on()));
         }
-        exit::print_err("\nTo see Switchboard at work without a config: switchboard demo");
+        if nothing {
+            exit::print_err("\nTo see Switchboard at work without a config: switchboard demo");
+        }
         Some(exit::BAD_CONFIG)
     }
 
@@ -87,6 +113,15 @@ impl Setup {
     /// Refuses names that no entry of the config has.
     pub fn refuse_unknown(&self, names: &[String]) -> Option<Exit> {
         let config = &self.loaded.config;
+        for name in names {
+            if let Some(profile) = config.left_out_by(name) {
+                exit::print_err(&format!(
+                    "error: the profile `{}` leaves out the server `{name}`",
+                    profile.name
+                ));
+                return Some(exit::NOT_FOUND);
+            }
+        }
         let mut unknown = names.iter().filter(|name| config.entry(name).is_none()).peekable();
         unknown.peek()?;
         for name in unknown {

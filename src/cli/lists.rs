@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::cli::Global;
 use crate::cli::exit::{self, Exit};
-use crate::cli::inside::{Inside, Setup};
+use crate::cli::inside::{Inside, Selected, Setup};
 use crate::cli::terminal::{self, Paint};
 use crate::protocol::ListKind;
 use crate::wire::json;
@@ -19,6 +19,8 @@ pub struct ListArgs {
     /// Print the definitions as JSON, as clients get them
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    selected: Selected,
 }
 
 /// What to list. Resources come with their templates.
@@ -44,7 +46,7 @@ impl What {
 
 /// Prints a list. Code 3 if a server is missing in it.
 pub fn run(global: &Global, what: What, args: ListArgs) -> Exit {
-    let mut setup = Setup::read(global);
+    let mut setup = Setup::read_for(global, &args.selected);
     let only: Vec<String> = args.server.into_iter().collect();
     if let Some(exit) = setup.refuse_empty().or_else(|| setup.refuse_unknown(&only)) {
         return exit;

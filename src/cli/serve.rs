@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use crate::admin::{Surroundings, Tending};
 use crate::app::{Builder, Clients, Ended, Switchboard, serve_http, serve_stdio};
-use crate::cli::inside::policy_problems;
+use crate::cli::inside::{Selected, policy_problems};
 use crate::cli::{Global, exit, runtime};
 use crate::config::{self, Environment};
 use crate::failure::Failure;
@@ -20,6 +20,8 @@ pub struct ServeArgs {
     /// End with code 78 if anything in the config is wrong, instead of serving what is right
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    selected: Selected,
     /// Serve over HTTP at this address instead of on stdin and stdout [default: `http.listen` of the config]
     #[arg(long, value_name = "ADDR", num_args = 0..=1, value_parser = config::parse_listen)]
     pub http: Option<Option<SocketAddr>>,
@@ -35,7 +37,7 @@ pub fn run(global: &Global, args: &ServeArgs) -> ExitCode {
         stderr_default: "warn",
         folder: Some(&locations.state.join("logs")),
     });
-    let mut loaded = config::load(&locations, &environment);
+    let mut loaded = config::load_for(&locations, &environment, args.selected.name());
     if args.strict {
         loaded.problems.extend(policy_problems(&loaded.config));
     }

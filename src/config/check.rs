@@ -132,7 +132,7 @@ pub(super) fn check_table(node: Node, table: &Table, path: &str, reporter: &mut 
                 .hint("keep one of them");
             continue;
         }
-        note_role(key, &member, &below, reporter);
+        note_role(key, &member, reporter);
         if let Some(value) = check(member.value, &key.shape, &below, reporter) {
             checked.push(Member { key: key.name.to_owned(), origin: member.origin, value });
         }
@@ -243,16 +243,12 @@ fn check_size(
     None
 }
 
-/// Says what this version does not act on.
-fn note_role(key: &Key, member: &Member, path: &str, reporter: &mut Reporter) {
+/// Says what of another program's keys is done another way here.
+fn note_role(key: &Key, member: &Member, reporter: &mut Reporter) {
     if member.value.kind == Kind::Null {
         return;
     }
     match key.role {
-        Role::Planned => {
-            let message = format!("`{path}` is understood, but not in force in this version");
-            reporter.warn(Code::ConfigNotInForce, &member.origin, message);
-        }
         Role::Differs(instead) => {
             let message = format!("`{}` is a key of other programs and is ignored", member.key);
             reporter.warn(Code::ConfigNotInForce, &member.origin, message).hint(instead);

@@ -47,6 +47,8 @@ pub struct DiscoveryConfig {
     pub services: Vec<String>,
     /// Other programs whose configs are read, by name or as paths.
     pub files: Vec<String>,
+    /// Whether servers at addresses that an MCP registry lists are asked, too.
+    pub ask_remotes: bool,
     /// What of it is served without asking.
     pub auto_register: AutoRegister,
     /// Look again after this long; `None` looks once, at the start.
@@ -72,7 +74,7 @@ pub enum AutoRegister {
     /// None.
     #[default]
     Never,
-    /// Those that were reached at an address.
+    /// Those that were reached at an address which the user, or a registry of the user's own, names.
     Reached,
     /// Those that fit.
     Matching {
@@ -98,6 +100,7 @@ impl Default for DiscoveryConfig {
             network: Some(NetworkDiscovery::default()),
             services: Vec::new(),
             files: Vec::new(),
+            ask_remotes: false,
             auto_register: AutoRegister::Never,
             interval: None,
             timeout: Duration::from_secs(5),
@@ -114,6 +117,7 @@ impl fmt::Debug for DiscoveryConfig {
             .field("network", &self.network)
             .field("services", &services)
             .field("files", &self.files)
+            .field("ask_remotes", &self.ask_remotes)
             .field("auto_register", &self.auto_register)
             .field("interval", &self.interval)
             .field("timeout", &self.timeout)
@@ -145,6 +149,7 @@ impl Resolver<'_> {
             network,
             services,
             files,
+            ask_remotes: said.get("ask_remotes").and_then(Node::as_bool).unwrap_or_default(),
             auto_register,
             interval: duration("interval"),
             timeout: duration("timeout").unwrap_or(default.timeout),

@@ -1,10 +1,12 @@
 //! The block `http:`: how clients are served over HTTP.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::admin::MAKE_ONE;
 use super::problem::{Problem, Severity};
+use super::profiles::{self, Profile};
 use super::resolve::{Resolver, texts};
 use super::secret::Secret;
 use super::tree::Node;
@@ -22,6 +24,8 @@ pub struct HttpFace {
     /// Who may come in: names and the bearer tokens they show. Empty lets everybody in who reaches the address, which
     /// is refused for one that is not of this machine alone.
     pub tokens: Vec<(String, Secret)>,
+    /// Who is served by a profile of their own: names of `tokens`, and the profiles.
+    pub profiles: Vec<(String, Arc<Profile>)>,
     /// Further names (`host` or `host:port`) under which clients reach us.
     pub allowed_hosts: Vec<String>,
     /// Web pages (`scheme://host[:port]`) whose scripts may talk to us, besides our own address.
@@ -37,6 +41,7 @@ impl Default for HttpFace {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7710)),
             tokens: Vec::new(),
+            profiles: Vec::new(),
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             session_idle: Duration::from_secs(30 * 60),
@@ -69,7 +74,11 @@ pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
 impl Resolver<'_> {
     /// The block `http:`. A block with any error is none at all: a token that could not be read must not turn into a
     /// door without a lock.
-    pub(super) fn http_face(&mut self, effective: &Node) -> Result<HttpFace, Box<Problem>> {
+    pub(super) fn http_face(
+        &mut self,
+        effective: &Node,
+        profiles: &[Arc<Profile>],
+    ) -> Result<HttpFace, Box<Problem>> {
         let mark = self.reporter.mark();
         let default = HttpFace::default();
         let whole = |key: &str| effective.at(key).and_then(Node::as_whole);
@@ -77,6 +86,7 @@ impl Resolver<'_> {
         let face = HttpFace {
             listen: self.listen(effective).unwrap_or(default.listen),
             tokens: self.tokens(effective),
+            profiles: self.bound_profiles(effective, profiles),
             allowed_hosts: self.hosts(effective, "http.allowed_hosts"),
             allowed_origins: self.spelled(
                 effective,
@@ -132,6 +142,29 @@ impl Resolver<'_> {
             }
         }
         tokens
+    }
+
+    /// Whose token goes with which profile. A name that nobody has is an error, and so is a profile: who would see less by it
+    /// would see all.
+    fn bound_profiles(&mut self, effective: &Node, profiles: &[Arc<Profile>]) -> Vec<(String, Arc<Profile>)> {
+        let tokens = effective.at("http.tokens");
+        let mut bound = Vec::new();
+        for member in effective.at("http.profiles").map(Node::members).unwrap_or_default() {
+            let (client, path) = (&member.key, format!("`http.profiles.{}`: ", member.key));
+            if tokens.and_then(|tokens| tokens.get(client)).is_none() {
+                let message = format!("{path}`http.tokens` has no `{client}`");
+                let problem = self.reporter.error(Code::ConfigValue, &member.origin, message);
+                problem.hint("a profile is given to a token, by its name");
+            }
+            let Some(name) = self.expand(&member.value, &format!("http.profiles.{client}")) else { continue };
+            match profiles.iter().find(|profile| *profile.name == *name) {
+                Some(profile) => bound.push((client.clone(), Arc::clone(profile))),
+                None => {
+                    profiles::unknown(profiles, &name, &member.value.origin, &path, self.reporter);
+                }
+            }
+        }
+        bound
     }
 
     /// A bearer token; `None` if it cannot be read. What else is wrong with it is reported.

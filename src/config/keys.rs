@@ -32,7 +32,7 @@ const PAUSE: Shape = Shape::Duration { never: false, zero: true };
 const LEVEL: Shape = Shape::Word(&[Word::new("low"), Word::new("medium"), Word::new("high")]);
 
 // Shapes of elements, which have to live as long as the tables.
-static A_PROFILE: Shape = Shape::Table(&PROFILE);
+pub(super) static A_PROFILE: Shape = Shape::Table(&PROFILE);
 pub(super) static AN_INTERCEPTOR: Shape = Shape::Table(&INTERCEPTOR);
 
 /// The largest message to a client, in bytes: big clients hang up a little above it.
@@ -50,7 +50,11 @@ const ROOT_KEYS: &[Key] = &[
     Key::new("enabled", Shape::Bool, "Whether to serve any server at all.").default("true"),
     Key::new("expose", Shape::Table(&EXPOSE), "How the merged catalogue is shown."),
     Key::new("http", Shape::Table(&HTTP), "How clients are served over HTTP."),
-    Key::new("profiles", Shape::Map(&A_PROFILE), "Named selections of servers.").planned(),
+    Key::new(
+        "profiles",
+        Shape::Map(&A_PROFILE),
+        "Named selections of servers and tools, for `--profile` and `http.profiles`.",
+    ),
     Key::new("interceptors", Shape::List(&AN_INTERCEPTOR), "Hooks before and after calls and on errors."),
     Key::new("policy", Shape::Table(&POLICY), "Who may call what."),
     Key::new("security", Shape::Table(&SECURITY), "The security level."),
@@ -87,9 +91,31 @@ static EXPOSE: Table = Table {
 
 static PROFILE: Table = Table {
     groups: &[&[
-        Key::new("include", PATTERNS, "Patterns of servers to serve."),
-        Key::new("exclude", PATTERNS, "Patterns of servers to leave out."),
+        Key::new(
+            "include",
+            PATTERNS,
+            "Patterns of servers to serve; all, if neither this nor `categories` is said.",
+        )
+        .aliases(&["servers"]),
+        Key::new(
+            "categories",
+            PATTERNS,
+            "Patterns of categories whose servers are served, besides those of `include`.",
+        ),
+        Key::new("exclude", PATTERNS, "Patterns of servers to leave out all the same."),
+        Key::new("tools", Shape::Table(&PROFILE_TOOLS), "Which tools of these servers are shown."),
         Key::new("description", Shape::Text, "What the profile is for."),
+    ]],
+};
+
+static PROFILE_TOOLS: Table = Table {
+    groups: &[&[
+        Key::new(
+            "include",
+            PATTERNS,
+            "Patterns of names, as clients see them, of tools to show; all if nothing is said.",
+        ),
+        Key::new("exclude", PATTERNS, "Patterns of names, as clients see them, of tools to hide."),
     ]],
 };
 

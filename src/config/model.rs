@@ -1,6 +1,7 @@
 //! What is meant: the config as the other rooms use it. Everything here was checked; nobody asks again.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -14,6 +15,7 @@ use super::discovery::DiscoveryConfig;
 use super::http::HttpFace;
 use super::interceptors::InterceptorConfig;
 use super::problem::{Place, Problem};
+use super::profiles::Profile;
 use super::secret::Secret;
 use super::stages::Stages;
 use super::telemetry::TelemetryRules;
@@ -39,6 +41,10 @@ pub struct Config {
     /// Who may call what; `None` if everybody may call everything. An error if that was said but cannot be read: nothing is
     /// guessed about who may.
     pub policy: Result<Option<PolicyFile>, Box<Problem>>,
+    /// Named selections of servers, in the order of the file.
+    pub profiles: Vec<Arc<Profile>>,
+    /// The one by which everybody is served; `None` if that is everything.
+    pub profile: Option<Arc<Profile>>,
     /// Where to look for further servers; `None` looks nowhere.
     pub discovery: Option<DiscoveryConfig>,
     /// False if the config (or `PROXY_ENABLED`) says to serve no server at all. All entries are
@@ -65,6 +71,11 @@ pub enum Entry {
     Ready(Box<ServerConfig>),
     /// Its owner switched it off.
     Disabled {
+        /// The server.
+        name: ServerName,
+    },
+    /// The profile in force leaves it out.
+    LeftOut {
         /// The server.
         name: ServerName,
     },
@@ -318,7 +329,10 @@ impl Entry {
     pub fn name(&self) -> &ServerName {
         match self {
             Self::Ready(server) => &server.name,
-            Self::Disabled { name } | Self::NeedsConfig { name, .. } | Self::Broken { name, .. } => name,
+            Self::Disabled { name }
+            | Self::LeftOut { name }
+            | Self::NeedsConfig { name, .. }
+            | Self::Broken { name, .. } => name,
         }
     }
 }
@@ -502,6 +516,8 @@ impl Default for Config {
             telemetry: TelemetryRules::default(),
             http: Ok(HttpFace::default()),
             policy: Ok(None),
+            profiles: Vec::new(),
+            profile: None,
             discovery: None,
             enabled: true,
             interceptors: Vec::new(),

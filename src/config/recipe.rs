@@ -19,6 +19,7 @@ pub struct Recipe {
     pub(super) file: File,
     pub(super) environment: Arc<Environment>,
     said: Vec<Said>,
+    profile: Option<Arc<str>>,
 }
 
 /// The config file, as it was read.
@@ -56,13 +57,30 @@ impl Recipe {
     pub(super) fn of_file(locations: &Locations, environment: &Environment) -> Self {
         let file = File::read(locations.config.as_deref());
         let (locations, environment) = (Some(locations.clone()), Arc::new(environment.clone()));
-        Self { locations, file, environment, said: Vec::new() }
+        Self { locations, file, environment, said: Vec::new(), profile: None }
     }
 
     /// A text as if it stood in this file.
     pub(super) fn of_text(text: &str, syntax: Syntax, path: &Path, environment: &Environment) -> Self {
         let file = File::Text { path: path.into(), syntax, text: text.into() };
-        Self { locations: None, file, environment: Arc::new(environment.clone()), said: Vec::new() }
+        Self {
+            locations: None,
+            file,
+            environment: Arc::new(environment.clone()),
+            said: Vec::new(),
+            profile: None,
+        }
+    }
+
+    /// The same for everybody by this profile, if one is named. It stays, whatever becomes of the file.
+    #[must_use]
+    pub fn for_profile(self, profile: Option<&str>) -> Self {
+        Self { profile: profile.map(Arc::from), ..self }
+    }
+
+    /// The name of the profile that is to be in force.
+    pub(super) fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
     }
 
     /// Makes the config, with all problems.

@@ -12,6 +12,7 @@ use super::check::check_table;
 use super::interpolate::{Context, Trouble, expand};
 use super::model::{Config, Entry, Expose, PolicyFile, ServerConfig};
 use super::problem::{Problem, Reporter};
+use super::profiles::{self, Profile};
 use super::secret::Redactions;
 use super::servers::SERVERS;
 use super::shape::{Shape, Table};
@@ -25,13 +26,19 @@ use names::by_name;
 
 /// Resolves a gathered tree. The second result is the same tree with all defaults filled in: what `config show`
 /// prints.
-pub(super) fn resolve(mut root: Node, context: &Context<'_>, reporter: &mut Reporter) -> (Config, Node) {
+pub(super) fn resolve(
+    mut root: Node,
+    context: &Context<'_>,
+    profile: Option<&str>,
+    reporter: &mut Reporter,
+) -> (Config, Node) {
     let servers = root.take(SERVERS);
     let wants_audit = root.at("telemetry.audit").is_some();
     let http = take_all(&mut root, "http");
     let admin = take_all(&mut root, "admin");
     let interceptors = take_all(&mut root, "interceptors");
     let policy = take_all(&mut root, "policy");
+    let said_profiles = root.get("profiles").cloned();
     let mut root = check_table(root, &keys::ROOT, "", reporter);
     // By themselves, so that their errors can be told from others.
     let http_error = checked_apart(http, "http", &mut root, reporter);
@@ -47,7 +54,8 @@ pub(super) fn resolve(mut root: Node, context: &Context<'_>, reporter: &mut Repo
     let mut resolver =
         Resolver { context, reporter, redactions: Redactions::default(), level: presets::of_all(&effective) };
     let enabled = resolver.enabled(&effective, servers.as_ref());
-    let http = resolver.http_face(&effective);
+    let profiles = profiles::decode(said_profiles.as_ref(), effective.get("profiles"));
+    let http = resolver.http_face(&effective, &profiles);
     let admin = resolver.admin(&effective);
     let names: Vec<ServerName> = servers
         .iter()
@@ -67,6 +75,12 @@ pub(super) fn resolve(mut root: Node, context: &Context<'_>, reporter: &mut Repo
         resolved.push(entry);
     }
     resolver.make_prefixes_unique(&mut resolved);
+    let known: Vec<&str> = names.iter().map(ServerName::as_str).collect();
+    profiles::warn_of_strangers(effective.get("profiles"), &known, resolver.reporter);
+    let profile = profile.map(|name| profiles::find(&profiles, name, resolver.reporter));
+    if let Some(profile) = &profile {
+        resolver.leave_out(profile, &mut resolved);
+    }
     effective.set("defaults", settings);
     let origin = Origin::BuiltIn;
     effective.set(SERVERS, Node { kind: Kind::Map(shown), origin });
@@ -86,6 +100,8 @@ pub(super) fn resolve(mut root: Node, context: &Context<'_>, reporter: &mut Repo
         http: http_error.map_or(http, |problem| Err(Box::new(problem))),
         admin: admin_error.map_or(admin, |problem| Err(Box::new(problem))),
         policy: policy_error.map_or(policy, |problem| Err(Box::new(problem))),
+        profiles,
+        profile,
         discovery,
         enabled,
         interceptors,
@@ -165,12 +181,14 @@ struct Resolved {
     name: ServerName,
     origin: Origin,
     prefix: String,
+    categories: Vec<String>,
     state: State,
 }
 
 enum State {
     Ready(Box<ServerConfig>),
     Disabled,
+    LeftOut,
     NeedsConfig(Problem),
     Broken(Problem),
 }
@@ -184,6 +202,7 @@ impl Resolved {
                 Entry::Ready(server)
             }
             State::Disabled => Entry::Disabled { name },
+            State::LeftOut => Entry::LeftOut { name },
             State::NeedsConfig(problem) => Entry::NeedsConfig { name, problem },
             State::Broken(problem) => Entry::Broken { name, problem },
         }
@@ -199,6 +218,22 @@ pub(super) struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
+    /// Leaves out what is not of the profile in force.
+    fn leave_out(&mut self, profile: &Profile, servers: &mut [Resolved]) {
+        let mut is_empty = true;
+        for server in &mut *servers {
+            if profile.has_server(server.name.as_str(), &server.categories) {
+                is_empty = false;
+            } else {
+                server.state = State::LeftOut;
+            }
+        }
+        if is_empty && !servers.is_empty() {
+            let message = format!("the profile `{}` has none of the {} servers", profile.name, servers.len());
+            self.reporter.warn(Code::ConfigProfile, &Origin::BuiltIn, message);
+        }
+    }
+
     /// Whether any server is served; says so if not.
     fn enabled(&mut self, effective: &Node, servers: Option<&Member>) -> bool {
         let Some(node) = effective.get("enabled") else { return true };
@@ -255,7 +290,7 @@ impl Resolver<'_> {
     }
 }
 
-fn elements(node: Option<&Node>) -> &[Node] {
+pub(super) fn elements(node: Option<&Node>) -> &[Node] {
     node.map(Node::elements).unwrap_or_default()
 }
 

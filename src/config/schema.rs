@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::keys;
-use super::shape::{Role, Shape, Table};
+use super::shape::{Shape, Table};
 
 /// The schema of a config file (JSON Schema 2020-12). Keys of other programs are allowed, all others are not.
 pub fn json_schema() -> Value {
@@ -42,11 +42,7 @@ fn table(table: &Table) -> Value {
     for key in table.keys() {
         let mut schema = shape(&key.shape);
         if let Value::Object(members) = &mut schema {
-            let about = match key.role {
-                Role::Planned => format!("{} (Understood, but not in force in this version.)", key.about),
-                _ => key.about.to_owned(),
-            };
-            members.insert("description".to_owned(), about.into());
+            members.insert("description".to_owned(), key.about.into());
             if let Some(default) = key.default.and_then(|json| serde_json::from_str(json).ok()) {
                 members.insert("default".to_owned(), default);
             }

@@ -73,8 +73,6 @@ pub(super) struct Key {
 pub(super) enum Role {
     /// It acts.
     InForce,
-    /// It is checked and kept, and a warning says that it does nothing yet.
-    Planned,
     /// It belongs to another program, which may go on using it. Nothing is said.
     Foreign,
     /// It belongs to another program and asks for something that we do another way; the text says how.
@@ -109,11 +107,6 @@ impl Key {
 
     pub(super) const fn default(mut self, json: &'static str) -> Self {
         self.default = Some(json);
-        self
-    }
-
-    pub(super) const fn planned(mut self) -> Self {
-        self.role = Role::Planned;
         self
     }
 

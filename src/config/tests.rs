@@ -57,6 +57,7 @@ fn state(loaded: &Loaded, name: &str) -> &'static str {
     match loaded.config.entry(name) {
         Some(Entry::Ready(_)) => "ready",
         Some(Entry::Disabled { .. }) => "disabled",
+        Some(Entry::LeftOut { .. }) => "left out",
         Some(Entry::NeedsConfig { .. }) => "needs-config",
         Some(Entry::Broken { .. }) => "broken",
         None => "absent",

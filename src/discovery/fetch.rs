@@ -49,11 +49,21 @@ impl Fetcher {
         read(request, url, patience).await
     }
 
-    /// Sends a JSON document and reads the answer.
-    pub(super) async fn post(&self, url: &Url, body: &Value, patience: Duration) -> Fetched {
+    /// Sends a JSON document, with this `Authorization` if there is one, and reads the answer: a document, or the status of a
+    /// refusal, which the asker understands better than we.
+    pub(super) async fn post(
+        &self,
+        url: &Url,
+        body: &Value,
+        authorization: Option<&Secret>,
+        patience: Duration,
+    ) -> Result<Result<Value, StatusCode>, Failure> {
         let client = self.client(url).await?;
-        let request = client.post(url.clone()).header("content-type", "application/json");
-        read(request.header("accept", "application/json").body(body.to_string()), url, patience).await
+        let mut request = client.post(url.clone()).header("content-type", "application/json");
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization.expose());
+        }
+        answer(request.header("accept", "application/json").body(body.to_string()), url, patience).await
     }
 
     async fn client(&self, url: &Url) -> Result<reqwest::Client, Failure> {
@@ -98,6 +108,18 @@ fn build((secure, local): (bool, bool)) -> Result<reqwest::Client, Failure> {
 }
 
 async fn read(request: RequestBuilder, url: &Url, patience: Duration) -> Fetched {
+    answer(request, url, patience).await?.map_err(|status| {
+        let code = if status == StatusCode::UNAUTHORIZED { Code::AuthRefused } else { Code::NetStatus };
+        Failure::new(code, format!("{} answered {status}", hide_in_text(url.as_str())))
+    })
+}
+
+/// The document, or the status that says that there is none.
+async fn answer(
+    request: RequestBuilder,
+    url: &Url,
+    patience: Duration,
+) -> Result<Result<Value, StatusCode>, Failure> {
     let place = hide_in_text(url.as_str());
     let reading = async {
         let mut response = request.send().await.map_err(|error| failed(&error, &place))?;
@@ -107,8 +129,7 @@ async fn read(request: RequestBuilder, url: &Url, patience: Duration) -> Fetched
             return Err(Failure::new(Code::NetStatus, cause).remedy("Name the other address if it is right"));
         }
         if !status.is_success() {
-            let code = if status == StatusCode::UNAUTHORIZED { Code::AuthRefused } else { Code::NetStatus };
-            return Err(Failure::new(code, format!("{place} answered {status}")));
+            return Ok(Err(status));
         }
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error, &place))? {
@@ -119,6 +140,7 @@ async fn read(request: RequestBuilder, url: &Url, patience: Duration) -> Fetched
             body.extend_from_slice(&chunk);
         }
         serde_json::from_slice(&body)
+            .map(Ok)
             .map_err(|_| Failure::new(Code::NetProtocol, format!("{place} did not answer with JSON")))
     };
     match tokio::time::timeout(patience, reading).await {

@@ -101,7 +101,7 @@ impl Finder {
             .map(|endpoint| {
                 let (fetcher, until) = (&fetcher, in_time(wishes.timeout));
                 async move {
-                    let looked = services::ask(&endpoint, fetcher, until).await;
+                    let looked = services::ask(&endpoint, wishes.ask_remotes, fetcher, until).await;
                     (endpoint, looked)
                 }
             })

@@ -70,6 +70,13 @@ pub enum Source {
     },
 }
 
+impl Source {
+    /// Whether strangers say there what they have: whoever is in the network, or publishes in an MCP registry.
+    pub(super) fn is_strangers(&self) -> bool {
+        matches!(self, Source::Service(place) if place == "mdns" || place.starts_with("http"))
+    }
+}
+
 /// How a server is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {

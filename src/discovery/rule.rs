@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::finding::Finding;
+use super::finding::{Finding, Source};
 use crate::config::{AutoRegister, Glob};
 
 /// Whether the rule takes this server.
@@ -15,7 +15,12 @@ pub(super) fn takes(rule: &AutoRegister, finding: &Finding) -> bool {
     }
     match rule {
         AutoRegister::Never => false,
-        AutoRegister::Reached => !finding.is_command() && finding.tools.is_some(),
+        // What a stranger announces or publishes is taken by its address alone, which somebody has written down.
+        AutoRegister::Reached => {
+            let is_ours = |source: &Source| !source.is_strangers();
+            let is_ours = is_ours(&finding.source) || finding.also.iter().any(is_ours);
+            !finding.is_command() && finding.tools.is_some() && is_ours
+        }
         AutoRegister::Matching { addresses, tools } if finding.is_command() => {
             tools.is_empty()
                 && addresses
@@ -55,7 +60,7 @@ fn refers(entry: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::{FoundTool, Source, Transport};
+    use crate::discovery::{FoundTool, Transport};
     use serde_json::json;
 
     fn finding(entry: Value, endpoint: &str, tools: Option<&[&str]>) -> Finding {
@@ -95,6 +100,15 @@ mod tests {
         assert!(takes(&matching(&["http://localhost:*"], &["write_*", "read_*"]), &reached));
         assert!(!takes(&matching(&["http://localhost:*"], &["write_*"]), &reached));
         assert!(!takes(&matching(&["https://*"], &[]), &reached));
+        let strangers = ["mdns", "https://registry.example", "http://registry.example"];
+        for service in strangers {
+            let source = Source::Service(service.to_owned());
+            let announced = Finding { source, ..finding(json!({ "url": url }), url, Some(&["read_file"])) };
+            assert!(!takes(&AutoRegister::Reached, &announced), "{service}");
+            assert!(takes(&matching(&[url], &[]), &announced), "{service}");
+        }
+        let source = Source::Service("consul://localhost:8500".to_owned());
+        assert!(takes(&AutoRegister::Reached, &Finding { source, ..reached.clone() }));
         let unasked = finding(json!({ "url": url }), url, None);
         assert!(!takes(&AutoRegister::Reached, &unasked) && !takes(&matching(&["*"], &[]), &unasked));
         let broken = Finding { problem: Some("no".to_owned()), ..reached.clone() };

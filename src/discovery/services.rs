@@ -1,7 +1,7 @@
 //! Service registries: who is said to be where.
 //!
-//! In comes the address of a registry; out go drafts. What a registry names at an address is greeted before it is proposed; what
-//! it names as a package or command is only proposed.
+//! In comes the address of a registry; out go drafts. What a registry names at an address is greeted before it is proposed: that of
+//! an MCP registry, which lists strangers, only if the user wants it. What it names as a package or command is only proposed.
 
 mod consul;
 #[cfg(feature = "mdns")]
@@ -74,14 +74,14 @@ impl Inquiry<'_> {
 }
 
 /// Asks one registry. Its servers are not greeted yet.
-pub(super) async fn ask(endpoint: &str, fetcher: &Fetcher, deadline: Instant) -> Looked {
+pub(super) async fn ask(endpoint: &str, ask_remotes: bool, fetcher: &Fetcher, deadline: Instant) -> Looked {
     let place = hide_in_text(endpoint);
     let source = Source::Service(place.clone());
     let inquiry = Inquiry { fetcher, source: &source, deadline };
     let asked = match Registry::parse(endpoint) {
         Some(Registry::Consul(url)) => consul::ask(&url, &inquiry).await,
         Some(Registry::Etcd(url)) => etcd::ask(&url, &inquiry).await,
-        Some(Registry::Mcp(url)) => registry::ask(&url, &inquiry).await,
+        Some(Registry::Mcp(url)) => registry::ask(&url, ask_remotes, &inquiry).await,
         Some(Registry::Mdns) => mdns(&source, deadline).await,
         None => Err(Failure::new(Code::ConfigValue, format!("`{place}` is no registry that is known here"))
             .remedy(

@@ -36,6 +36,8 @@ pub struct Wishes {
     pub clients: Vec<String>,
     /// The registries: `consul://host:8500`, `etcd://host:2379`, the address of an MCP registry, `mdns`.
     pub service_endpoints: Vec<String>,
+    /// Whether servers at addresses that an MCP registry lists are asked, too: they are strangers', and many.
+    pub ask_remotes: bool,
     /// How long one address, registry or file may take.
     pub timeout: Duration,
     /// How many are tried at once.
@@ -55,6 +57,7 @@ impl Default for Wishes {
             config_paths: ["./mcp-servers.json", "./config/mcp-servers.json"].map(PathBuf::from).into(),
             clients: Vec::new(),
             service_endpoints: Vec::new(),
+            ask_remotes: false,
             timeout: Duration::from_secs(5),
             max_concurrent: 10,
         }
@@ -103,6 +106,7 @@ impl Wishes {
                     wishes.config_paths = paths;
                 }
                 "service_endpoints" => wishes.service_endpoints = texts(field, value)?,
+                "ask_remotes" => wishes.ask_remotes = flag(field, value)?,
                 "timeout" => wishes.timeout = seconds(field, value)?,
                 "max_concurrent" => {
                     let count = value.as_u64().and_then(|count| usize::try_from(count).ok());
@@ -132,6 +136,7 @@ impl fmt::Debug for Wishes {
             .field("config_paths", &self.config_paths)
             .field("clients", &self.clients)
             .field("service_endpoints", &hidden(&self.service_endpoints))
+            .field("ask_remotes", &self.ask_remotes)
             .field("timeout", &self.timeout)
             .field("max_concurrent", &self.max_concurrent)
             .finish()
@@ -153,6 +158,7 @@ impl From<&DiscoveryConfig> for Wishes {
             config_paths,
             clients,
             service_endpoints: config.services.clone(),
+            ask_remotes: config.ask_remotes,
             timeout: config.timeout,
             max_concurrent: config.max_concurrent,
         }
@@ -252,6 +258,7 @@ mod tests {
             (json!({ "timeout": 1e300 }), "timeout"),
             (json!({ "max_concurrent": 0 }), "max_concurrent"),
             (json!({ "network_discovery": 1 }), "network_discovery"),
+            (json!({ "ask_remotes": "yes" }), "ask_remotes"),
             (json!({ "base_urls": [1] }), "base_urls"),
             (json!({ "surprise": 1 }), "surprise"),
         ] {

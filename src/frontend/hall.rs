@@ -88,6 +88,11 @@ impl Hall {
         self.registry().map(|registry| registry.catalog())
     }
 
+    /// The name of the profile by which the holder of a token is served, if by one.
+    pub(super) fn profile_of(&self, token: Option<&str>) -> Option<Arc<str>> {
+        self.registry()?.servers().config().profile_of(token).cloned()
+    }
+
     /// Somebody needs servers: they are set going, introduced to the first client as he is, or, where there may be others, to
     /// anybody.
     pub(super) fn begin(&self, first: Introduction) {

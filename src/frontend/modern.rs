@@ -56,11 +56,11 @@ impl Hall {
             return refuse(&Answer::error(codes::INVALID_REQUEST, "a request with this id is open"));
         };
         if method == Method::Discover {
-            return self.discover(terms.client(), responder);
+            return self.discover(terms.client(self), responder);
         }
         self.begin(anybody());
         match method {
-            Method::List(kind) => self.modern_list(incoming, kind, terms.client(), responder),
+            Method::List(kind) => self.modern_list(incoming, kind, terms.client(self), responder),
             Method::Listen => self.listen(incoming, &terms, responder),
             _ => self.relay_modern(incoming, method, terms, responder),
         }
@@ -108,7 +108,8 @@ impl Hall {
             && status::is_ours(&name)
         {
             let arguments = incoming.member("arguments").map(|span| span.of(incoming.line));
-            let result = status::tool_result(&registry, arguments.unwrap_or_default());
+            let result =
+                status::tool_result(&registry, arguments.unwrap_or_default(), terms.principal.as_deref());
             return respond(responder, method, &Answer::result(result));
         }
         let (revision, principal) = (terms.introduction.revision, terms.principal.as_deref());
@@ -144,7 +145,7 @@ impl Hall {
             Method::Task(_) => {
                 self.task_way(&registry, &forward, Tasks::Extension, terms.principal.as_deref())
             }
-            _ => route::way(&registry, &forward, method, terms.introduction.revision),
+            _ => route::way(&registry, &forward, method, revision, principal),
         };
         match way {
             Ok(way) => {
@@ -233,7 +234,8 @@ impl Hall {
                 () = hall.ended.cancelled() => {}
             }
             let incoming = Incoming { line: &line, id: place, params, places, back: &back };
-            match route::way(&registry, &incoming, method, terms.introduction.revision) {
+            let principal = terms.principal.as_deref();
+            match route::way(&registry, &incoming, method, terms.introduction.revision, principal) {
                 Ok(way) => {
                     let meta = places.meta.filter(|span| json::kind(span.of(&line)) == json::Kind::Object);
                     let params = params.unwrap_or(Span { start: 0, end: 0 });

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::call::TokenPlace;
 use crate::catalog::{Held, Target};
+use crate::config::Profile;
 use crate::frontend::answer::{Answer, excerpt};
 use crate::frontend::incoming::Incoming;
 use crate::names::{ExposedName, OriginalName};
@@ -38,19 +39,27 @@ pub(super) enum Miss {
     Unknown(Answer),
 }
 
-/// Finds the way of a request that is for a server. `revision` is the client's: what is not found is said in its codes.
+/// Finds the way of a request that is for a server. `revision` is the client's: what is not found is said in its codes. What the
+/// profile of its token leaves out is not found.
 pub(super) fn way(
     registry: &Registry,
     incoming: &Incoming<'_>,
     method: Method,
     revision: &Revision,
+    token: Option<&str>,
 ) -> Result<Way, Miss> {
     match method {
-        Method::ToolsCall => tool(registry, incoming),
-        Method::PromptsGet => prompt(registry, incoming),
-        Method::Complete => completion(registry, incoming),
-        _ => resource(registry, incoming, revision),
+        Method::ToolsCall => tool(registry, incoming, token),
+        Method::PromptsGet => prompt(registry, incoming, token),
+        Method::Complete => completion(registry, incoming, token),
+        _ => resource(registry, incoming, revision, token),
     }
+}
+
+/// Whether a server is one of a profile.
+pub(super) fn is_of(profile: &Profile, lane: &Lane) -> bool {
+    let config = lane.config();
+    profile.has_server(config.name.as_str(), &config.categories)
 }
 
 /// The largest result of a server that is passed on, in bytes. Results of tools, prompts and resources have been shortened already,
@@ -106,9 +115,14 @@ pub(super) fn name<'a>(incoming: &Incoming<'a>) -> Result<(Span, std::borrow::Co
     name.ok_or_else(|| invalid("`name` must be a string"))
 }
 
-/// What may have been meant. Where policies decide who is shown what, nobody is told of what there is.
-fn near(registry: &Registry, names: impl FnOnce() -> Vec<ExposedName>) -> Vec<String> {
-    let names = if registry.has_policies() { Vec::new() } else { names() };
+/// What may have been meant. Where policies or a profile decide who is shown what, nobody is told of what there is.
+fn near(
+    registry: &Registry,
+    selection: Option<&Arc<Profile>>,
+    names: impl FnOnce() -> Vec<ExposedName>,
+) -> Vec<String> {
+    let is_open = !registry.has_policies() && selection.is_none();
+    let names = if is_open { names() } else { Vec::new() };
     names.iter().map(ToString::to_string).collect()
 }
 
@@ -134,16 +148,29 @@ fn item(target: &Target) -> Item {
     Item { exposed: target.exposed.clone(), definition: target.definition.clone(), claims: target.claims() }
 }
 
-fn tool(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
+/// The tool of this name, if the holder of the token is shown it.
+pub(super) fn shown_tool<'a>(
+    now: &'a Snapshot,
+    name: &str,
+    token: Option<&str>,
+) -> Option<(&'a Target, &'a Lane)> {
+    let target = now.catalog.tool(name)?;
+    let lane = now.lane_at(target.index)?;
+    let shows = |profile: &Arc<Profile>| is_of(profile, lane) && profile.shows_tool(target.exposed.as_str());
+    now.servers.selection(token).is_none_or(shows).then_some((target, lane))
+}
+
+fn tool(registry: &Registry, incoming: &Incoming<'_>, token: Option<&str>) -> Result<Way, Miss> {
     let (span, name) = name(incoming)?;
     let now = snapshot_for(registry, ListKind::Tools, &name);
     let catalog = &now.catalog;
-    let found = catalog.tool(&name).and_then(|target| Some((target, now.lane_at(target.index)?)));
+    let selection = now.servers.selection(token);
+    let found = shown_tool(&now, &name, token);
     let Some((target, lane)) = found else {
-        if let Some(held) = catalog.held(ListKind::Tools, &name) {
+        if let Some(held) = held(&now, selection, ListKind::Tools, &name) {
             return Err(refusal(Method::ToolsCall, held));
         }
-        let near = near(registry, || catalog.nearest_tools(&name, 3));
+        let near = near(registry, selection, || catalog.nearest_tools(&name, 3));
         return Err(Miss::Unknown(Answer::unknown("tool", &name, &near)));
     };
     Ok(Way {
@@ -157,16 +184,33 @@ fn tool(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
     })
 }
 
-fn prompt(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
+/// What waits for its owner under this name, unless a profile leaves it out.
+fn held<'a>(
+    now: &'a Snapshot,
+    selection: Option<&Arc<Profile>>,
+    kind: ListKind,
+    name: &str,
+) -> Option<&'a Held> {
+    let held = now.catalog.held(kind, name)?;
+    let shows = |profile: &Arc<Profile>| {
+        now.servers.is_selected(profile, held.server.as_str())
+            && (kind != ListKind::Tools || profile.shows_tool(held.exposed.as_str()))
+    };
+    selection.is_none_or(shows).then_some(held)
+}
+
+fn prompt(registry: &Registry, incoming: &Incoming<'_>, token: Option<&str>) -> Result<Way, Miss> {
     let (span, name) = name(incoming)?;
     let now = snapshot_for(registry, ListKind::Prompts, &name);
     let catalog = &now.catalog;
+    let selection = now.servers.selection(token);
     let found = catalog.prompt(&name).and_then(|target| Some((target, now.lane_at(target.index)?)));
+    let found = found.filter(|(_, lane)| selection.is_none_or(|profile| is_of(profile, lane)));
     let Some((target, lane)) = found else {
-        if let Some(held) = catalog.held(ListKind::Prompts, &name) {
+        if let Some(held) = held(&now, selection, ListKind::Prompts, &name) {
             return Err(refusal(Method::PromptsGet, held));
         }
-        let near = near(registry, || catalog.nearest_prompts(&name, 3));
+        let near = near(registry, selection, || catalog.nearest_prompts(&name, 3));
         return Err(Miss::Unknown(Answer::unknown("prompt", &name, &near)));
     };
     Ok(Way {
@@ -180,15 +224,26 @@ fn prompt(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
     })
 }
 
-fn resource(registry: &Registry, incoming: &Incoming<'_>, revision: &Revision) -> Result<Way, Miss> {
+fn resource(
+    registry: &Registry,
+    incoming: &Incoming<'_>,
+    revision: &Revision,
+    token: Option<&str>,
+) -> Result<Way, Miss> {
     let place = incoming.member("uri").and_then(|span| Some((span, json::string(span.of(incoming.line))?)));
     let Some((span, uri)) = place else { return Err(invalid("`uri` must be a string")) };
     let now = snapshot_for_uri(registry, &uri);
     let catalog = &now.catalog;
-    if let Some(held) = catalog.held_uri(&uri) {
+    let selection = now.servers.selection(token);
+    let held = catalog.held_uri(&uri);
+    let is_hidden = |held: &&Held| {
+        selection.is_some_and(|profile| !now.servers.is_selected(profile, held.server.as_str()))
+    };
+    if let Some(held) = held.filter(|held| !is_hidden(held)) {
         return Err(refusal(Method::ResourcesRead, held));
     }
     let found = catalog.route_uri(&uri).and_then(|route| Some((now.lane_at(route.index)?, route)));
+    let found = found.filter(|(lane, _)| selection.is_none_or(|profile| is_of(profile, lane)));
     let Some((lane, route)) = found else {
         let uri = excerpt(&uri);
         let mut data = br#"{"uri":"#.to_vec();
@@ -210,7 +265,7 @@ fn resource(registry: &Registry, incoming: &Incoming<'_>, revision: &Revision) -
 }
 
 /// A completion goes where its prompt or template is (MCP "Completion").
-fn completion(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
+fn completion(registry: &Registry, incoming: &Incoming<'_>, token: Option<&str>) -> Result<Way, Miss> {
     let now = registry.now();
     let catalog = &now.catalog;
     let place = incoming.member("ref");
@@ -234,6 +289,12 @@ fn completion(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss>
         let edit = (route.original != uri).then(|| Bytes::from(json::quote(&route.original)));
         Some((route.index, span, OriginalName::from(&*route.original), edit, None))
     });
+    let selection = now.servers.selection(token);
+    let is_shown = |index: usize| match (selection, now.lane_at(index)) {
+        (Some(profile), Some(lane)) => is_of(profile, lane),
+        _ => true,
+    };
+    let found = found.filter(|(index, ..)| is_shown(*index));
     let Some((index, span, label, edit, item)) = found else {
         let text = "`ref` names no prompt or resource template that is known";
         return Err(Miss::Unknown(Answer::error(codes::INVALID_PARAMS, text)));

@@ -229,7 +229,7 @@ impl Hall {
         let params = Some(whole);
         let places = Places::of(&line, params);
         let forward = Incoming { line: &line, id: whole, params, places, back: incoming.back };
-        let mut way = route::way(registry, &forward, Method::ToolsCall, terms.own)?;
+        let mut way = route::way(registry, &forward, Method::ToolsCall, terms.own, terms.principal)?;
         through(&mut way.lane);
         let lane = way.lane;
         let name = self.seal.number().and_then(|number| {

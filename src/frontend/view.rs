@@ -1,13 +1,16 @@
-//! What one client is shown: the catalog, without what policies refuse it whatever the arguments are. Where there are no
-//! policies, or none that hides anything, that is the catalog itself.
+//! What one client is shown: the catalog, without what the profile of its token leaves out, and what policies refuse it whatever
+//! the arguments are. Where nothing hides anything from it, that is the catalog itself.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
 use crate::catalog::{BadCursor, Catalog, List, Target, merge_instructions};
+use crate::config::Profile;
 use crate::frontend::hall::Hall;
+use crate::frontend::route::is_of;
 use crate::names::ServerName;
+use crate::pipeline::Lane;
 use crate::policy::{Action, Client, Policies};
 use crate::protocol::ListKind;
 use crate::registry::{Registry, Snapshot};
@@ -72,22 +75,28 @@ impl View {
 }
 
 impl Hall {
-    /// What a client is shown now. `client` is asked for only where there are policies.
+    /// What a client is shown now. `client` is asked for only where there are policies, or profiles of tokens.
     pub(super) fn view(&self, registry: &Registry, client: impl FnOnce() -> Client) -> View {
         let now = registry.now();
         let catalog = Arc::clone(&now.catalog);
-        let Some(policies) = now.servers.policies() else {
+        let policies = now.servers.policies();
+        if policies.is_none() && !now.servers.has_selections() {
             return View { catalog, own: None, instructions: None };
-        };
-        let (client, number) = (client(), policies.number());
+        }
+        let (client, number) = (client(), policies.map_or(0, |policies| policies.number()));
+        let profile = now.servers.selection(client.token.as_deref());
+        if policies.is_none() && profile.is_none() {
+            return View { catalog, own: None, instructions: None };
+        }
+        let sight = Sight { now: &now, profile, policies, client: &client };
         let mut kept = self.views.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|one| one.number == number && Arc::ptr_eq(&one.view.catalog, &catalog));
         if let Some(known) = kept.iter().find(|one| one.client == client) {
             return known.view.clone();
         }
-        let own = ListKind::ALL.map(|kind| hidden(&now, policies, kind, &client));
+        let own = ListKind::ALL.map(|kind| sight.list(kind));
         let own = own.iter().any(Option::is_some).then(|| Arc::new(own));
-        let instructions = own.as_ref().and_then(|_| instructions(&now, policies, &client));
+        let instructions = own.as_ref().and_then(|_| sight.instructions());
         let view = View { catalog, own, instructions };
         if kept.len() >= MANY {
             kept.clear();
@@ -97,65 +106,87 @@ impl Hall {
     }
 }
 
-/// How servers want to be used, without those whose tools are all hidden; `None` if there is none.
-fn instructions(now: &Snapshot, policies: &Policies, client: &Client) -> Option<Arc<str>> {
-    let catalog = &now.catalog;
-    if catalog.instructions().is_empty() {
-        return None;
-    }
-    let is_hidden = |index: usize| {
-        let Some(lane) = now.lane_at(index) else { return true };
-        let mut tools = catalog.tools().iter().filter(|tool| tool.index == index).peekable();
-        let shows = |tool: &Target| {
-            let (name, original) = (tool.exposed.as_str(), tool.original.as_str());
-            policies.shows(client, &lane.thing(Action::CallTool, name, original, &tool.definition))
-        };
-        tools.peek().is_some() && !tools.any(shows)
-    };
-    let names: Vec<&ServerName> = now.servers.lanes().map(|lane| &lane.config().name).collect();
-    if !(0..names.len()).any(is_hidden) {
-        return None;
-    }
-    let shown = names.iter().enumerate().filter(|(index, _)| !is_hidden(*index));
-    let texts = shown.filter_map(|(_, name)| Some((*name, catalog.instructions_of(name)?.to_owned())));
-    let texts: Vec<(&ServerName, String)> = texts.collect();
-    Some(merge_instructions(names.len(), &texts).into())
+/// What decides what a client is shown.
+struct Sight<'a> {
+    now: &'a Snapshot,
+    profile: Option<&'a Arc<Profile>>,
+    policies: Option<&'a Arc<Policies>>,
+    client: &'a Client,
 }
 
-/// A list without what the client may not use; `None` if it may use everything in it.
-fn hidden(now: &Snapshot, policies: &Policies, kind: ListKind, client: &Client) -> Option<List> {
-    let catalog = &now.catalog;
-    let mut number = 0;
-    catalog.list(kind).without(|item| {
-        let target = match kind {
-            ListKind::Tools => catalog.tools().get(number),
-            ListKind::Prompts => catalog.prompts().get(number),
-            ListKind::Resources | ListKind::Templates => None,
+impl Sight<'_> {
+    /// How servers want to be used, without those whose tools are all hidden; `None` if there is none.
+    fn instructions(&self) -> Option<Arc<str>> {
+        let catalog = &self.now.catalog;
+        if catalog.instructions().is_empty() {
+            return None;
+        }
+        let is_hidden = |index: usize| {
+            let Some(lane) = self.now.lane_at(index) else { return true };
+            let mut tools = catalog.tools().iter().filter(|tool| tool.index == index).peekable();
+            let shows = |tool: &Target| self.shows_named(Action::CallTool, tool);
+            !self.is_selected(lane) || tools.peek().is_some() && !tools.any(shows)
         };
-        number += 1;
-        let action = match kind {
-            ListKind::Tools => Action::CallTool,
-            ListKind::Prompts => Action::GetPrompt,
-            ListKind::Resources => return !shows_uri(now, policies, client, item, "uri"),
-            ListKind::Templates => {
-                return !shows_uri(now, policies, client, item, "uriTemplate");
-            }
-        };
-        // Our own tools stand behind all others, and belong to everybody.
-        let Some(target) = target else { return false };
-        let Some(lane) = now.lane_at(target.index) else { return true };
-        let thing = lane.thing(action, target.exposed.as_str(), target.original.as_str(), &target.definition);
-        !policies.shows(client, &thing)
-    })
-}
+        let names: Vec<&ServerName> = self.now.servers.lanes().map(|lane| &lane.config().name).collect();
+        if !(0..names.len()).any(is_hidden) {
+            return None;
+        }
+        let shown = names.iter().enumerate().filter(|(index, _)| !is_hidden(*index));
+        let texts = shown.filter_map(|(_, name)| Some((*name, catalog.instructions_of(name)?.to_owned())));
+        let texts: Vec<(&ServerName, String)> = texts.collect();
+        Some(merge_instructions(names.len(), &texts).into())
+    }
 
-fn shows_uri(now: &Snapshot, policies: &Policies, client: &Client, item: &[u8], member: &str) -> bool {
-    let Some(uri) = json::get(item, member).and_then(|span| json::string(span.of(item))) else {
-        return false;
-    };
-    let Some(route) = now.catalog.route_uri(&uri) else { return false };
-    let Some(lane) = now.lane_at(route.index) else { return false };
-    let mut thing = lane.thing(Action::ReadResource, &route.original, &route.original, &[]);
-    thing.is_template = member == "uriTemplate";
-    policies.shows(client, &thing)
+    /// A list without what is hidden; `None` if nothing of it is.
+    fn list(&self, kind: ListKind) -> Option<List> {
+        let catalog = &self.now.catalog;
+        let mut number = 0;
+        catalog.list(kind).without(|item| {
+            let target = match kind {
+                ListKind::Tools => catalog.tools().get(number),
+                ListKind::Prompts => catalog.prompts().get(number),
+                ListKind::Resources | ListKind::Templates => None,
+            };
+            number += 1;
+            let action = match kind {
+                ListKind::Tools => Action::CallTool,
+                ListKind::Prompts => Action::GetPrompt,
+                ListKind::Resources => return !self.shows_uri(item, "uri"),
+                ListKind::Templates => return !self.shows_uri(item, "uriTemplate"),
+            };
+            // Our own tools stand behind all others, and belong to everybody.
+            target.is_some_and(|target| !self.shows_named(action, target))
+        })
+    }
+
+    /// Whether the profile leaves in a server.
+    fn is_selected(&self, lane: &Lane) -> bool {
+        self.profile.is_none_or(|profile| is_of(profile, lane))
+    }
+
+    /// Whether a tool or prompt is shown.
+    fn shows_named(&self, action: Action, target: &Target) -> bool {
+        let Some(lane) = self.now.lane_at(target.index) else { return false };
+        let (name, original) = (target.exposed.as_str(), target.original.as_str());
+        let hides_tool = |profile: &Arc<Profile>| action == Action::CallTool && !profile.shows_tool(name);
+        if !self.is_selected(lane) || self.profile.is_some_and(hides_tool) {
+            return false;
+        }
+        let thing = || lane.thing(action, name, original, &target.definition);
+        self.policies.is_none_or(|policies| policies.shows(self.client, &thing()))
+    }
+
+    fn shows_uri(&self, item: &[u8], member: &str) -> bool {
+        let Some(uri) = json::get(item, member).and_then(|span| json::string(span.of(item))) else {
+            return false;
+        };
+        let Some(route) = self.now.catalog.route_uri(&uri) else { return false };
+        let Some(lane) = self.now.lane_at(route.index) else { return false };
+        let is_permitted = |policies: &Arc<Policies>| {
+            let mut thing = lane.thing(Action::ReadResource, &route.original, &route.original, &[]);
+            thing.is_template = member == "uriTemplate";
+            policies.shows(self.client, &thing)
+        };
+        self.is_selected(lane) && self.policies.is_none_or(is_permitted)
+    }
 }

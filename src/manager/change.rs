@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::watch;
 use super::{Actor, Event, Fault, Keep, Manager, write};
-use crate::config::{Entry, Loaded, Problem, Recipe, Severity};
+use crate::config::{Config, Entry, Loaded, Problem, Recipe, Severity};
 use crate::failure::Code;
 use crate::names::ServerName;
 use crate::policy::Policies;
@@ -144,6 +144,10 @@ impl Manager {
                 let problem = Problem::new(Severity::Error, Code::ManageInvalid, "it is switched off");
                 Err(Fault::invalid(&format!("server `{name}`"), vec![problem.suggest("enable it first")]))
             }
+            Entry::LeftOut { .. } => Err(Fault::invalid(
+                &format!("server `{name}`"),
+                vec![left_out(self.registry().servers().config())],
+            )),
             Entry::NeedsConfig { problem, .. } | Entry::Broken { problem, .. } => {
                 Err(Fault::invalid(&format!("server `{name}`"), vec![problem.clone()]))
             }
@@ -248,9 +252,20 @@ fn judge_entry(name: &str, loaded: &Loaded) -> Result<(), Fault> {
     if is_usable {
         return Ok(());
     }
+    if loaded.config.left_out_by(name).is_some() {
+        return Err(Fault::invalid(&format!("the entry of `{name}`"), vec![left_out(&loaded.config)]));
+    }
     let is_its = |problem: &&Problem| problem.server.as_ref().is_some_and(|server| server.as_str() == name);
     let problems = loaded.problems.iter().filter(is_its).cloned().collect();
     Err(Fault::invalid(&format!("the entry of `{name}`"), problems))
+}
+
+/// Why a server that the profile in force leaves out is not served.
+fn left_out(config: &Config) -> Problem {
+    let profile = config.profile.as_ref().map(|profile| profile.name.to_string()).unwrap_or_default();
+    let message = format!("the profile in force, `{profile}`, leaves it out");
+    Problem::new(Severity::Error, Code::ManageInvalid, message)
+        .suggest("name it, or one of its categories, in the profile")
 }
 
 /// Does what blocks on another thread.

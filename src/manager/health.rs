@@ -44,7 +44,7 @@ impl Manager {
         let wanted: Vec<&Entry> = match name {
             Some(name) => vec![self.entry(&servers, name)?],
             None => {
-                let on = |entry: &&Entry| !matches!(entry, Entry::Disabled { .. });
+                let on = |entry: &&Entry| !matches!(entry, Entry::Disabled { .. } | Entry::LeftOut { .. });
                 servers.entries().iter().filter(on).collect()
             }
         };
@@ -70,6 +70,9 @@ impl Manager {
             },
             Entry::Disabled { .. } => {
                 no(Failure::new(Code::CallUnavailable, "it is switched off").of(name).remedy("Enable it"))
+            }
+            Entry::LeftOut { .. } => {
+                no(Failure::new(Code::CallUnavailable, "the profile in force leaves it out").of(name))
             }
             Entry::NeedsConfig { problem, .. } | Entry::Broken { problem, .. } => no(problem.failure()),
         }

@@ -12,6 +12,8 @@ use crate::failure::{Code, Failure};
 pub struct Client {
     /// The name of the token that it has shown, which nobody else can use.
     pub token: Option<Arc<str>>,
+    /// The name of the profile by which it is served, if by one.
+    pub profile: Option<Arc<str>>,
     /// What it says of itself.
     pub info: Arc<ClientInfo>,
 }
@@ -19,7 +21,11 @@ pub struct Client {
 impl Client {
     /// The client behind a caller.
     pub fn of(caller: &dyn Caller) -> Self {
-        Self { token: caller.principal(), info: caller.client().unwrap_or_default() }
+        Self {
+            token: caller.principal(),
+            profile: caller.profile(),
+            info: caller.client().unwrap_or_default(),
+        }
     }
 
     /// The name that policies know it by: that of its token, else the one that it gives itself.

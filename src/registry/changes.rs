@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::config::{Config, Entry, ServerConfig};
+use crate::config::{Config, Entry, HttpFace, ServerConfig};
 use crate::names::ServerName;
 
 /// What has changed.
@@ -145,13 +145,20 @@ pub(super) fn keys(old: &Config, new: &Config) -> Vec<&'static str> {
     if old.expose != new.expose {
         keys.push("expose");
     }
+    let bound = |config: &Config| config.http.as_ref().map(|http| http.profiles.clone()).unwrap_or_default();
+    if (&old.profiles, bound(old)) != (&new.profiles, bound(new)) {
+        keys.push("profiles");
+    }
     keys
 }
 
 /// The keys outside of servers that differ and cannot change while we run.
 pub(super) fn at_next_start(old: &Config, new: &Config) -> Vec<&'static str> {
     let mut keys = Vec::new();
-    if old.http.as_ref().ok() != new.http.as_ref().ok() {
+    // Who is served by which profile is asked every time.
+    let face =
+        |config: &Config| config.http.clone().ok().map(|http| HttpFace { profiles: Vec::new(), ..http });
+    if face(old) != face(new) {
         keys.push("http");
     }
     if old.admin.as_ref().ok() != new.admin.as_ref().ok() {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::shown::Known;
 use super::{Servers, trust};
 use crate::catalog::{self, ArgumentWish, Catalog, Offering, Options, Overrides, Part, Remark, Source};
-use crate::config::{ArgumentRule, ServerConfig, ToolRules};
+use crate::config::{ArgumentRule, Profile, ServerConfig, ToolRules};
 use crate::names::ServerName;
 use crate::trust::Neighbours;
 
@@ -25,7 +25,10 @@ pub(super) fn merge(
         if trust.wants_neighbours() { trust::neighbours(servers, offerings) } else { Neighbours::default() };
     let rules: Vec<OwnersRules<'_>> = configs
         .iter()
-        .map(|config| OwnersRules::new(&config.tools, trust.remarks(&config.name, &neighbours)))
+        .map(|config| {
+            let remarks = trust.remarks(&config.name, &neighbours);
+            OwnersRules::new(&config.tools, servers.config().profile.as_deref(), remarks)
+        })
         .collect();
     let sources: Vec<Source<'_>> = configs
         .iter()
@@ -44,13 +47,18 @@ pub(super) fn merge(
 /// The config's wishes, in the form in which the catalog asks for them.
 struct OwnersRules<'a> {
     rules: &'a ToolRules,
+    profile: Option<&'a Profile>,
     annotations: HashMap<&'a str, Vec<u8>>,
     arguments: HashMap<&'a str, Vec<(String, ArgumentWish)>>,
     remarks: HashMap<(Part, usize), Vec<Remark>>,
 }
 
 impl<'a> OwnersRules<'a> {
-    fn new(rules: &'a ToolRules, remarks: HashMap<(Part, usize), Vec<Remark>>) -> Self {
+    fn new(
+        rules: &'a ToolRules,
+        profile: Option<&'a Profile>,
+        remarks: HashMap<(Part, usize), Vec<Remark>>,
+    ) -> Self {
         let annotations = rules
             .overrides
             .iter()
@@ -65,7 +73,7 @@ impl<'a> OwnersRules<'a> {
                 (tool.as_str(), wishes.collect())
             })
             .collect();
-        Self { rules, annotations, arguments, remarks }
+        Self { rules, profile, annotations, arguments, remarks }
     }
 }
 
@@ -83,6 +91,10 @@ fn wish(rule: &ArgumentRule) -> ArgumentWish {
 impl catalog::Rules for OwnersRules<'_> {
     fn allows(&self, original: &str) -> bool {
         self.rules.allows(original)
+    }
+
+    fn shows(&self, exposed: &str) -> bool {
+        self.profile.is_none_or(|profile| profile.shows_tool(exposed))
     }
 
     fn rename(&self, original: &str) -> Option<&str> {

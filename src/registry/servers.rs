@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::leash::Leash;
 use crate::backend::Backend;
 use crate::catalog::Catalog;
-use crate::config::{Config, Entry, Problem};
+use crate::config::{Config, Entry, Problem, Profile};
 use crate::interceptor::HookTallies;
 use crate::names::ServerName;
 use crate::pipeline::{Common, Lane};
@@ -46,6 +46,8 @@ pub struct Servers {
     /// Whether definitions are still what they were.
     trust: Arc<Keeper>,
     keeps_results: bool,
+    /// Whether anybody is served by a profile of their own.
+    has_selections: bool,
 }
 
 /// A server that can be started.
@@ -80,7 +82,8 @@ impl Servers {
         let name = |slot: &Slot| slot.lane.config().name.clone();
         let by_name = slots.iter().enumerate().map(|(index, slot)| (name(slot), index)).collect();
         let keeps_results = slots.iter().any(|slot| slot.lane.config().limits.result.is_some());
-        Self { config, problems, slots, by_name, common, hooks, trust, keeps_results }
+        let has_selections = config.http.as_ref().is_ok_and(|http| !http.profiles.is_empty());
+        Self { config, problems, slots, by_name, common, hooks, trust, keeps_results, has_selections }
     }
 
     /// The config in force.
@@ -133,6 +136,23 @@ impl Servers {
     /// Whether any server limits its results.
     pub(super) fn keeps_results(&self) -> bool {
         self.keeps_results
+    }
+
+    /// Whether anybody is served by a profile of their own.
+    pub fn has_selections(&self) -> bool {
+        self.has_selections
+    }
+
+    /// The profile by which the holder of a token is served, if it is not that of everybody: what is in force for everybody has made
+    /// the servers what they are.
+    pub fn selection(&self, token: Option<&str>) -> Option<&Arc<Profile>> {
+        if self.has_selections { self.config.profile_of_token(token?) } else { None }
+    }
+
+    /// Whether a profile selects this server; one that cannot be started is selected by its name.
+    pub fn is_selected(&self, profile: &Profile, server: &str) -> bool {
+        let categories = self.lane(&server.into()).map(|lane| lane.config().categories.as_slice());
+        profile.has_server(server, categories.unwrap_or_default())
     }
 
     /// Who may call what; `None` if everybody may call everything.

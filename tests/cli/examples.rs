@@ -29,6 +29,7 @@ fn every_config_of_the_readme_loads_without_an_error() {
     every_config_loads("docs/calls.md");
     every_config_loads("docs/discovery.md");
     every_config_loads("docs/admin.md");
+    every_config_loads("docs/profiles.md");
 }
 
 fn every_config_loads(page: &str) {
@@ -48,7 +49,7 @@ fn every_config_loads(page: &str) {
         // The variables in the examples.
         let ran = home.finish(
             command.envs(
-                ["SEARCH_TOKEN", "TEAM", "LAPTOP_TOKEN", "HOOK_TOKEN", "SWITCHBOARD_TOKEN"]
+                ["SEARCH_TOKEN", "TEAM", "LAPTOP_TOKEN", "GUEST_TOKEN", "HOOK_TOKEN", "SWITCHBOARD_TOKEN"]
                     .map(|name| (name, "x")),
             ),
         );

@@ -62,11 +62,37 @@ impl Etcd {
     }
 
     fn try_put(&self, key: &str, value: &str) -> Option<Value> {
-        let body = json!({ "key": STANDARD.encode(key), "value": STANDARD.encode(value) }).to_string();
+        self.post("/v3/kv/put", &json!({ "key": STANDARD.encode(key), "value": STANDARD.encode(value) }))
+    }
+
+    /// From now on it asks everybody who he is, and this user may read servers.
+    fn lock(&self, user: &str, password: &str) {
+        let range = json!({
+            "permType": "READ",
+            "key": STANDARD.encode("/mcp/servers/"),
+            "range_end": STANDARD.encode("/mcp/servers0"),
+        });
+        for (path, body) in [
+            ("user/add", json!({ "name": "root", "password": "r00t" })),
+            ("role/add", json!({ "name": "root" })),
+            ("user/grant", json!({ "user": "root", "role": "root" })),
+            ("role/add", json!({ "name": "mcp" })),
+            ("role/grant", json!({ "name": "mcp", "perm": range })),
+            ("user/add", json!({ "name": user, "password": password })),
+            ("user/grant", json!({ "user": user, "role": "mcp" })),
+            ("enable", json!({})),
+        ] {
+            let answer = self.post(&format!("/v3/auth/{path}"), &body).unwrap();
+            assert!(answer["header"].is_object(), "{path}: {answer}");
+        }
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Option<Value> {
+        let body = body.to_string();
         let mut stream = TcpStream::connect(("127.0.0.1", self.port.parse::<u16>().unwrap())).ok()?;
         write!(
             stream,
-            "POST /v3/kv/put HTTP/1.0\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST {path} HTTP/1.0\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         )
         .ok()?;
@@ -120,4 +146,40 @@ fn a_real_etcd_names_servers_below_a_prefix() {
         (names(&found), port(&files.url)),
         (vec!["files"], port(server(&found, "files")["endpoint"].as_str().unwrap()))
     );
+}
+
+#[test]
+fn a_real_etcd_lets_in_a_user_with_a_password_that_nobody_gets_to_see() {
+    const PASSWORD: &str = "pa:s/s@w0rd-hunter2";
+    let etcd = Etcd::start();
+    let files = Mock::http("tools: { read: ok }\n");
+    etcd.put("/mcp/servers/files", &files.url);
+    let at = |login: &str, path: &str| format!("etcd://{login}localhost:{}{path}", etcd.port);
+    let encoded = PASSWORD.replace(':', "%3A").replace('/', "%2F").replace('@', "%40");
+    let login = format!("reader:{encoded}@");
+    let machine = Machine::new();
+    // Where nobody is asked who he is, a login does no harm.
+    assert_eq!(names(&machine.discover(&["--service", &at(&login, "")])), ["files"]);
+
+    etcd.lock("reader", PASSWORD);
+    let found = machine.discover(&["--service", &at(&login, "")]);
+    assert_eq!(names(&found), ["files"], "{found:#}");
+    assert!(!found.to_string().contains("hunter2"), "{found:#}");
+    for (login, path, said) in [
+        ("", "", "it wants to know who asks"),
+        ("reader:wrong-hunter2@", "", "it does not let in the user `reader`"),
+        (login.as_str(), "/other/", "its user may not read `/other/`"),
+    ] {
+        let found = machine.discover(&["--service", &at(login, path)]);
+        assert!(names(&found).is_empty() && found.to_string().contains(said), "{said}: {found:#}");
+        assert!(!found.to_string().contains("hunter2"), "{found:#}");
+    }
+
+    // In a config the password is a reference.
+    machine.write("password", &encoded);
+    let service = at("reader:${file:password}@", "");
+    machine.write("switchboard.json", &json!({ "discovery": { "services": [service] } }).to_string());
+    let found = machine.discover(&["--services"]);
+    assert_eq!(names(&found), ["files"], "{found:#}");
+    assert!(!found.to_string().contains("hunter2"), "{found:#}");
 }

@@ -74,6 +74,24 @@ fn a_registry_lists_servers_page_by_page() {
 }
 
 #[test]
+fn what_a_registry_lists_is_asked_only_by_wish() {
+    let remote = Mock::http("tools: { forecast: ok }\n");
+    let registry = Mock::http(&format!(
+        "tools: [none]\nhttp:\n  paths:\n    /v0.1/servers: {{ body: {{ servers: [ {{ server: {{ name: io.example/weather, remotes: [ {{ type: streamable-http, url: '{}' }} ] }} }} ] }} }}\n",
+        remote.url
+    ));
+    let base = registry.url.trim_end_matches("/mcp");
+    let machine = Machine::new();
+    let found = machine.discover(&["--service", base]);
+    assert_eq!(server(&found, "weather")["asked"], json!(false), "{found:#}");
+    assert!(remote.requests().is_empty());
+    let found = machine.discover(&["--service", base, "--ask-remotes"]);
+    assert_eq!(tools(server(&found, "weather")), ["forecast"], "{found:#}");
+    machine.write("switchboard.yaml", &format!("discovery: {{ services: ['{base}'], ask_remotes: true }}\n"));
+    assert_eq!(tools(server(&machine.discover(&[]), "weather")), ["forecast"]);
+}
+
+#[test]
 fn registries_that_misbehave_are_told() {
     let page = Stranger::http(answer("200 OK\r\ncontent-type: text/html", b"<html>"));
     let huge = Stranger::http(answer("200 OK\r\ncontent-type: application/json", &vec![b'['; 5 << 20]));

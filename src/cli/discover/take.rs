@@ -10,13 +10,13 @@ use crate::config::{ConfigReason, Locations};
 use crate::discovery::{Finding, Findings};
 
 /// A server that is in the config now.
-pub(super) struct Taken {
+pub(in crate::cli) struct Taken {
     /// Its name there.
-    pub(super) name: String,
+    pub(in crate::cli) name: String,
     /// The file.
-    pub(super) file: String,
+    pub(in crate::cli) file: String,
     /// Its entry, without what may be secret.
-    pub(super) entry: String,
+    pub(in crate::cli) entry: String,
 }
 
 /// The findings that are to be taken.
@@ -56,7 +56,7 @@ pub(super) fn chosen<'a>(
 ///
 /// # Errors
 /// The config cannot be changed.
-pub(super) fn write(chosen: &[&Finding], locations: &Locations) -> Result<Vec<Taken>, Exit> {
+pub(in crate::cli) fn write(chosen: &[&Finding], locations: &Locations) -> Result<Vec<Taken>, Exit> {
     if chosen.is_empty() {
         return Ok(Vec::new());
     }

@@ -4,9 +4,10 @@
 use super::tool::Places;
 use crate::backend::{Backend, State, show_duration};
 use crate::catalog::Note;
-use crate::config::{Answer, Questions, ServerConfig, Start};
+use crate::config::{Answer, Config, Questions, ServerConfig, Start};
 use crate::effect::{Claims, Effect, Ran, may_repeat};
 use crate::failure::Code;
+use crate::policy::Client;
 use crate::protocol::Method;
 
 /// Whether the lists of the config let a tool pass, and which pattern decides.
@@ -24,6 +25,24 @@ pub(super) fn filter(config: &ServerConfig, original: &str, places: &Places<'_>)
         }
         Some(glob) => Ok(format!("`{}` of `tools.include` lets it pass{place}", glob.as_str())),
     }
+}
+
+/// Whether the profile by which the client is served has the tool; `None` if it is served by none.
+pub(super) fn profile(
+    servers: &Config,
+    config: &ServerConfig,
+    exposed: &str,
+    client: &Client,
+) -> Option<Result<String, String>> {
+    let profile = servers.profile_named(client.profile.as_deref()?)?;
+    let name = &profile.name;
+    Some(if !profile.has_server(config.name.as_str(), &config.categories) {
+        Err(format!("hidden: the profile `{name}` leaves out its server"))
+    } else if !profile.shows_tool(exposed) {
+        Err(format!("hidden by `tools` of the profile `{name}`"))
+    } else {
+        Ok(format!("`{name}` has it"))
+    })
 }
 
 /// What has become of its definition: whether it is watched, was changed, or is held back.

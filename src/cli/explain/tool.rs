@@ -34,6 +34,8 @@ pub(super) struct Explanation {
     /// Whether the config's lists let it pass, and why.
     filter: Result<String, String>,
     trust: String,
+    /// Whether the profile of the client has it, and why; `None` if it has no profile.
+    profile: Option<Result<String, String>>,
     state: &'static str,
     /// What a call would find there.
     readiness: String,
@@ -128,11 +130,17 @@ fn explain(
     let places = Places { settings: &inside.settings, server: &server };
     let report = status::reports(&inside.registry).into_iter().find(|report| report.server == server);
     let timeouts = &config.timeouts;
+    let name = exposed.clone().unwrap_or_else(|| outward(backend, original, max_name));
+    let profile = chain::profile(inside.registry.servers().config(), config, &name, client);
     Explanation {
         reasons: match &exposed {
             Some(exposed) => why_named(backend, original, exposed, max_name, &places),
-            None => why_hidden(backend, original, &notes, &places),
+            None => match &profile {
+                Some(Err(why)) => vec![why.clone()],
+                _ => why_hidden(backend, original, &notes, &places),
+            },
         },
+        profile,
         filter: chain::filter(config, original, &places),
         trust: chain::trust(config, &notes),
         readiness: chain::state(backend),
@@ -298,6 +306,8 @@ impl Explanation {
         }
         links.push(("definition", definitions));
         links.push(("trust", some(&self.trust)));
+        let profile = self.profile.iter().map(|profile| profile.clone().unwrap_or_else(|why| why));
+        links.push(("profile", profile.collect()));
         links.push(("policy", self.policy.iter().map(Judged::render).collect()));
         links.push((if self.exposed.is_some() { "named so" } else { "why" }, self.reasons.clone()));
         links.push(("state", some(&self.readiness)));
@@ -340,7 +350,12 @@ impl Explanation {
             self.chain().into_iter().map(|(step, says)| json!({ "step": step, "says": says })).collect();
         json!({
             "name": self.exposed,
-            "shown": self.exposed.is_some() && self.policy.as_ref().is_none_or(Judged::shows),
+            "shown": self.exposed.is_some()
+                && self.policy.as_ref().is_none_or(Judged::shows)
+                && self.profile.as_ref().is_none_or(Result::is_ok),
+            "profile": self.profile.as_ref().map(
+                |profile| json!({ "passes": profile.is_ok(), "why": profile.as_ref().unwrap_or_else(|why| why) })
+            ),
             "server": self.server,
             "original": self.original,
             "place": self.place,

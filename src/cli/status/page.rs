@@ -51,6 +51,9 @@ fn head(one: &Seen) -> String {
         counted(number(data, "tools") as usize, "tool"),
         for_people(data["uptime"].as_f64().unwrap_or_default()),
     );
+    if let Some(profile) = data["profile"].as_str() {
+        head.push_str(&format!(" · profile {}", one_line(profile)));
+    }
     if let Some(config) = data["config"].as_str() {
         head.push_str(&format!(" · {}", one_line(config)));
     }

@@ -19,7 +19,7 @@ fn discovery(yaml: &str) -> Option<DiscoveryConfig> {
 fn everything_can_be_said() {
     let said = discovery(
         "servers: {}\ndiscovery: { network: { base_urls: ['http://box'], ports: [1, 2] }, files: [cursor, ./mcp.json],\
-         \n  services: ['consul://:${CONSUL_TOKEN}@h:8500', mdns], auto_register: { match: 'http://box:*', tools: [a, 'b*'] }, interval: 1m, timeout: 2s, max_concurrent: 3 }\n",
+         \n  services: ['consul://:${CONSUL_TOKEN}@h:8500', mdns], auto_register: { match: 'http://box:*', tools: [a, 'b*'] }, interval: 1m, timeout: 2s, max_concurrent: 3, ask_remotes: true }\n",
     );
     let globs = |texts: &[&str]| texts.iter().map(|text| Glob::new(*text)).collect();
     let expected = DiscoveryConfig {
@@ -30,6 +30,7 @@ fn everything_can_be_said() {
             addresses: globs(&["http://box:*"]),
             tools: globs(&["a", "b*"]),
         },
+        ask_remotes: true,
         interval: Some(Duration::from_secs(60)),
         timeout: Duration::from_secs(2),
         max_concurrent: 3,

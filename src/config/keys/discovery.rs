@@ -27,6 +27,11 @@ pub(super) static DISCOVERY: Table = Table {
             "What is served without asking: `false` (nothing), `true` (what was reached at an address), or \
              `{ match: [patterns of addresses], tools: [patterns of tools] }`.",
         ),
+        Key::new(
+            "ask_remotes",
+            Shape::Bool,
+            "Whether servers at strangers' addresses that an MCP registry lists are asked what they have; only proposed without a word.",
+        ),
         Key::new("interval", DURATION, "Look again after this long. Without it, once at the start."),
         Key::new("timeout", DURATION, "How long one address, registry or file may take; 5 s without a word."),
         Key::new(

@@ -13,6 +13,11 @@ pub(super) static HTTP: Table = Table {
             "Who may come in: names, and the bearer tokens that they must show. Needed for an address that others can reach.",
         ),
         Key::new(
+            "profiles",
+            Shape::Map(&Shape::Template),
+            "The profile by which the holder of a token is served, by the names of `tokens`.",
+        ),
+        Key::new(
             "allowed_hosts",
             TEXTS,
             "Further names (`name` or `name:port`) under which clients reach us.",

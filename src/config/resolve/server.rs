@@ -52,7 +52,8 @@ impl Resolver<'_> {
             State::Disabled
         };
         self.reporter.set_server(None);
-        (Resolved { name, origin: member.origin, prefix, state }, node)
+        let categories = texts(node.get("categories"));
+        (Resolved { name, origin: member.origin, prefix, categories, state }, node)
     }
 
     /// What the problems since `mark` make of a server.

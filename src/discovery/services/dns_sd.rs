@@ -1,9 +1,10 @@
 //! DNS-SD: who announces `_mcp._tcp` on the networks that this machine is in (RFC 6762, RFC 6763).
 //!
 //! No specification of MCP names the type or what stands beside it; `path` (`/mcp`), `transport` (`http`, `sse`) and `scheme`
-//! (`http`) are what announcers use. Anybody in the network can announce anything, so what is announced is proposed and never
-//! asked.
+//! (`http`) are what announcers use. Anybody in the network can announce anything: an announcement leads us to addresses of
+//! local networks, which the announcer reaches as well, and never to what listens on this machine alone or somewhere far away.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use mdns_sd::{IfKind, ResolvedService, ScopedIp, ServiceDaemon, ServiceEvent};
@@ -16,6 +17,7 @@ use crate::config::RemoteKind;
 use crate::discovery::entry::{literal, remote};
 use crate::discovery::finder::Draft;
 use crate::discovery::finding::{Source, Transport, one_line};
+use crate::discovery::probe::Target;
 use crate::failure::{Code, Failure};
 
 const TYPE: &str = "_mcp._tcp.local.";
@@ -85,11 +87,24 @@ fn draft(service: &ResolvedService, source: &Source) -> Option<Draft> {
     let path = text("path").unwrap_or(usual).trim_start_matches('/');
     let url = Url::parse(&format!("{scheme}://{host}:{}/{path}", service.port)).ok()?;
     let transport = if kind == RemoteKind::Sse { Transport::Sse } else { Transport::Http };
+    let target = may_ask(addresses.first()?.to_ip_addr()).then(|| Target::new(url.as_str(), kind));
     let mut draft = Draft::new(remote(&literal(url.as_str()), transport, Map::new()), source.clone());
     draft.called =
         service.fullname.strip_suffix(TYPE).map(|name| name.trim_end_matches('.')).and_then(one_line);
     draft.description = text("description").and_then(one_line);
+    draft.target = target;
     Some(draft)
+}
+
+/// Whether an address is one of a local network.
+fn may_ask(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_private() || address.is_link_local(),
+        IpAddr::V6(address) => match address.to_ipv4_mapped() {
+            Some(address) => may_ask(address.into()),
+            None => address.is_unique_local() || address.is_unicast_link_local(),
+        },
+    }
 }
 
 #[cfg(test)]
@@ -123,6 +138,26 @@ mod tests {
         assert_eq!(draft.entry, serde_json::json!({ "url": "http://127.0.0.1:8123/tools", "type": "sse" }));
         assert_eq!(draft.called.as_deref(), Some("Kitchen Lights"));
         assert_eq!(draft.description.as_deref(), Some("Somewhere"));
-        assert!(draft.target.is_none(), "nobody asks what a stranger announces");
+        assert!(draft.target.is_none(), "a stranger does not send us to our own machine");
+    }
+
+    #[test]
+    fn announcements_lead_to_local_networks_alone() {
+        for (address, expected) in [
+            ("192.168.1.20", true),
+            ("10.0.0.1", true),
+            ("169.254.7.7", true),
+            ("fe80::1", true),
+            ("fd12::1", true),
+            ("::ffff:10.0.0.1", true),
+            ("127.0.0.1", false),
+            ("::1", false),
+            ("::ffff:127.0.0.1", false),
+            ("0.0.0.0", false),
+            ("93.184.216.34", false),
+            ("2606:2800::1", false),
+        ] {
+            assert_eq!(may_ask(address.parse().unwrap()), expected, "{address}");
+        }
     }
 }

@@ -1,14 +1,16 @@
 //! etcd: every key below a prefix is a server; its value is an address, or an entry of the config as JSON.
 //!
 //! Source: etcd v3, "gRPC gateway": `POST /v3/kv/range` with keys and values in Base64. The prefix is the path of the address,
-//! `/mcp/servers/` without one; the rest of a key is the server's name.
+//! `/mcp/servers/` without one; the rest of a key is the server's name. The user and password of the address are shown to
+//! `POST /v3/auth/authenticate` alone, for a token that the request carries.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::Url;
+use reqwest::{StatusCode, Url};
 use serde_json::{Map, Value, json};
 
 use super::{Answer, Inquiry, MOST, at_usual_port, kind_of};
+use crate::config::Secret;
 use crate::discovery::entry::literal;
 use crate::discovery::finder::Draft;
 use crate::discovery::finding::{Source, one_line};
@@ -25,21 +27,73 @@ pub(super) async fn ask(url: &Url, inquiry: &Inquiry<'_>) -> Answer {
         "" | "/" => PREFIX.to_owned(),
         path => percent_encoding::percent_decode_str(path).decode_utf8_lossy().into_owned(),
     };
-    let mut gateway = url.clone();
-    gateway.set_path("/v3/kv/range");
-    gateway.set_query(None);
-    at_usual_port(&mut gateway, 2379);
+    let token = log_in(url, inquiry).await?;
     let wish = json!({
         "key": STANDARD.encode(&prefix),
         "range_end": STANDARD.encode(behind(prefix.as_bytes())),
         "limit": MOST + 1,
     });
-    let answer = inquiry.fetcher.post(&gateway, &wish, inquiry.patience()).await?;
+    let place = gateway(url, "/v3/kv/range");
+    let answer = inquiry.fetcher.post(&place, &wish, token.as_ref(), inquiry.patience()).await?;
+    let answer = answer.map_err(|status| refused(status, token.is_some(), &prefix))?;
     if answer.get("header").is_none() {
         return Err(Failure::new(Code::NetProtocol, "it does not answer as etcd does"));
     }
     let pairs = answer.get("kvs").and_then(Value::as_array).into_iter().flatten();
     Ok(pairs.filter_map(|pair| server(pair, &prefix, inquiry.source)).collect())
+}
+
+/// An address of the gateway, without what the registry's own address has besides its host.
+fn gateway(url: &Url, path: &str) -> Url {
+    let mut gateway = url.clone();
+    gateway.set_path(path);
+    gateway.set_query(None);
+    let _ = gateway.set_username("");
+    let _ = gateway.set_password(None);
+    at_usual_port(&mut gateway, 2379);
+    gateway
+}
+
+/// A token for the user of the address; `None` if it names none, or if etcd asks nobody who he is.
+async fn log_in(url: &Url, inquiry: &Inquiry<'_>) -> Result<Option<Secret>, Failure> {
+    let Some(password) = url.password() else { return Ok(None) };
+    let plain = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let user = plain(url.username());
+    let wish = json!({ "name": user, "password": plain(password) });
+    let place = gateway(url, "/v3/auth/authenticate");
+    match inquiry.fetcher.post(&place, &wish, None, inquiry.patience()).await? {
+        Ok(answer) => match answer.get("token").and_then(Value::as_str) {
+            Some(token) => Ok(Some(Secret::new(token))),
+            None => Err(Failure::new(Code::NetProtocol, "it does not answer as etcd does")),
+        },
+        Err(StatusCode::PRECONDITION_FAILED) => Ok(None),
+        Err(status) => {
+            let cause = format!("it does not let in the user `{}` ({status})", name(&user));
+            Err(Failure::new(Code::AuthRefused, cause)
+                .remedy("Look at the user and the password of its address"))
+        }
+    }
+}
+
+/// Why etcd does not tell what it has.
+fn refused(status: StatusCode, has_token: bool, prefix: &str) -> Failure {
+    let prefix = name(prefix);
+    match status {
+        StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED if !has_token => {
+            Failure::new(Code::AuthRefused, format!("it wants to know who asks ({status})"))
+                .remedy("Write `etcd://USER:${PASSWORD}@host:2379`; characters such as `@` and `/` in a password as `%40` and `%2F`")
+        }
+        StatusCode::FORBIDDEN => {
+            Failure::new(Code::AuthRefused, format!("its user may not read `{prefix}`"))
+                .remedy("Grant a role of the user the permission to read this prefix")
+        }
+        _ => Failure::new(Code::NetStatus, format!("it answered {status} for `{prefix}`")),
+    }
+}
+
+/// A name for a sentence.
+fn name(text: &str) -> String {
+    one_line(text).unwrap_or_default()
 }
 
 /// The first key that does not begin with the prefix.

@@ -1,12 +1,15 @@
 //! MCP registries: `GET /v0.1/servers` (older ones: `/v0/servers`), page by page. A query in the address of the registry, such as
 //! `?search=weather`, is passed on.
 //!
-//! Source: the MCP registry's generic API. What a registry lists is proposed and not greeted: it may be thousands, of strangers.
+//! Source: the MCP registry's generic API. What a registry lists is proposed, and greeted only if the user wants it: it may be
+//! hundreds of servers, of strangers.
 
 use reqwest::Url;
 use serde_json::Value;
 
 use super::{Answer, Inquiry, MOST};
+use crate::discovery::identity::is_loopback;
+use crate::discovery::probe::Target;
 use crate::discovery::server_json;
 use crate::failure::{Code, Failure};
 
@@ -16,11 +19,17 @@ const OFFICIAL: &str = "io.modelcontextprotocol.registry/official";
 /// More pages than this are not read.
 const MOST_PAGES: usize = 20;
 
-pub(super) async fn ask(url: &Url, inquiry: &Inquiry<'_>) -> Answer {
+pub(super) async fn ask(url: &Url, asks_remotes: bool, inquiry: &Inquiry<'_>) -> Answer {
     let mut failure = None;
     for version in VERSIONS {
         match pages(&address(url, version), inquiry).await {
-            Ok(drafts) => return Ok(drafts),
+            Ok(mut drafts) => {
+                let host = url.host_str().unwrap_or_default();
+                for draft in &mut drafts {
+                    draft.target = draft.target.take().filter(|target| asks_remotes && may_ask(host, target));
+                }
+                return Ok(drafts);
+            }
             // One that does not know the newer form may know the older one.
             Err(error) if error.code == Code::NetStatus => drop(failure.get_or_insert(error)),
             Err(error) => return Err(error),
@@ -73,11 +82,13 @@ async fn pages(url: &Url, inquiry: &Inquiry<'_>) -> Answer {
         }
         cursor = next;
     }
-    // They are strangers' servers on strangers' hosts, and many.
-    for draft in &mut drafts {
-        draft.target = None;
-    }
     Ok(drafts)
+}
+
+/// A registry elsewhere does not send us to what listens on this machine alone.
+fn may_ask(registry: &str, target: &Target) -> bool {
+    let host = Url::parse(&target.url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    host.is_some_and(|host| !is_loopback(&host) || is_loopback(registry))
 }
 
 /// Whether a server is neither gone nor an older version of one in the list.
@@ -89,4 +100,20 @@ fn is_current(item: &Value) -> bool {
         .and_then(Value::as_str);
     let is_latest = official.and_then(|official| official.get("isLatest")).and_then(Value::as_bool);
     !matches!(status, Some("deleted" | "deprecated")) && is_latest != Some(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RemoteKind;
+
+    #[test]
+    fn a_registry_elsewhere_sends_nobody_to_this_machine() {
+        let may = |registry: &str, url: &str| may_ask(registry, &Target::new(url, RemoteKind::Http));
+        assert!(may("registry.example", "https://server.example/mcp"));
+        assert!(may("127.0.0.1", "http://localhost:8001/mcp"));
+        for local in ["http://localhost:8001/mcp", "http://127.0.0.2/mcp", "http://[::1]:1/mcp", "nonsense"] {
+            assert!(!may("registry.example", local), "{local}");
+        }
+    }
 }

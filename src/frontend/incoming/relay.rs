@@ -27,7 +27,11 @@ impl Session {
             && status::is_ours(&name)
         {
             let arguments = incoming.member("arguments").map(|span| span.of(incoming.line));
-            let answer = Answer::result(status::tool_result(registry, arguments.unwrap_or_default()));
+            let answer = Answer::result(status::tool_result(
+                registry,
+                arguments.unwrap_or_default(),
+                self.principal(),
+            ));
             return self.at_once(id, incoming, method, &answer);
         }
         let revision = self.revision().unwrap_or_else(Revision::newest_legacy);
@@ -37,7 +41,7 @@ impl Session {
         let Some(id) = self.kept(registry, id, incoming, method) else { return };
         let way = match method {
             Method::Task(_) => self.hall.task_way(registry, incoming, revision.tasks, self.principal()),
-            _ => route::way(registry, incoming, method, revision),
+            _ => route::way(registry, incoming, method, revision, self.principal()),
         };
         match way {
             Ok(mut way) => {

@@ -62,8 +62,12 @@ pub(in crate::frontend) struct Terms {
 
 impl Terms {
     /// Who the client is, for policies.
-    pub(super) fn client(&self) -> policy::Client {
-        policy::Client { token: self.principal.clone(), info: self.client.clone().unwrap_or_default() }
+    pub(super) fn client(&self, hall: &Hall) -> policy::Client {
+        policy::Client {
+            token: self.principal.clone(),
+            profile: hall.profile_of(self.principal.as_deref()),
+            info: self.client.clone().unwrap_or_default(),
+        }
     }
 }
 

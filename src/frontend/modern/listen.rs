@@ -23,6 +23,7 @@ use crate::frontend::incoming::Incoming;
 use crate::frontend::modern::exchange::Terms;
 use crate::frontend::modern::scope::{Open, Responder};
 use crate::frontend::modern::server_info;
+use crate::frontend::route::is_of;
 use crate::names::ServerName;
 use crate::policy::{Action, Client};
 use crate::protocol::{Level, ListKind, Method, TaskMethod, meta};
@@ -68,7 +69,7 @@ impl Hall {
         if !responder.watch(Arc::new(Watch(given_up.clone()))) {
             return;
         }
-        let client = terms.client();
+        let client = terms.client(self);
         let known = self.view(&registry, || client.clone()).digests();
         let (hall, principal) = (Arc::clone(self), terms.principal.clone());
         self.tasks.spawn(async move {
@@ -114,11 +115,17 @@ impl Hall {
     /// Takes out what policies do not let the client follow.
     fn keep_permitted(&self, registry: &Registry, client: &Client, uris: &mut Vec<String>) {
         let now = registry.now();
-        let Some(policies) = now.servers.policies() else { return };
+        let policies = now.servers.policies();
+        let selection = now.servers.selection(client.token.as_deref());
+        if policies.is_none() && selection.is_none() {
+            return;
+        }
         uris.retain(|uri| {
             let Some(route) = now.catalog.route_uri(uri) else { return true };
             let Some(lane) = now.lane_at(route.index) else { return true };
-            policies.shows(client, &lane.thing(Action::ReadResource, &route.original, &route.original, &[]))
+            let thing = || lane.thing(Action::ReadResource, &route.original, &route.original, &[]);
+            selection.is_none_or(|profile| is_of(profile, lane))
+                && policies.is_none_or(|policies| policies.shows(client, &thing()))
         });
     }
 }

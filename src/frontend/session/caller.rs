@@ -34,6 +34,10 @@ impl Caller for Session {
         self.principal.clone()
     }
 
+    fn profile(&self) -> Option<Arc<str>> {
+        self.hall.profile_of(self.principal.as_deref())
+    }
+
     fn client(&self) -> Option<Arc<ClientInfo>> {
         self.state().greeted.as_ref().map(|greeted| Arc::clone(&greeted.client))
     }

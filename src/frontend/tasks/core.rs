@@ -96,8 +96,8 @@ impl Session {
             return Some(id);
         }
         let (_, name) = route::name(incoming).ok()?;
-        let catalog = registry.catalog();
-        let Some(target) = catalog.tool(&name) else { return Some(id) };
+        let now = registry.now();
+        let Some((target, _)) = route::shown_tool(&now, &name, self.principal()) else { return Some(id) };
         match self.hall.tasks_of(&target.server) {
             Tasks::Core => return Some(id),
             Tasks::Extension => {}

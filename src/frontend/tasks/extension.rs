@@ -101,8 +101,8 @@ impl Hall {
         asked: &Asked,
     ) -> Option<Result<Bytes, Answer>> {
         let (_, name) = route::name(incoming).ok()?;
-        let catalog = registry.catalog();
-        let target = catalog.tool(&name)?;
+        let now = registry.now();
+        let (target, _) = route::shown_tool(&now, &name, asked.principal.as_deref())?;
         if Support::of(&target.definition) == Support::Forbidden
             || self.tasks_of(&target.server) != Tasks::Core
             || incoming.member("requestState").or(incoming.member("inputResponses")).is_some()

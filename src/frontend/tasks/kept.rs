@@ -265,6 +265,10 @@ impl Caller for Kept {
         self.principal.clone()
     }
 
+    fn profile(&self) -> Option<Arc<str>> {
+        self.hall.profile_of(self.principal.as_deref())
+    }
+
     /// Log messages belong to requests, and the request has been answered.
     fn client(&self) -> Option<Arc<ClientInfo>> {
         self.client.clone()

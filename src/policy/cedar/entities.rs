@@ -97,6 +97,7 @@ fn of_client(client: &Client) -> Attributes {
     attributes.insert("transport".to_owned(), text(transport));
     attributes.extend(client.info.version.as_deref().map(|version| ("version".to_owned(), text(version))));
     attributes.extend(client.token.as_deref().map(|token| ("token".to_owned(), text(token))));
+    attributes.extend(client.profile.as_deref().map(|profile| ("profile".to_owned(), text(profile))));
     attributes
 }
 

@@ -16,7 +16,7 @@ fn set(text: &str) -> Set {
 
 fn client(name: &str) -> Client {
     let info = ClientInfo { name: name.to_owned(), version: Some("1".to_owned()), over_http: false };
-    Client { token: None, info: Arc::new(info) }
+    Client { token: None, profile: None, info: Arc::new(info) }
 }
 
 fn tool(name: &str) -> Thing<'_> {

@@ -41,6 +41,10 @@ impl Caller for Exchange {
         self.principal.clone()
     }
 
+    fn profile(&self) -> Option<Arc<str>> {
+        self.hall.profile_of(self.principal.as_deref())
+    }
+
     fn client(&self) -> Option<Arc<ClientInfo>> {
         self.client.clone()
     }
