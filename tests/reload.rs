@@ -370,12 +370,12 @@ tools:
             .set("tools", json!({ "exclude": [hidden] }))
             .set("cache", json!({ "ttl": "1h" }))
             .set("effects", json!({ "look": "read" }))
-            .set("rate_limit", json!({ "calls": 2, "per": "1h", "each": "tool" }))
+            .set("rate_limit", json!({ "calls": 3, "per": "1h", "each": "tool" }))
             .set("breaker", json!({ "failure_threshold": threshold, "recovery_timeout": "1h" }))
     };
     let mut rig = Rig::of([server("before", "first", 1)]);
     assert_eq!(rig.ask("a__look", json!({})).text(), "look 1");
-    for _ in 0..2 {
+    for _ in 0..3 {
         assert_eq!(rig.ask("a__often", json!({})).text(), "often");
     }
     rig.ask("a__often", json!({})).expect_code("SB-LIMIT-001");
