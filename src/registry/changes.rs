@@ -146,8 +146,7 @@ pub(super) fn keys(old: &Config, new: &Config) -> Vec<&'static str> {
         keys.push("expose");
     }
     if let (Ok(old), Ok(new)) = (&old.admin, &new.admin)
-        && old != new
-        && old.is_same_but_for_token(new)
+        && old.token().zip(new.token()).is_some_and(|(old, new)| old != new)
     {
         keys.push("admin.token");
     }
@@ -233,7 +232,7 @@ mod tests {
         assert_eq!(compare(&old, &admin("one", "")), (vec![], vec![]));
         assert_eq!(compare(&old, &admin("two", "")), (vec!["admin.token"], vec![]));
         let wider = admin("two", ", allow_stdio_register: true");
-        assert_eq!(compare(&old, &wider), (vec![], vec!["admin"]));
+        assert_eq!(compare(&old, &wider), (vec!["admin.token"], vec!["admin"]));
         let nothing = config("servers: {}");
         assert_eq!(compare(&old, &nothing), (vec![], vec!["admin", "telemetry.metrics"]));
         let sent = config("telemetry: { otlp: \"http://127.0.0.1:1\", metrics: false }");

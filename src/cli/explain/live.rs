@@ -27,7 +27,7 @@ pub(super) struct Figures {
     pid: u64,
     /// How its server is; `None` if it has no such server.
     server: Option<Value>,
-    /// What became of its calls; `None` if they are not counted, or clients do not see it there.
+    /// What became of its calls, null if they are not counted; `None` if clients do not see it there.
     calls: Option<Value>,
 }
 
@@ -76,11 +76,10 @@ impl Running {
     fn of_tool(&self, server: &str, original: &str) -> Figures {
         let is_it =
             |tool: &&Value| text(tool, "server_id") == server && text(tool, "original_name") == original;
-        let calls = self.tools.iter().find(is_it).map(|tool| tool["calls"].clone());
         Figures {
             pid: self.pid,
             server: self.servers.iter().find(|one| text(one, "server") == server).cloned(),
-            calls: calls.filter(|calls| !calls.is_null()),
+            calls: self.tools.iter().find(is_it).map(|tool| tool["calls"].clone()),
         }
     }
 }
@@ -97,12 +96,13 @@ impl Figures {
             inner.insert(0, format!("{} ({})", one_line(cause), one_line(text(&server["failure"], "code"))));
         }
         inner.push(match &self.calls {
+            None => "this tool is not shown there".to_owned(),
+            Some(Value::Null) => not_counted(server),
             Some(calls) => {
                 let total = counted(number(calls, "total") as usize, "call");
                 let times = times(calls).map(|times| format!("; {times}")).unwrap_or_default();
                 format!("this tool: {total}, {} of them failed{times}", number(calls, "failed"))
             }
-            None => not_counted(server),
         });
         lines.extend(inner.into_iter().map(|line| format!("  {line}")));
         lines
