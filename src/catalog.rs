@@ -25,7 +25,7 @@ pub(crate) use hygiene::readable;
 pub use hygiene::{MAX_DEFINITION, Note, Remark, Verdict, judge};
 pub(crate) use instructions::merge as merge_instructions;
 pub use merge::{NoRules, Options, Overrides, Rules, Source};
-pub use offering::{Capabilities, Offering};
+pub use offering::{Capabilities, Offering, Part};
 pub use page::{BadCursor, List, MAX_PAGE};
 
 pub use snapshot::{Catalog, Counts, Held};

@@ -15,6 +15,7 @@ mod concurrency;
 mod group;
 mod health;
 mod hooks;
+mod inline;
 mod journey;
 mod lane;
 mod leg;
@@ -26,6 +27,7 @@ mod rate_limit;
 mod redact;
 mod results;
 mod retry;
+mod tasks;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -103,13 +105,13 @@ pub enum Outcome {
 /// the future, in whatever stage it is.
 pub trait Stage: Send + Sync + fmt::Debug {
     /// Takes the call to its end; `next` is everything behind this stage.
-    fn around<'a>(&'a self, request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome>;
+    fn around<'a>(&'a self, request: Box<Request>, next: Next<'a>) -> BoxFuture<'a, Outcome>;
 }
 
 /// Where a call leaves the stages.
 pub trait Bottom: Send + Sync {
     /// Sends it to the server and waits for the answer. Dropping the future cancels the call there.
-    fn send(&self, request: Request) -> BoxFuture<'_, Outcome>;
+    fn send(&self, request: Box<Request>) -> BoxFuture<'_, Outcome>;
 }
 
 /// The stages behind another one, and the server.
@@ -126,7 +128,7 @@ impl<'a> Next<'a> {
     }
 
     /// Takes the call through the rest.
-    pub fn run(self, request: Request) -> BoxFuture<'a, Outcome> {
+    pub fn run(self, request: Box<Request>) -> BoxFuture<'a, Outcome> {
         match self.stages.split_first() {
             Some((stage, stages)) => stage.around(request, Next { stages, ..self }),
             None => self.bottom.send(request),

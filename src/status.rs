@@ -239,7 +239,7 @@ fn notes<'a>(catalog: &'a Catalog, backend: &'a Backend) -> impl Iterator<Item =
 /// Which definition a note is about, and what was done.
 fn describe(note: &Note) -> String {
     let original: String = note.original.chars().take(64).collect();
-    format!("{} `{original}`: {}", note.kind.noun(), note.text)
+    format!("{}: {}", note.kind.title(&original), note.text)
 }
 
 // === our own tool ===

@@ -1,4 +1,4 @@
-//! Whether what a server says of its tools and prompts is still what its owner has seen, and whether it looks honest.
+//! Whether what a server says of itself, its tools, prompts and resources is still what its owner has seen, and whether it looks honest.
 //!
 //! In come the definitions of servers whose config asks for it (`definitions: { changes, findings }`), and what is kept of
 //! them; out go [`Remark`](crate::catalog::Remark)s for the catalog, which shows a definition with a note or holds it back,
@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{Launch, ServerConfig};
 
-pub use definition::{Definition, KINDS};
+pub use definition::Definition;
 pub use detect::{Finding, Neighbours, Severity, detect};
 pub use keeper::Keeper;
 pub use pins::{Pin, Pins, Standing, Version};

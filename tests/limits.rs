@@ -43,10 +43,14 @@ fn more_calls_than_a_server_may_have_open_are_refused_with_advice() {
         let text = answer.expect_code("SB-CALL-004");
         assert!(text.contains("4096") && text.contains("again"), "{text}");
     }
-    rig.echo_within("b", millis(2000));
+    // The others are never answered, so whoever is answered has not waited for them.
+    rig.echo_within("b", SOON);
     assert_eq!(rig.inbox.answers.len(), 2 + refused.len() + 1);
+    // Those that are open at the end are told so, in the short time that a Switchboard has then: on a busy machine it is too short
+    // for thousands.
+    ids[100..4096].iter().for_each(|id| rig.cancel(id));
+    rig.echo("b");
     rig.close_input();
-    // To answer all of them takes a program that is not optimised a moment.
     rig.ended_within(SOON);
     rig.check(SOON);
 }

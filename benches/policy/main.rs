@@ -23,7 +23,7 @@ forbid(principal, action == Action::"call_tool", resource)
 forbid(principal, action, resource) when { principal.transport == "http" && !(principal has token) };
 "#;
 
-/// One more, that looks at arguments: nothing can be remembered then.
+/// One more, that looks at an argument.
 const LOOKS: &str = r#"
 forbid(principal, action == Action::"call_tool", resource in Server::"files")
   when { context.arguments has path && !(context.arguments.path like "/srv/*") };
@@ -60,15 +60,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             effect: Effect::Read,
             is_template: false,
         };
-        let arguments = br#"{"path":"/srv/notes/today.md","head":100,"tags":["a","b"]}"#;
         let client = Client::default();
-        let decide = || policies.admit(black_box(&client), black_box(&thing), arguments, SystemTime::now());
-        decide()?;
-        let call = each(ROUNDS, || black_box(decide()).is_ok());
+        let decide = |arguments: &str| {
+            policies.admit(black_box(&client), black_box(&thing), arguments.as_bytes(), SystemTime::now())
+        };
+        let arguments = r#"{"path":"/srv/notes/today.md","head":100,"tags":["a","b"]}"#;
+        decide(arguments)?;
+        let call = each(ROUNDS, || black_box(decide(arguments)).is_ok());
+        // Each of these only once, so that nothing can be remembered.
+        let paths =
+            (0..ROUNDS).map(|day| format!(r#"{{"path":"/srv/notes/{day}.md","head":100,"tags":["a","b"]}}"#));
+        let paths: Vec<String> = paths.collect();
+        let mut paths = paths.iter();
+        let new = each(ROUNDS, || paths.next().is_some_and(|arguments| black_box(decide(arguments)).is_ok()));
         let list = each(ROUNDS / 20, || policies.shows(black_box(&client), black_box(&thing)));
         writeln!(
             out,
-            "{name:<20} call {call:6.2} µs   list item {list:6.2} µs   reading the file {read:.1?}"
+            "{name:<20} call {call:6.2} µs   with a new path {new:6.2} µs   list item {list:6.2} µs   reading the file {read:.1?}"
         )?;
     }
     Ok(())

@@ -1,6 +1,8 @@
 //! How lines hang together: each ends with the hash of all that stands before it in the line, and that holds the hash of the
 //! line before.
 
+use std::io::Write as _;
+
 use sha2::{Digest, Sha256};
 
 /// What stands before the hash at the end of a line.
@@ -30,7 +32,8 @@ impl Link {
     pub(super) fn forge(&self, out: &mut Vec<u8>, members: &[u8]) -> Link {
         let number = self.number + 1;
         let start = out.len();
-        out.extend_from_slice(format!(r#"{{"number":{number},"previous":"{}","#, self.hash).as_bytes());
+        // A vector takes whatever is written to it.
+        let _ = write!(out, r#"{{"number":{number},"previous":"{}","#, self.hash);
         out.extend_from_slice(members);
         let hash = hash(&out[start..]);
         out.extend_from_slice(MARK);

@@ -1,8 +1,14 @@
 //! What the log says of a call.
 
+use std::io::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::names::{ExposedName, OriginalName, ServerName};
 use crate::wire::{json, time};
+
+/// So much of a name stands in the log, in characters: clients choose the URIs that they read.
+const LONGEST_NAME: usize = 2048;
 
 /// What was done with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,15 +40,15 @@ pub struct Entry {
     /// When it came.
     pub time: SystemTime,
     /// Who called: the name that belongs to the client's token; `None` for clients without one.
-    pub client: Option<String>,
+    pub client: Option<Arc<str>>,
     /// The method.
     pub method: &'static str,
     /// The server.
-    pub server: String,
+    pub server: ServerName,
     /// What was called, in the client's words: a tool, a prompt, a URI.
-    pub name: String,
+    pub name: ExposedName,
     /// The same in the server's words.
-    pub original: String,
+    pub original: OriginalName,
     /// What it does to the world.
     pub effect: &'static str,
     /// The arguments as the config wants them: a JSON text.
@@ -58,14 +64,14 @@ pub struct Entry {
 impl Entry {
     /// The members of its JSON object.
     pub(super) fn members(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(256);
+        let mut out = Vec::with_capacity(512);
         out.extend_from_slice(br#""time":"#);
         json::push_string(&mut out, &time::rfc3339(self.time));
         push(&mut out, "client", self.client.as_deref());
         push(&mut out, "method", Some(self.method));
-        push(&mut out, "server", Some(&self.server));
-        push(&mut out, "name", Some(&self.name));
-        push(&mut out, "original", Some(&self.original));
+        push(&mut out, "server", Some(self.server.as_str()));
+        push(&mut out, "name", Some(bounded(self.name.as_str())));
+        push(&mut out, "original", Some(bounded(self.original.as_str())));
         push(&mut out, "effect", Some(self.effect));
         if let Some(arguments) = &self.arguments {
             out.extend_from_slice(br#","arguments":"#);
@@ -87,8 +93,17 @@ impl Entry {
         if code.is_some() {
             push(&mut out, "code", code);
         }
-        out.extend_from_slice(format!(r#","took_ms":{}"#, self.took.as_millis()).as_bytes());
+        // A vector takes whatever is written to it.
+        let _ = write!(out, r#","took_ms":{}"#, self.took.as_millis());
         out
+    }
+}
+
+fn bounded(name: &str) -> &str {
+    // Most names are shorter in bytes already.
+    match name.len() <= LONGEST_NAME {
+        true => name,
+        false => name.char_indices().nth(LONGEST_NAME).map_or(name, |(end, _)| &name[..end]),
     }
 }
 

@@ -1,9 +1,13 @@
 //! The one who writes the log: a thread, so that no call waits for a disk unless the config wants that.
+//!
+//! The first entry after a while is written at once. Where more follow closely it takes them together: to be woken for each of them
+//! would cost a call more than all that is done for it otherwise.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::thread::Thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::oneshot;
 
@@ -15,6 +19,9 @@ use super::log::{LONGEST_LINE, Log};
 const QUEUE: usize = 4096;
 /// So many are written at once.
 const BATCH: usize = 256;
+/// So long entries are gathered that nobody waits for, if others were written just before. What ends suddenly loses no more than
+/// those of this time.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// An entry was not kept. Why, in a sentence fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +34,7 @@ pub struct Journal {
     queue: Mutex<Option<SyncSender<Order>>>,
     /// Ends with the writer.
     writer: Mutex<Option<oneshot::Receiver<()>>>,
+    thread: Thread,
     state: Arc<State>,
 }
 
@@ -42,7 +50,7 @@ struct State {
 
 struct Order {
     /// Nothing, if it is only to be seen whether the log can be written.
-    entry: Option<Vec<u8>>,
+    entry: Option<Entry>,
     done: Option<oneshot::Sender<Result<(), NotKept>>>,
 }
 
@@ -57,16 +65,17 @@ impl Journal {
         let log = Log::new(folder, max_bytes, keep);
         let writer = Writer { log, state: Arc::clone(&state) };
         let (ended, end) = oneshot::channel::<()>();
-        std::thread::Builder::new().name("audit".into()).spawn(move || {
+        let thread = std::thread::Builder::new().name("audit".into()).spawn(move || {
             writer.run(&orders);
             drop(ended);
         })?;
-        Ok(Self { queue: Mutex::new(Some(queue)), writer: Mutex::new(Some(end)), state })
+        let thread = thread.thread().clone();
+        Ok(Self { queue: Mutex::new(Some(queue)), writer: Mutex::new(Some(end)), thread, state })
     }
 
     /// Takes an entry, and does not wait.
-    pub fn note(&self, entry: &Entry) {
-        if let Err(why) = self.order(Order { entry: Some(entry.members()), done: None }) {
+    pub fn note(&self, entry: Entry) {
+        if let Err(why) = self.order(Order { entry: Some(entry), done: None }) {
             self.state.lose(1, &why.0);
         }
     }
@@ -75,8 +84,8 @@ impl Journal {
     ///
     /// # Errors
     /// It is not.
-    pub async fn keep(&self, entry: &Entry) -> Result<(), NotKept> {
-        self.ask(Some(entry.members())).await.inspect_err(|why| {
+    pub async fn keep(&self, entry: Entry) -> Result<(), NotKept> {
+        self.ask(Some(entry)).await.inspect_err(|why| {
             // What the writer could not write it has counted itself.
             if !self.state.is_broken.load(Ordering::Relaxed) {
                 self.state.lose(1, &why.0);
@@ -95,9 +104,10 @@ impl Journal {
         self.ask(None).await
     }
 
-    async fn ask(&self, entry: Option<Vec<u8>>) -> Result<(), NotKept> {
+    async fn ask(&self, entry: Option<Entry>) -> Result<(), NotKept> {
         let (done, result) = oneshot::channel();
         self.order(Order { entry, done: Some(done) })?;
+        self.thread.unpark();
         result.await.unwrap_or_else(|_| Err(NotKept("the writer of the log has ended".into())))
     }
 
@@ -129,6 +139,7 @@ impl Journal {
     /// Takes no more entries, and waits until what it has is written, but no longer than this: a disk may hang.
     pub async fn finish(&self, patience: Duration) {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.thread.unpark();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(end) = writer
             && tokio::time::timeout(patience, end).await.is_err()
@@ -152,9 +163,18 @@ struct Writer {
 
 impl Writer {
     fn run(mut self, orders: &Receiver<Order>) {
+        let mut last = None;
+        let mut is_behind = false;
         while let Ok(first) = orders.recv() {
+            let follows_closely = last.is_some_and(|last: Instant| last.elapsed() < GATHER);
+            if follows_closely && !is_behind && first.done.is_none() {
+                // Who waits for an entry ends this.
+                std::thread::park_timeout(GATHER);
+            }
             let mut batch = vec![first];
             batch.extend(orders.try_iter().take(BATCH - 1));
+            is_behind = batch.len() == BATCH;
+            last = Some(Instant::now());
             let result = self.write(&mut batch);
             for order in batch {
                 if let Some(done) = order.done {
@@ -165,7 +185,8 @@ impl Writer {
     }
 
     fn write(&mut self, batch: &mut [Order]) -> Result<(), NotKept> {
-        let mut lines: Vec<Vec<u8>> = batch.iter_mut().filter_map(|order| order.entry.take()).collect();
+        let entries = batch.iter_mut().filter_map(|order| order.entry.take());
+        let mut lines: Vec<Vec<u8>> = entries.map(|entry| entry.members()).collect();
         let count = lines.len() as u64;
         // The log itself says what is missing in it.
         let lost = self.state.lost.swap(0, Ordering::Relaxed);
@@ -200,6 +221,7 @@ mod tests {
     use super::super::entry::{Decision, Result as Outcome};
     use super::super::verify::verify;
     use super::*;
+    use crate::names::ExposedName;
 
     fn entry(name: &str) -> Entry {
         Entry {
@@ -207,7 +229,7 @@ mod tests {
             client: Some("ann".into()),
             method: "tools/call",
             server: "files".into(),
-            name: format!("files__{name}"),
+            name: ExposedName::from(format!("files__{name}").as_str()),
             original: name.into(),
             effect: "read",
             arguments: Some(br#"{"sha256":"x"}"#.to_vec()),
@@ -223,9 +245,9 @@ mod tests {
         let folder = Folder::new(place.path().join("audit"));
         let journal = Journal::begin(folder.clone(), 1 << 20, 3).unwrap();
         for _ in 0..600 {
-            journal.note(&entry("read"));
+            journal.note(entry("read"));
         }
-        journal.keep(&entry("a \"b\"\n")).await.unwrap();
+        journal.keep(entry("a \"b\"\n")).await.unwrap();
         assert_eq!((journal.kept(), journal.trouble()), (601, None));
         journal.finish(Duration::from_secs(10)).await;
         let verdict = verify(&folder.files().unwrap()).unwrap();
@@ -235,10 +257,7 @@ mod tests {
         assert_eq!(last["name"], "files__a \"b\"\n");
         assert_eq!((&last["decision"], &last["code"]), (&"refused".into(), &"SB-X-001".into()));
         assert_eq!(last["time"], "1970-01-01T00:00:00.000Z");
-        assert_eq!(
-            journal.keep(&entry("late")).await,
-            Err(NotKept("the writer of the log has ended".into()))
-        );
+        assert_eq!(journal.keep(entry("late")).await, Err(NotKept("the writer of the log has ended".into())));
     }
 
     #[tokio::test]
@@ -249,13 +268,13 @@ mod tests {
         let folder = Folder::new(path.clone());
         let journal = Journal::begin(folder.clone(), 1 << 20, 3).unwrap();
         assert!(journal.check().await.is_ok(), "nothing has failed yet");
-        assert!(journal.keep(&entry("one")).await.is_err());
-        assert!(journal.keep(&entry("two")).await.is_err());
+        assert!(journal.keep(entry("one")).await.is_err());
+        assert!(journal.keep(entry("two")).await.is_err());
         assert!(journal.check().await.is_err());
         assert_eq!(journal.trouble().map(|(_, lost)| lost), Some(2));
         fs::remove_file(&path).unwrap();
         assert_eq!(journal.check().await, Ok(()));
-        journal.keep(&entry("three")).await.unwrap();
+        journal.keep(entry("three")).await.unwrap();
         assert_eq!(journal.trouble(), None);
         let text = fs::read_to_string(folder.current()).unwrap();
         let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
@@ -275,10 +294,10 @@ mod tests {
         folder.make().unwrap();
         std::os::unix::fs::symlink(full, folder.current()).unwrap();
         let journal = Journal::begin(folder.clone(), 1 << 20, 3).unwrap();
-        let why = journal.keep(&entry("one")).await.unwrap_err();
+        let why = journal.keep(entry("one")).await.unwrap_err();
         assert!(why.0.contains("No space left"), "{why:?}");
         fs::remove_file(folder.current()).unwrap();
-        journal.keep(&entry("two")).await.unwrap();
+        journal.keep(entry("two")).await.unwrap();
         assert_eq!(
             verify(&folder.files().unwrap()).unwrap().last,
             Some(2),

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::bridge::capabilities::Modes;
 use crate::bridge::edit::{Edit, member};
+use crate::failure::{Code, Failure};
 use crate::protocol::{Method, Revision, codes};
 use crate::wire::json::{self, Kind};
 
@@ -41,6 +42,38 @@ pub fn recognise(error: &[u8], from: &Revision) -> Option<HopLocal> {
         codes::URL_ELICITATION_REQUIRED if from.elicitation_id => Some(HopLocal::UrlElicitationRequired),
         _ => None,
     }
+}
+
+/// A failure of ours as the result of a tool: what a model gets to read and can act on (MCP "Tools", Error Handling). Raw JSON in
+/// the words of this revision.
+pub fn failed_tool(failure: &Failure, revision: &Revision) -> Bytes {
+    let mut result = br#"{"content":[{"type":"text","text":"#.to_vec();
+    json::push_string(&mut result, &failure.to_string());
+    result.extend_from_slice(br#"}],"isError":true,"_meta":{"switchboard/error":"#);
+    result.extend_from_slice(&failure_data(failure));
+    result.push(b'}');
+    if revision.is_modern() {
+        result.extend_from_slice(br#","resultType":"complete""#);
+    }
+    result.push(b'}');
+    result.into()
+}
+
+/// What programs want to know of a failure, as a raw object.
+pub fn failure_data(failure: &Failure) -> Vec<u8> {
+    let mut data = format!(r#"{{"code":"{}""#, failure.code).into_bytes();
+    if let Some(server) = &failure.server {
+        data.extend_from_slice(br#","server":"#);
+        json::push_string(&mut data, server.as_str());
+    }
+    if failure.code == Code::CallOutcomeUnknown {
+        data.extend_from_slice(br#","outcome":"unknown""#);
+    }
+    if let Some(pause) = failure.retry_after {
+        data.extend_from_slice(format!(r#","retry_after_ms":{}"#, pause.as_millis()).as_bytes());
+    }
+    data.push(b'}');
+    data
 }
 
 /// A raw error object for a client; `None` if it passes unchanged, as all errors do that a tool or resource means for

@@ -15,6 +15,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use crate::catalog::edit::{ObjectEdit, entries};
+use crate::catalog::offering::Part;
 use crate::failure::Code;
 use crate::names::ServerName;
 use crate::protocol::{ListKind, Revision};
@@ -32,8 +33,8 @@ const MAX_NESTING: usize = 100;
 pub struct Note {
     /// Whose definition it is.
     pub server: ServerName,
-    /// In which list it stands.
-    pub kind: ListKind,
+    /// Of which part of its offering.
+    pub kind: Part,
     /// The server's own name (or URI) for it; empty if it has none.
     pub original: String,
     /// [`Code::ToolRepaired`], [`Code::ToolHeld`], or the code of a [`Remark`].
@@ -136,7 +137,7 @@ pub(super) fn sift(
                 if allows(&original) {
                     notes.push(Note {
                         server: server.clone(),
-                        kind,
+                        kind: kind.into(),
                         original,
                         code: Code::ToolHeld,
                         text: reason,
@@ -151,7 +152,7 @@ pub(super) fn sift(
             continue;
         }
         let mut note = |code, text| {
-            notes.push(Note { server: server.clone(), kind, original: id.clone(), code, text });
+            notes.push(Note { server: server.clone(), kind: kind.into(), original: id.clone(), code, text });
         };
         texts.into_iter().for_each(|text| note(Code::ToolRepaired, text));
         if !seen.insert(id.clone()) {

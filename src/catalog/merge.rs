@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 
@@ -10,7 +11,7 @@ use crate::catalog::edit::{ObjectEdit, entries};
 use crate::catalog::hygiene::{self, Note, Remark, Shown};
 use crate::catalog::instructions;
 use crate::catalog::naming::{self, RESERVED_PREFIX, Wanted};
-use crate::catalog::offering::{Capabilities, Offering};
+use crate::catalog::offering::{Capabilities, Offering, Part};
 use crate::catalog::page::{List, ListBuilder, MAX_PAGE};
 use crate::catalog::snapshot::{Catalog, Counts, Held, Lists, ServerPart};
 use crate::catalog::table::{Table, Target};
@@ -44,8 +45,8 @@ pub trait Rules {
     fn rename(&self, original: &str) -> Option<&str>;
     /// What to show instead of the server's own words.
     fn overrides(&self, original: &str) -> Option<Overrides<'_>>;
-    /// What is to be said of the item at this place of the server's list, prompts included.
-    fn remarks(&self, _kind: ListKind, _index: usize) -> Vec<Remark> {
+    /// What is to be said of the item at this place of a part of the server's offering, whatever the part.
+    fn remarks(&self, _part: Part, _index: usize) -> Vec<Remark> {
         Vec::new()
     }
 }
@@ -161,17 +162,20 @@ impl<'a> Builder<'a> {
         let lists = Lists {
             tools: tool_list,
             prompts: prompt_list,
-            resources: self.uri_list(ListKind::Resources, &resources, |index, uri| uris.expose(index, uri)),
-            templates: self
-                .uri_list(ListKind::Templates, &templates, |index, uri| uris.expose_template(index, uri)),
+            resources: self
+                .uri_list(ListKind::Resources, &resources, &mut held, |index, uri| uris.expose(index, uri)),
+            templates: self.uri_list(ListKind::Templates, &templates, &mut held, |index, uri| {
+                uris.expose_template(index, uri)
+            }),
         };
         let mut counts = vec![Counts::default(); self.sources.len()];
         tools.targets().iter().for_each(|target| counts[target.index].tools += 1);
         prompts.targets().iter().for_each(|target| counts[target.index].prompts += 1);
         for (index, counts) in counts.iter_mut().enumerate() {
-            counts.resources = resources[index].len();
-            counts.templates = templates[index].len();
+            let shown = |all: &[Vec<Shown>]| all[index].iter().filter(|item| item.held.is_none()).count();
+            (counts.resources, counts.templates) = (shown(&resources), shown(&templates));
         }
+        let instructions = self.instructions_of_each();
         self.notes.sort_by_key(|note| self.sources.iter().position(|source| source.name == &note.server));
         Catalog {
             own_names,
@@ -185,13 +189,15 @@ impl<'a> Builder<'a> {
                 .sources
                 .iter()
                 .fold(Capabilities::default(), |all, source| all.or(source.offering.capabilities())),
-            instructions: self.instructions(),
+            instructions: self.instructions(&instructions),
             servers: self
                 .sources
                 .iter()
-                .zip(counts)
+                .zip(counts.into_iter().zip(instructions))
                 .enumerate()
-                .map(|(index, (source, counts))| (source.name.clone(), ServerPart { index, counts }))
+                .map(|(index, (source, (counts, instructions)))| {
+                    (source.name.clone(), ServerPart { index, counts, instructions })
+                })
                 .collect(),
             notes: self.notes,
         }
@@ -205,7 +211,7 @@ impl<'a> Builder<'a> {
             let revision = source.offering.revision();
             let (shown, notes) =
                 hygiene::sift(source.name, kind, source.offering.list(kind), revision, allows, |index| {
-                    source.rules.remarks(kind, index)
+                    source.rules.remarks(kind.into(), index)
                 });
             self.notes.extend(notes);
             all.push(shown);
@@ -294,7 +300,7 @@ impl<'a> Builder<'a> {
                 }
                 None => self.notes.push(Note {
                     server: server.clone(),
-                    kind,
+                    kind: kind.into(),
                     original: shown[at].id.clone(),
                     code: Code::ToolHeld,
                     text: format!(
@@ -338,6 +344,7 @@ impl<'a> Builder<'a> {
                     original_quoted,
                     exposed,
                     definition: Bytes::new(),
+                    claims: OnceLock::new(),
                 });
             }
         }
@@ -357,12 +364,20 @@ impl<'a> Builder<'a> {
         &self,
         kind: ListKind,
         all: &'s [Vec<Shown>],
+        held: &mut Vec<Held>,
         expose: impl Fn(usize, &'s str) -> Cow<'s, str>,
     ) -> List {
         let mut list = ListBuilder::new(kind, self.options.max_page);
         for (index, shown) in all.iter().enumerate() {
             for item in shown {
                 let exposed = expose(index, &item.id);
+                if let Some(reason) = item.held.clone() {
+                    let server = self.sources[index].name.clone();
+                    let (original, exposed) =
+                        (OriginalName::new(item.id.as_str()), ExposedName::new(exposed.as_ref()));
+                    held.push(Held { kind, server, original, exposed, reason });
+                    continue;
+                }
                 let mut splice = Splice::new(&item.item);
                 if exposed != item.id {
                     splice.replace(item.places.id, json::quote(&exposed));
@@ -406,11 +421,29 @@ impl<'a> Builder<'a> {
         splice.pieces().for_each(|piece| page.extend_from_slice(piece));
     }
 
-    fn instructions(&self) -> String {
+    /// How each server wants to be used, but for what is held back.
+    fn instructions_of_each(&mut self) -> Vec<Option<String>> {
+        let mut all = Vec::with_capacity(self.sources.len());
+        for source in self.sources {
+            let text = source.offering.instructions();
+            let remarks = text.is_some().then(|| source.rules.remarks(Part::Instructions, 0));
+            let mut is_held = false;
+            for Remark { code, text, holds } in remarks.unwrap_or_default() {
+                is_held |= holds;
+                let (server, kind) = (source.name.clone(), Part::Instructions);
+                self.notes.push(Note { server, kind, original: kind.key().to_owned(), code, text });
+            }
+            all.push(text.filter(|_| !is_held));
+        }
+        all
+    }
+
+    fn instructions(&self, of_each: &[Option<String>]) -> String {
         let texts: Vec<(&ServerName, String)> = self
             .sources
             .iter()
-            .filter_map(|source| Some((source.name, source.offering.instructions()?)))
+            .zip(of_each)
+            .filter_map(|(source, text)| Some((source.name, text.clone()?)))
             .collect();
         instructions::merge(self.sources.len(), &texts)
     }

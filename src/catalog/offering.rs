@@ -24,7 +24,68 @@ pub struct Offering {
     pub templates: Vec<Bytes>,
 }
 
+/// What of an offering a model gets to read: the items of a list, or how the server wants to be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The items of this list.
+    Item(ListKind),
+    /// The `instructions` of the handshake.
+    Instructions,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Part; 5] = [
+        Part::Item(ListKind::Tools),
+        Part::Item(ListKind::Prompts),
+        Part::Item(ListKind::Resources),
+        Part::Item(ListKind::Templates),
+        Part::Instructions,
+    ];
+
+    /// The member that holds it, in the result of its list or of the handshake.
+    pub fn key(self) -> &'static str {
+        match self {
+            Part::Item(kind) => kind.key(),
+            Part::Instructions => "instructions",
+        }
+    }
+
+    /// What one of it is called in texts.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Part::Item(kind) => kind.noun(),
+            Part::Instructions => "instructions",
+        }
+    }
+
+    /// One of it by its name, for sentences.
+    pub fn title(self, name: &str) -> String {
+        match self {
+            Part::Item(kind) => format!("{} `{name}`", kind.noun()),
+            Part::Instructions => "the instructions".to_owned(),
+        }
+    }
+}
+
+impl From<ListKind> for Part {
+    fn from(kind: ListKind) -> Self {
+        Part::Item(kind)
+    }
+}
+
 impl Offering {
+    /// The raw texts of a part: the items of a list, or the instructions as a JSON string, if there are any.
+    pub fn part(&self, part: Part) -> impl Iterator<Item = &[u8]> {
+        let (items, instructions) = match part {
+            Part::Item(kind) => (self.list(kind), None),
+            Part::Instructions => (&[][..], json::get(&self.initialize, part.key())),
+        };
+        let instructions = instructions.map(|span| span.of(&self.initialize));
+        let is_text = |raw: &&[u8]| json::kind(raw) == Kind::String;
+        items.iter().map(|item| &item[..]).chain(instructions.filter(is_text))
+    }
+
     /// Whether the server showed no item at all.
     pub fn is_empty(&self) -> bool {
         ListKind::ALL.iter().all(|kind| self.list(*kind).is_empty())

@@ -44,7 +44,7 @@ pub struct Catalog {
     pub(super) notes: Vec<Note>,
 }
 
-/// A tool or prompt that has a name and is not shown, because its owner wants to look at it first.
+/// Something that has a name, or a URI, and is not shown, because its owner wants to look at it first.
 #[derive(Clone, Debug)]
 pub struct Held {
     /// In which list it would stand.
@@ -75,6 +75,7 @@ impl Held {
 pub(super) struct ServerPart {
     pub(super) index: usize,
     pub(super) counts: Counts,
+    pub(super) instructions: Option<String>,
 }
 
 #[derive(Debug)]
@@ -121,6 +122,17 @@ impl Catalog {
     pub fn is_held(&self, kind: ListKind, name: &str) -> bool {
         let shown = || if kind == ListKind::Prompts { self.prompt(name) } else { self.tool(name) };
         !self.held.is_empty() && shown().is_none() && self.held(kind, name).is_some()
+    }
+
+    /// The resource or template that is held back under this URI, however it is written.
+    pub fn held_uri(&self, uri: &str) -> Option<&Held> {
+        let is_of_uri = |held: &&Held| matches!(held.kind, ListKind::Resources | ListKind::Templates);
+        let mut all = self.held.iter().filter(is_of_uri).peekable();
+        all.peek()?;
+        let route = self.route_uri(uri)?;
+        all.find(|held| {
+            held.original.as_str() == route.original && self.index(&held.server) == Some(route.index)
+        })
     }
 
     /// All tools of servers, in the order of the list.
@@ -219,6 +231,11 @@ impl Catalog {
     /// The merged instructions, at most 2048 bytes: clients cut there.
     pub fn instructions(&self) -> &str {
         &self.instructions
+    }
+
+    /// How this server wants to be used, if it says so and that is shown.
+    pub fn instructions_of(&self, server: &ServerName) -> Option<&str> {
+        self.servers.get(server)?.instructions.as_deref()
     }
 
     /// The names of our own tools.

@@ -1,11 +1,12 @@
 //! From the names that clients use back to a server and its own name.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ahash::{HashMap, HashMapExt};
 use bytes::Bytes;
 
 use crate::catalog::naming::RESERVED_PREFIX;
+use crate::effect::Claims;
 use crate::names::{ExposedName, OriginalName, ServerName};
 
 /// Where a call of an exposed name goes.
@@ -23,6 +24,15 @@ pub struct Target {
     pub exposed: ExposedName,
     /// The definition that clients see, a slice of its page.
     pub definition: Bytes,
+    /// What the definition claims of its effect, once somebody has wanted to know.
+    pub(super) claims: OnceLock<Claims>,
+}
+
+impl Target {
+    /// What the definition claims of its effect.
+    pub fn claims(&self) -> Claims {
+        *self.claims.get_or_init(|| Claims::of(&self.definition))
+    }
 }
 
 /// All tools, or all prompts.

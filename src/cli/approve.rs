@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::catalog::Store;
+use crate::catalog::{Part, Store};
 use crate::cli::Global;
 use crate::cli::exit::{self, Exit};
 use crate::cli::inside::Setup;
@@ -25,8 +25,8 @@ use crate::wire::json as raw;
     Exit codes: 0 ok, 1 it could not be written down, 2 the server is not watched, 5 no such server or definition, 78 bad config."
 )]
 pub struct ApproveArgs {
-    /// Servers, or single tools and prompts of them
-    #[arg(value_name = "SERVER[/TOOL]", conflicts_with = "all")]
+    /// Servers, or single tools, prompts, resources (by URI) or the `instructions` of them
+    #[arg(value_name = "SERVER[/NAME]", conflicts_with = "all")]
     names: Vec<String>,
     /// Approve everything that waits
     #[arg(long)]
@@ -134,7 +134,7 @@ fn choose<'a>(setup: &Setup, watched: &'a [Watched<'_>], names: &[String]) -> Re
             return Err(exit::USAGE);
         };
         let tool = name.get(server.len() + 1..);
-        let known = || crate::trust::KINDS.iter().flat_map(|kind| found.pins.of(*kind)).map(|(name, _)| name);
+        let known = || Part::ALL.iter().flat_map(|kind| found.pins.of(*kind)).map(|(name, _)| name);
         if let Some(tool) = tool.filter(|tool| !known().any(|known| known == *tool)) {
             let near = did_you_mean(&near(tool, known()));
             exit::print_err(&format!("error: nothing called `{tool}` was seen at `{server}`{near}"));

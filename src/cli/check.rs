@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::backend::{Backend, State};
+use crate::catalog::Part;
 use crate::cli::exit::{self, Exit};
 use crate::cli::inside::{Inside, Setup};
 use crate::cli::terminal::{self, Paint};
@@ -213,8 +214,8 @@ fn suspicions(inside: &Inside, name: &ServerName, neighbours: &Neighbours) -> Ve
     let registry = &inside.registry;
     let Some(offering) = registry.offering(name) else { return Vec::new() };
     let mut suspicions = Vec::new();
-    for kind in trust::KINDS {
-        for definition in offering.list(kind).iter().filter_map(|item| trust::Definition::read(kind, item)) {
+    for kind in Part::ALL {
+        for definition in offering.part(kind).filter_map(|item| trust::Definition::read(kind, item)) {
             if registry.is_approved(name, &definition) {
                 continue;
             }

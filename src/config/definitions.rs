@@ -2,7 +2,7 @@
 
 use super::tree::{Kind, Node};
 
-/// What is done about a server's definitions of tools and prompts.
+/// What is done about a server's definitions of tools, prompts and resources, and about its instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DefinitionRules {
     /// About one that is not what it was, or that is new.

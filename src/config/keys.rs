@@ -215,7 +215,7 @@ const SETTINGS: &[Key] = &[
     Key::new(
         "definitions",
         Shape::Stage(&DEFINITIONS),
-        "What to do when a definition of a tool or prompt changes or looks dishonest. Without it, nothing.",
+        "What to do when a definition of a tool, prompt or resource, or the server's instructions, change or look dishonest. Without it, nothing.",
     ),
     Key::new("security_level", LEVEL, "The security level of this server."),
 ];

@@ -5,10 +5,11 @@
 
 use std::borrow::Cow;
 
+use crate::bridge::error::{failed_tool, failure_data};
 use crate::effect::Ran;
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 use crate::names::ServerName;
-use crate::protocol::{Method, codes};
+use crate::protocol::{Method, Revision, codes};
 use crate::wire::{LineWriter, json};
 
 /// How much of a client's own words is quoted back to it, in characters.
@@ -56,16 +57,12 @@ impl Answer {
     /// A failure, in the form that fits the method.
     pub(super) fn failure(method: Method, failure: &Failure) -> Self {
         log(method, failure);
-        let data = failure_data(failure);
         if method != Method::ToolsCall {
+            let data = failure_data(failure);
             return Self::error_with(codes::INTERNAL_ERROR, &failure.to_string(), Some(&data));
         }
-        let mut result = br#"{"content":[{"type":"text","text":"#.to_vec();
-        json::push_string(&mut result, &failure.to_string());
-        result.extend_from_slice(br#"}],"isError":true,"_meta":{"switchboard/error":"#);
-        result.extend_from_slice(&data);
-        result.extend_from_slice(b"}}");
-        Self::result(result)
+        // What the modern era adds is added to all results of ours alike.
+        Self::result(failed_tool(failure, Revision::newest_legacy()))
     }
 
     /// The answer to a call of a tool or prompt that nobody has.
@@ -117,25 +114,10 @@ fn log(method: Method, failure: &Failure) {
     }
 }
 
-fn failure_data(failure: &Failure) -> Vec<u8> {
-    let mut data = format!(r#"{{"code":"{}""#, failure.code).into_bytes();
-    if let Some(server) = &failure.server {
-        data.extend_from_slice(br#","server":"#);
-        json::push_string(&mut data, server.as_str());
-    }
-    if failure.code == Code::CallOutcomeUnknown {
-        data.extend_from_slice(br#","outcome":"unknown""#);
-    }
-    if let Some(pause) = failure.retry_after {
-        data.extend_from_slice(format!(r#","retry_after_ms":{}"#, pause.as_millis()).as_bytes());
-    }
-    data.push(b'}');
-    data
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Code;
 
     fn text(answer: &Answer) -> String {
         assert!(json::check(&answer.text).is_ok(), "{}", String::from_utf8_lossy(&answer.text));

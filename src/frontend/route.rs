@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::call::TokenPlace;
-use crate::catalog::Held;
+use crate::catalog::{Held, Target};
 use crate::frontend::answer::{Answer, excerpt};
 use crate::frontend::incoming::Incoming;
 use crate::names::{ExposedName, OriginalName};
@@ -56,8 +56,7 @@ pub(super) fn way(
 /// The largest result of a server that is passed on, in bytes. Results of tools, prompts and resources have been shortened already,
 /// and what bridges them may add a little.
 pub(super) fn limit(lane: &Lane, method: Method) -> usize {
-    let is_cut = matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead);
-    let limit = lane.config().limits.result.filter(|_| !is_cut);
+    let limit = lane.config().limits.result.filter(|_| !Lane::cuts(method));
     limit.unwrap_or(usize::MAX)
 }
 
@@ -119,9 +118,20 @@ fn snapshot_for(registry: &Registry, kind: ListKind, name: &str) -> Arc<Snapshot
     if now.catalog.is_held(kind, name) && registry.look_for_approvals() { registry.now() } else { now }
 }
 
+/// The same for a URI.
+fn snapshot_for_uri(registry: &Registry, uri: &str) -> Arc<Snapshot> {
+    let now = registry.now();
+    if now.catalog.held_uri(uri).is_some() && registry.look_for_approvals() { registry.now() } else { now }
+}
+
 /// The answer to a call of something that waits for its owner.
 fn refusal(method: Method, held: &Held) -> Miss {
     Miss::Invalid(Answer::failure(method, &held.failure()))
+}
+
+/// What is called, for stages.
+fn item(target: &Target) -> Item {
+    Item { exposed: target.exposed.clone(), definition: target.definition.clone(), claims: target.claims() }
 }
 
 fn tool(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
@@ -137,7 +147,7 @@ fn tool(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
         return Err(Miss::Unknown(Answer::unknown("tool", &name, &near)));
     };
     Ok(Way {
-        item: lane.item(&target.exposed, &target.definition),
+        item: lane.item(|| item(target)),
         lane: lane.clone(),
         label: target.original.clone(),
         target: Some((span, target.original_quoted.clone())),
@@ -160,7 +170,7 @@ fn prompt(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
         return Err(Miss::Unknown(Answer::unknown("prompt", &name, &near)));
     };
     Ok(Way {
-        item: lane.item(&target.exposed, &target.definition),
+        item: lane.item(|| item(target)),
         lane: lane.clone(),
         label: target.original.clone(),
         target: Some((span, target.original_quoted.clone())),
@@ -173,8 +183,11 @@ fn prompt(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss> {
 fn resource(registry: &Registry, incoming: &Incoming<'_>, revision: &Revision) -> Result<Way, Miss> {
     let place = incoming.member("uri").and_then(|span| Some((span, json::string(span.of(incoming.line))?)));
     let Some((span, uri)) = place else { return Err(invalid("`uri` must be a string")) };
-    let now = registry.now();
+    let now = snapshot_for_uri(registry, &uri);
     let catalog = &now.catalog;
+    if let Some(held) = catalog.held_uri(&uri) {
+        return Err(refusal(Method::ResourcesRead, held));
+    }
     let found = catalog.route_uri(&uri).and_then(|route| Some((now.lane_at(route.index)?, route)));
     let Some((lane, route)) = found else {
         let uri = excerpt(&uri);
@@ -208,11 +221,15 @@ fn completion(registry: &Registry, incoming: &Incoming<'_>) -> Result<Way, Miss>
     };
     let prompt = part("name").and_then(|(span, name)| {
         let target = catalog.prompt(&name)?;
-        let item = now.lane_at(target.index)?.item(&target.exposed, &target.definition);
+        let item = now.lane_at(target.index)?.item(|| item(target));
         Some((target.index, span, target.original.clone(), Some(target.original_quoted.clone()), item))
     });
+    let template = part("uri");
+    if let Some(held) = template.as_ref().and_then(|(_, uri)| catalog.held_uri(uri)) {
+        return Err(refusal(Method::Complete, held));
+    }
     let found = prompt.or_else(|| {
-        let (span, uri) = part("uri")?;
+        let (span, uri) = template?;
         let route = catalog.route_uri(&uri)?;
         let edit = (route.original != uri).then(|| Bytes::from(json::quote(&route.original)));
         Some((route.index, span, OriginalName::from(&*route.original), edit, None))

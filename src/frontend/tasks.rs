@@ -13,6 +13,7 @@ mod extension;
 mod kept;
 mod ledger;
 mod list;
+mod news;
 mod question;
 
 use std::sync::{Arc, Mutex};
@@ -24,25 +25,24 @@ use tokio::sync::watch;
 use crate::backend::Backend;
 use crate::bridge;
 use crate::bridge::capabilities::offers_tasks;
-use crate::call::{Call, Caller, CallerId, ClientInfo, Notice, TokenPlace};
+use crate::call::{Call, Caller, CallerId, ClientInfo, TokenPlace};
 use crate::failure::{Code, Failure};
 use crate::frontend::answer::Answer;
 use crate::frontend::hall::Hall;
 use crate::frontend::incoming::Incoming;
 use crate::frontend::incoming::places::Places;
-use crate::frontend::modern::rounds;
 use crate::frontend::modern::seal::{Bound, State};
 use crate::frontend::route::{self, Miss, Way};
-use crate::frontend::session::Session;
 use crate::names::{OriginalName, ServerName};
 use crate::pipeline::{Item, Lane};
 use crate::protocol::{Method, Revision, TaskMethod, Tasks, codes};
 use crate::registry::Registry;
-use crate::wire::{Span, Splice, json};
+use crate::wire::{Span, json};
 
 pub(super) use core::with_support;
 use kept::{CALL, Kept, Owner};
 pub(super) use ledger::Ledger;
+use news::as_clients_know_it;
 
 /// How often a client should look at a task of ours, in milliseconds.
 const POLL_MS: u64 = 500;
@@ -96,23 +96,10 @@ impl Hall {
         let state = State::Task { server: server.to_string(), id };
         let name = self.seal.name(&state, bound(form, principal)).ok()?;
         let told = match form {
-            Tasks::Extension => self.as_clients_know_it(server, object),
+            Tasks::Extension => as_clients_know_it(self.catalog().as_deref(), server, object),
             Tasks::Core | Tasks::None => None,
         };
         bridge::tasks::with_id(told.as_deref().unwrap_or(object), &name)
-    }
-
-    /// What a modern server tells of a task: its questions say which server asks, and its result has URIs as clients know
-    /// them. `None` if nothing changes.
-    fn as_clients_know_it(&self, server: &ServerName, task: &[u8]) -> Option<Bytes> {
-        if let Some(named) = rounds::named_requests(task, server) {
-            return Some(named);
-        }
-        let result = json::get(task, "result")?;
-        let rewritten = self.catalog()?.rewrite_result(server, result.of(task))?;
-        let mut splice = Splice::new(task);
-        splice.replace(result, rewritten);
-        Some(splice.to_bytes())
     }
 
     /// Where a request about a task goes.
@@ -292,66 +279,5 @@ impl Hall {
             line,
         };
         Ok(Begun { kept, call, item: way.item })
-    }
-
-    // === news ===
-
-    /// A server tells of one of its tasks: heard by the session that has begun it, or by those who listen to it, in the words
-    /// of the server, which are theirs. Nobody else knows the task.
-    pub(super) fn task_changed(&self, server: &ServerName, form: Tasks, notice: &Notice<'_>) {
-        let params = notice.params.of(notice.line);
-        let Ok(task) = bridge::tasks::read(params) else { return };
-        match form {
-            Tasks::Core => {
-                let Some(session) = self.ledger.owner(server, &task.id) else { return };
-                session.task_changed(server, params);
-            }
-            Tasks::Extension => {
-                let told = self.as_clients_know_it(server, params);
-                for listener in self.present_listeners() {
-                    listener.task_changed(server, &task.id, told.as_deref().unwrap_or(params));
-                }
-            }
-            Tasks::None => {}
-        }
-    }
-}
-
-impl Kept {
-    /// Tells those whose it is how it fares.
-    fn tell(&self) {
-        match &self.owner {
-            Owner::Session(session) => {
-                if let Some(session) = session.upgrade() {
-                    self.tell_session(&session);
-                }
-            }
-            Owner::Bearer => {
-                for listener in self.hall.present_listeners() {
-                    listener.kept_changed(&self.name, || self.for_extension());
-                }
-            }
-        }
-    }
-}
-
-impl Session {
-    /// A result that tells of a server's task, with our name for it. A new task is this session's.
-    pub(super) fn with_our_task(&self, method: Method, server: &ServerName, result: &[u8]) -> Option<Bytes> {
-        if method == Method::ToolsCall
-            && bridge::tasks::is_created(result)
-            && let (Ok(task), Some(session)) = (bridge::tasks::read(result), self.me())
-        {
-            self.hall.ledger.own(server, task.id, &session);
-        }
-        self.hall.with_our_task(server, Tasks::Core, self.principal(), result)
-    }
-
-    fn task_changed(&self, server: &ServerName, params: &[u8]) {
-        let told = self.hall.with_our_task(server, Tasks::Core, self.principal(), params);
-        if let Some(line) = told {
-            let notice = Notice { line: &line, params: Span { start: 0, end: line.len() } };
-            self.send_notice(&self.out, "notifications/tasks/status", &notice, &[]);
-        }
     }
 }

@@ -87,7 +87,7 @@ impl Hall {
         }
         let own = ListKind::ALL.map(|kind| hidden(&now, policies, kind, &client));
         let own = own.iter().any(Option::is_some).then(|| Arc::new(own));
-        let instructions = own.as_ref().and_then(|_| instructions(registry, &now, policies, &client));
+        let instructions = own.as_ref().and_then(|_| instructions(&now, policies, &client));
         let view = View { catalog, own, instructions };
         if kept.len() >= MANY {
             kept.clear();
@@ -98,12 +98,7 @@ impl Hall {
 }
 
 /// How servers want to be used, without those whose tools are all hidden; `None` if there is none.
-fn instructions(
-    registry: &Registry,
-    now: &Snapshot,
-    policies: &Policies,
-    client: &Client,
-) -> Option<Arc<str>> {
+fn instructions(now: &Snapshot, policies: &Policies, client: &Client) -> Option<Arc<str>> {
     let catalog = &now.catalog;
     if catalog.instructions().is_empty() {
         return None;
@@ -122,7 +117,7 @@ fn instructions(
         return None;
     }
     let shown = names.iter().enumerate().filter(|(index, _)| !is_hidden(*index));
-    let texts = shown.filter_map(|(_, name)| Some((*name, registry.offering(name)?.instructions()?)));
+    let texts = shown.filter_map(|(_, name)| Some((*name, catalog.instructions_of(name)?.to_owned())));
     let texts: Vec<(&ServerName, String)> = texts.collect();
     Some(merge_instructions(names.len(), &texts).into())
 }

@@ -23,13 +23,13 @@ impl Manager {
             }
         }
         let Some(audit) = self.registry().audit() else { return };
-        audit.journal().note(&Entry {
+        audit.journal().note(Entry {
             time: SystemTime::now(),
-            client: Some(format!("{} ({})", who.name, who.via)),
+            client: Some(format!("{} ({})", who.name, who.via).into()),
             method: method(action),
-            server: server.to_owned(),
-            name: String::new(),
-            original: String::new(),
+            server: server.into(),
+            name: "".into(),
+            original: "".into(),
             effect: Effect::Unknown.word(),
             arguments: None,
             decision: if done.is_ok() { Decision::Allowed } else { Decision::Refused },

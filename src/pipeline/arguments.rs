@@ -5,6 +5,8 @@ use bytes::Bytes;
 use crate::call::{Call, TokenPlace};
 use crate::wire::{Span, Splice, json};
 
+const RESPONSES: &str = "inputResponses";
+
 /// Where arguments stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -30,18 +32,35 @@ pub(super) fn find(call: &Call) -> Place {
     found
 }
 
+/// Where the answers to questions stand that a modern server has asked in the middle of a call, or of a task
+/// (`inputResponses`).
+pub(super) fn responses(call: &Call) -> Vec<Span> {
+    let Some(params) = call.params else { return Vec::new() };
+    let text = params.of(&call.line);
+    if memchr::memmem::find(text, RESPONSES.as_bytes()).is_none() {
+        return Vec::new();
+    }
+    let members = json::members(text).filter(|member| member.is(text, RESPONSES));
+    members.map(|member| member.value.shifted(params.start)).collect()
+}
+
 /// The same call with other arguments. Whatever else is to be edited in its line keeps its place.
 pub(super) fn replace(call: &mut Call, arguments: &Bytes) {
     let Some(params) = call.params else { return };
-    let (place, text) = match find(call) {
-        Place::At(span) => (span, arguments.clone()),
+    match find(call) {
+        Place::At(span) => replace_at(call, span, arguments.clone()),
         Place::Nowhere | Place::Twice => {
             let is_empty = json::members(params.of(&call.line)).next().is_none();
             let after: &[u8] = if is_empty { b"" } else { b"," };
             let member = [br#""arguments":"#, &arguments[..], after].concat();
-            (Span { start: params.start + 1, end: params.start + 1 }, member.into())
+            replace_at(call, Span { start: params.start + 1, end: params.start + 1 }, member.into());
         }
-    };
+    }
+}
+
+/// The same call with another text at a place inside of its parameters.
+pub(super) fn replace_at(call: &mut Call, place: Span, text: Bytes) {
+    let Some(params) = call.params else { return };
     let move_at = |at: usize| if at >= place.end { at - place.len() + text.len() } else { at };
     let moved = |span: Span| Span { start: move_at(span.start), end: move_at(span.end) };
     let line = Splice::new(&call.line).replace(place, text.clone()).to_bytes();

@@ -20,9 +20,6 @@ use crate::wire::{Body, json};
 /// Longer arguments stand in the log as their hash alone, whatever the config says.
 const LONGEST_ARGUMENTS: usize = 64 << 10;
 
-/// So much of a name stands in the log, in characters.
-const LONGEST_NAME: usize = 2048;
-
 /// The log, and how it is to be kept: for all servers.
 #[derive(Debug)]
 pub struct Auditor {
@@ -76,7 +73,7 @@ impl Audit {
         Self { server, auditor }
     }
 
-    async fn run(&self, request: Request, next: Next<'_>) -> Outcome {
+    async fn run(&self, request: Box<Request>, next: Next<'_>) -> Outcome {
         let journal = &self.auditor.journal;
         let mut open = Open { entry: Some(self.entry(&request)), since: Instant::now(), journal };
         if self.auditor.rules.fails_closed
@@ -84,7 +81,7 @@ impl Audit {
         {
             let outcome = Outcome::Failed(self.refusal(&request, &why));
             if let Some(entry) = open.close(&outcome) {
-                journal.note(&entry);
+                journal.note(entry);
             }
             return outcome;
         }
@@ -92,9 +89,9 @@ impl Audit {
         let Some(entry) = open.close(&outcome) else { return outcome };
         if self.auditor.rules.fails_closed {
             // It has run, so its answer is given all the same; the next call is refused if this one could not be noted.
-            let _ = journal.keep(&entry).await;
+            let _ = journal.keep(entry).await;
         } else {
-            journal.note(&entry);
+            journal.note(entry);
         }
         outcome
     }
@@ -103,11 +100,11 @@ impl Audit {
         let call = &request.call;
         Entry {
             time: SystemTime::now(),
-            client: call.caller.principal().map(|name| name.to_string()),
+            client: call.caller.principal(),
             method: call.method.name(),
-            server: self.server.to_string(),
-            name: bounded(request.exposed.as_str()),
-            original: bounded(call.label.as_str()),
+            server: self.server.clone(),
+            name: request.exposed.clone(),
+            original: call.label.clone(),
             effect: request.effect.word(),
             arguments: self.arguments(request),
             decision: Decision::Allowed,
@@ -146,13 +143,7 @@ fn hashed(arguments: &[u8]) -> Vec<u8> {
     if canonical::push_object(&mut form, arguments, &[]).is_none() {
         form = arguments.to_vec();
     }
-    let digits = crate::wire::hex(&Sha256::digest(&form));
-    format!(r#"{{"sha256":"{digits}"}}"#).into_bytes()
-}
-
-/// Clients choose the URIs that they read.
-fn bounded(name: &str) -> String {
-    name.chars().take(LONGEST_NAME).collect()
+    [br#"{"sha256":""#, crate::wire::hex(&Sha256::digest(&form)).as_bytes(), br#""}"#].concat()
 }
 
 /// A call that the log has not been told of. Whoever drops it has given the call up.
@@ -184,13 +175,13 @@ impl Open<'_> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         if let Some(entry) = self.entry.take() {
-            self.journal.note(&Entry { took: self.since.elapsed(), ..entry });
+            self.journal.note(Entry { took: self.since.elapsed(), ..entry });
         }
     }
 }
 
 impl Stage for Audit {
-    fn around<'a>(&'a self, request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+    fn around<'a>(&'a self, request: Box<Request>, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(self.run(request, next))
     }
 }

@@ -62,7 +62,7 @@ impl Breaker {
     /// there: it may be one that must not be lost in a dead pipe.
     pub(super) async fn run(
         &self,
-        request: Request,
+        request: Box<Request>,
         next: Next<'_>,
         handshake: impl Future<Output = Result<(), Failure>>,
     ) -> Outcome {
@@ -160,7 +160,7 @@ impl Breaker {
 /// In front of a server that always shakes hands.
 #[cfg(test)]
 impl super::Stage for Breaker {
-    fn around<'a>(&'a self, request: Request, next: Next<'a>) -> super::BoxFuture<'a, Outcome> {
+    fn around<'a>(&'a self, request: Box<Request>, next: Next<'a>) -> super::BoxFuture<'a, Outcome> {
         Box::pin(self.run(request, next, async { Ok(()) }))
     }
 }

@@ -76,7 +76,7 @@ impl Cache {
         self.store.clear();
     }
 
-    async fn run(&self, request: Request, next: Next<'_>) -> Outcome {
+    async fn run(&self, request: Box<Request>, next: Next<'_>) -> Outcome {
         let Some(key) = self.key(&request) else { return next.run(request).await };
         if key::is_vetoed(&request.call) {
             return self.alone(key, request, next).await;
@@ -128,12 +128,12 @@ impl Cache {
     }
 
     /// Calls the server for oneself.
-    async fn alone(&self, key: Key, request: Request, next: Next<'_>) -> Outcome {
+    async fn alone(&self, key: Key, request: Box<Request>, next: Next<'_>) -> Outcome {
         self.lead(Leader::alone(key, self.stamp(&request)), request, next).await
     }
 
     /// Calls the server for all who want the same.
-    async fn lead(&self, leader: Leader<'_>, mut request: Request, next: Next<'_>) -> Outcome {
+    async fn lead(&self, leader: Leader<'_>, mut request: Box<Request>, next: Next<'_>) -> Outcome {
         self.store.miss();
         let (key, asked_for) = (leader.key(), leader.stamp());
         let (method, epoch) = (request.call.method, self.store.epoch());
@@ -181,7 +181,7 @@ impl Cache {
 }
 
 impl Stage for Cache {
-    fn around<'a>(&'a self, request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+    fn around<'a>(&'a self, request: Box<Request>, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(self.run(request, next))
     }
 }

@@ -11,10 +11,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{BoxFuture, Next, Outcome, Request, Stage};
 use crate::backend::show_duration;
+use crate::call::Caller;
 use crate::config::Concurrency as Rules;
 use crate::failure::{Code, Failure};
 use crate::names::ServerName;
-use slot::{Holder, Occupied, Slot};
+use slot::{Occupied, Slot};
 
 /// See the module.
 #[derive(Debug)]
@@ -49,13 +50,13 @@ impl Concurrency {
         Turns { running, waiting: self.waiting.load(Ordering::Relaxed), most }
     }
 
-    async fn run(&self, mut request: Request, next: Next<'_>) -> Outcome {
+    async fn run(&self, mut request: Box<Request>, next: Next<'_>) -> Outcome {
         let slot = match self.slot(&request).await {
-            Ok(permit) => Occupied(Slot::new(&self.slots, permit)),
+            Ok(permit) => Slot::new(&self.slots, permit, Arc::clone(&request.call.caller)),
             Err(failure) => return Outcome::Failed(failure),
         };
-        let client = Arc::clone(&request.call.caller);
-        request.call.caller = Arc::new(Holder { client, slot: Arc::clone(&slot.0) });
+        request.call.caller = Arc::clone(&slot) as Arc<dyn Caller>;
+        let slot = Occupied(slot);
         let outcome = next.run(request).await;
         drop(slot);
         outcome
@@ -105,7 +106,7 @@ impl Drop for Place<'_> {
 }
 
 impl Stage for Concurrency {
-    fn around<'a>(&'a self, request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+    fn around<'a>(&'a self, request: Box<Request>, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(self.run(request, next))
     }
 }
@@ -128,7 +129,7 @@ mod tests {
     }
 
     impl Bottom for Slow {
-        fn send(&self, request: Request) -> BoxFuture<'_, Outcome> {
+        fn send(&self, request: Box<Request>) -> BoxFuture<'_, Outcome> {
             Box::pin(async move {
                 self.order.lock().unwrap().push(request.call.label.to_string());
                 let inside = self.inside.fetch_add(1, Ordering::Relaxed) + 1;

@@ -11,13 +11,14 @@ mod holders;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::breaker::{Breaker, Verdict, verdict};
 use super::health::Health;
+use super::inline::InlineTask;
 use super::leg::Road;
 use super::{Bottom, BoxFuture, Next, Outcome, Request, Trouble};
 use crate::backend::{Backend, State};
@@ -60,7 +61,7 @@ pub(super) trait Replica: Send + Sync {
     fn handshake(&self) -> BoxFuture<'_, Result<(), Failure>>;
 
     /// Takes a call to it and waits for the end. Dropping the future cancels the call there.
-    fn take<'a>(&'a self, request: Request, road: &'a Road) -> BoxFuture<'a, Outcome>;
+    fn take(&self, request: Box<Request>, road: &Road) -> impl Future<Output = Outcome> + Send;
 }
 
 impl Replica for Backend {
@@ -94,8 +95,8 @@ impl Replica for Backend {
         })
     }
 
-    fn take<'a>(&'a self, request: Request, road: &'a Road) -> BoxFuture<'a, Outcome> {
-        Box::pin(road.visit(self, request))
+    fn take(&self, request: Box<Request>, road: &Road) -> impl Future<Output = Outcome> + Send {
+        road.visit(self, request)
     }
 }
 
@@ -280,10 +281,7 @@ impl<R: Replica> Group<R> {
         Some(index)
     }
 
-    async fn run(&self, request: Request, road: &Road, failed: &Mutex<Vec<usize>>) -> Outcome {
-        if self.members.len() == 1 {
-            return self.attempt(0, request, road).await;
-        }
+    async fn run(&self, request: Box<Request>, road: &Road, failed: &Mutex<Vec<usize>>) -> Outcome {
         let place = self.holders.place(&request.call);
         let mut refusals: Vec<(usize, Failure)> = Vec::new();
         loop {
@@ -327,16 +325,18 @@ impl<R: Replica> Group<R> {
         }
     }
 
-    async fn attempt(&self, index: usize, request: Request, road: &Road) -> Outcome {
+    async fn attempt(&self, index: usize, request: Box<Request>, road: &Road) -> Outcome {
         let Some(member) = self.members.get(index) else {
             return Outcome::Failed(self.none_left(&request, Vec::new()));
         };
         let mut visit = Visit { group: self, index, since: Instant::now(), verdict: Verdict::Neither };
         self.balancer().begun(index);
-        let leg = To { server: &*member.server, road };
         let outcome = match &member.breaker {
-            Some(breaker) => breaker.run(request, Next::new(&[], &leg), member.server.handshake()).await,
-            None => leg.send(request).await,
+            Some(breaker) => {
+                let leg = To { server: &*member.server, road };
+                breaker.run(request, Next::new(&[], &leg), member.server.handshake()).await
+            }
+            None => member.server.take(request, road).await,
         };
         visit.verdict = verdict(&outcome);
         outcome
@@ -387,8 +387,8 @@ struct To<'a, R> {
 }
 
 impl<R: Replica> Bottom for To<'_, R> {
-    fn send(&self, request: Request) -> BoxFuture<'_, Outcome> {
-        self.server.take(request, self.road)
+    fn send(&self, request: Box<Request>) -> BoxFuture<'_, Outcome> {
+        Box::pin(self.server.take(request, self.road))
     }
 }
 
@@ -401,8 +401,9 @@ pub(super) struct Destination<R = Backend> {
 }
 
 impl<R: Replica> Destination<R> {
-    pub(super) fn new(group: Arc<Group<R>>) -> Self {
-        Self { group, road: Road::default(), failed: Mutex::default() }
+    /// `journey` goes there.
+    pub(super) fn new(group: Arc<Group<R>>, journey: Weak<InlineTask>) -> Self {
+        Self { group, road: Road::of(journey), failed: Mutex::default() }
     }
 
     /// Whether the call is at an instance now, and not in a stage.
@@ -412,8 +413,11 @@ impl<R: Replica> Destination<R> {
 }
 
 impl<R: Replica> Bottom for Destination<R> {
-    fn send(&self, request: Request) -> BoxFuture<'_, Outcome> {
-        Box::pin(self.group.run(request, &self.road, &self.failed))
+    fn send(&self, request: Box<Request>) -> BoxFuture<'_, Outcome> {
+        match self.group.members() {
+            [_] => Box::pin(self.group.attempt(0, request, &self.road)),
+            _ => Box::pin(self.group.run(request, &self.road, &self.failed)),
+        }
     }
 }
 

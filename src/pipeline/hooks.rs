@@ -40,7 +40,7 @@ impl Hooks {
         Self { server, interceptors, recheck, hears_questions }
     }
 
-    async fn run(&self, mut request: Request, next: Next<'_>) -> Outcome {
+    async fn run(&self, mut request: Box<Request>, next: Next<'_>) -> Outcome {
         let seen = self.view(&request).and_then(|call| self.keep_in_sight(&mut request).map(|()| call));
         let mut call = match seen {
             Ok(call) => call,
@@ -145,10 +145,14 @@ impl Hooks {
 }
 
 impl Stage for Hooks {
-    fn around<'a>(&'a self, mut request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+    fn around<'a>(&'a self, mut request: Box<Request>, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         if self.hears_questions {
             let view = self.view_of(&request, Bytes::new());
-            let client = Arc::clone(&request.call.caller);
+            let client = match request.call.caller.is_patient() {
+                true => Arc::clone(&request.call.caller),
+                // What a task asks stands in what is told of it, where nobody would look at it.
+                false => Waits::of(Arc::clone(&request.call.caller)),
+            };
             let asks = Arc::default();
             request.call.caller = Arc::new(Overheard::new(client, view, &self.interceptors, asks));
         }

@@ -1,16 +1,15 @@
 //! Calls on their way through stages: one task each, in one table.
 
-use std::collections::HashMap;
 use std::future::poll_fn;
-use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Poll, Wake};
 
-use tokio::task::AbortHandle;
-use tokio_util::sync::CancellationToken;
+use ahash::HashMap;
 use tokio_util::task::TaskTracker;
 
 use super::group::{Destination, Group};
+use super::inline::InlineTask;
 use super::{Next, Outcome, Request, Results, Stage};
 use crate::backend::Journey;
 use crate::call::{Caller, CallerId, Reply, Ticket};
@@ -19,14 +18,14 @@ use crate::failure::{Code, Failure};
 /// The journeys of a whole Switchboard.
 #[derive(Debug, Default)]
 pub struct Journeys {
-    open: Mutex<HashMap<(CallerId, Ticket), AbortHandle>>,
+    open: Mutex<HashMap<(CallerId, Ticket), Arc<InlineTask>>>,
     tracker: TaskTracker,
-    ended: CancellationToken,
+    is_ending: AtomicBool,
     results: Arc<Results>,
 }
 
 impl Journeys {
-    fn open(&self) -> MutexGuard<'_, HashMap<(CallerId, Ticket), AbortHandle>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<(CallerId, Ticket), Arc<InlineTask>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -42,8 +41,11 @@ impl Journeys {
 
     /// From now on nobody waits in a stage: what is not at its server fails, and what comes back from there is not sent again.
     pub fn end(&self) {
-        self.ended.cancel();
+        self.is_ending.store(true, Ordering::Relaxed);
         self.tracker.close();
+        // Each looks where it is.
+        let open: Vec<Arc<InlineTask>> = self.open().values().cloned().collect();
+        open.into_iter().for_each(Wake::wake);
     }
 
     /// Waits, after [`end`](Self::end), until every client has its answer.
@@ -51,23 +53,20 @@ impl Journeys {
         self.tracker.wait().await;
     }
 
-    /// Begins a journey.
+    /// Begins a journey, and goes on with it until it waits, for its server most of the time.
     pub(super) fn begin(
         self: &Arc<Self>,
         stages: Arc<[Arc<dyn Stage>]>,
         group: Arc<Group>,
-        request: Request,
+        request: Box<Request>,
     ) {
         let key = (request.call.caller.id(), request.call.ticket);
-        // Locked until the journey stands in the table: it takes itself out at its end.
-        let mut open = self.open();
-        let journeys = Arc::clone(self);
-        let on_the_way = group.members().first().map(|member| Journey::to(&member.server));
-        let task = self.tracker.spawn(async move {
-            journeys.travel(key, &stages, group, request).await;
-            drop(on_the_way);
+        let task = Arc::new_cyclic(|task| {
+            InlineTask::new(Arc::clone(self).travel(key, stages, group, request, task.clone()))
         });
-        open.insert(key, task.abort_handle());
+        // It takes itself out at its end, which may come at once.
+        self.open().insert(key, Arc::clone(&task));
+        task.run();
     }
 
     /// Ends a journey whose client no longer wants the answer.
@@ -79,31 +78,35 @@ impl Journeys {
     }
 
     async fn travel(
-        &self,
+        self: Arc<Self>,
         key: (CallerId, Ticket),
-        stages: &[Arc<dyn Stage>],
+        stages: Arc<[Arc<dyn Stage>]>,
         group: Arc<Group>,
-        request: Request,
+        request: Box<Request>,
+        task: Weak<InlineTask>,
     ) {
-        let client = Client { journeys: self, key, caller: Arc::clone(&request.call.caller) };
-        let server = Destination::new(group);
-        let outcome = self.outcome(stages, &server, request).await;
+        let _counted = self.tracker.token();
+        let _on_the_way = group.members().first().map(|member| Journey::to(&member.server));
+        let caller = Arc::clone(&request.call.caller);
+        let mut client = Client { journeys: &self, key, caller, is_answered: false };
+        let server = Destination::new(group, task);
+        let outcome = self.outcome(&stages, &server, request).await;
         client.answer(outcome);
     }
 
     /// Takes the call to its end, or to ours.
-    async fn outcome(&self, stages: &[Arc<dyn Stage>], server: &Destination, request: Request) -> Outcome {
+    async fn outcome(
+        &self,
+        stages: &[Arc<dyn Stage>],
+        server: &Destination,
+        request: Box<Request>,
+    ) -> Outcome {
         let label = request.call.label.clone();
-        let mut run = pin!(Next::new(stages, server).run(request));
-        tokio::select! {
-            biased;
-            outcome = &mut run => return outcome,
-            () = self.ended.cancelled() => {}
-        }
+        let mut run = Next::new(stages, server).run(request);
         poll_fn(|context| match run.as_mut().poll(context) {
             Poll::Ready(outcome) => Poll::Ready(outcome),
-            // Its server is ending too, and knows what to say of it.
-            Poll::Pending if server.is_busy() => Poll::Pending,
+            // What is at a server that is ending too, that one knows best what to say of.
+            Poll::Pending if server.is_busy() || !self.is_ending.load(Ordering::Relaxed) => Poll::Pending,
             Poll::Pending => {
                 let cause = format!("Switchboard is ending, and `{label}` was waiting");
                 Poll::Ready(Outcome::Failed(Failure::new(Code::CallShutdown, cause)))
@@ -118,10 +121,12 @@ struct Client<'a> {
     journeys: &'a Journeys,
     key: (CallerId, Ticket),
     caller: Arc<dyn Caller>,
+    is_answered: bool,
 }
 
 impl Client<'_> {
-    fn answer(&self, outcome: Outcome) {
+    fn answer(&mut self, outcome: Outcome) {
+        self.is_answered = true;
         if self.journeys.open().remove(&self.key).is_none() {
             return;
         }
@@ -137,7 +142,9 @@ impl Client<'_> {
 
 impl Drop for Client<'_> {
     fn drop(&mut self) {
-        let cause = "a stage in front of the server broke down; this is a fault of Switchboard";
-        self.answer(Outcome::Failed(Failure::new(Code::CallUnavailable, cause)));
+        if !self.is_answered {
+            let cause = "a stage in front of the server broke down; this is a fault of Switchboard";
+            self.answer(Outcome::Failed(Failure::new(Code::CallUnavailable, cause)));
+        }
     }
 }

@@ -19,6 +19,7 @@ use super::policy::{self, Guard};
 use super::rate_limit::RateLimit;
 use super::redact::Redact;
 use super::retry::Retry;
+use super::tasks::{Origins, Recall};
 use super::transform::Transform;
 use super::validate::Validate;
 use super::{Request, Stage};
@@ -70,6 +71,8 @@ pub struct Item {
     pub exposed: ExposedName,
     /// The definition that they see.
     pub definition: Bytes,
+    /// What the definition claims of its effect.
+    pub claims: Claims,
 }
 
 /// Why not all calls through a lane pass, although the server's own state may be well.
@@ -108,6 +111,8 @@ struct Shared {
     redact: Vec<Arc<Redact>>,
     policy: Option<Arc<Guard>>,
     rate_limit: Option<Arc<RateLimit>>,
+    /// Which calls the server's tasks have come of, where a stage looks at results.
+    origins: Option<Arc<Origins>>,
     limit: Option<Arc<Limit>>,
     validate: Option<Arc<Validate>>,
     hooks: Option<Arc<Hooks>>,
@@ -275,10 +280,10 @@ impl Lane {
         self.0.track.as_ref().is_some_and(|track| !track.is_bare)
     }
 
-    /// What stages and traces want to know of a tool; nothing where there are none. `definition` is the one that clients see.
-    pub fn item(&self, exposed: &ExposedName, definition: &Bytes) -> Option<Item> {
+    /// What stages and traces want to know of what is called, as `item` tells it; nothing where there are none.
+    pub fn item(&self, item: impl FnOnce() -> Item) -> Option<Item> {
         let is_wanted = self.has_stages() || self.0.tracer.is_some();
-        is_wanted.then(|| Item { exposed: exposed.clone(), definition: definition.clone() })
+        is_wanted.then(item)
     }
 
     /// Something of the server as policies see it: a tool or prompt by the name and the definition that clients see, or a
@@ -316,11 +321,12 @@ impl Lane {
 
     /// The client no longer wants the answer: wherever the call is, it goes no further.
     pub fn cancel(&self, caller: CallerId, ticket: Ticket, reason: Option<&str>) {
-        // It may have begun before the stages were taken away.
-        self.0.journeys.cancel(caller, ticket);
+        // First at the server, which is told the reason.
         for backend in self.backends() {
             backend.cancel(caller, ticket, reason);
         }
+        // It may have begun before the stages were taken away.
+        self.0.journeys.cancel(caller, ticket);
     }
 
     /// What the server says outside of calls (a log message, a question), without what is hidden from clients; `None` if nothing
@@ -369,6 +375,11 @@ impl Shared {
         let limit = server.limits.result;
         let limit = limit.map(|limit| Limit::new(name.clone(), limit, Arc::clone(journeys.results())));
         let validate = lasting(server, before, |stages| stages.validate, |old| &old.validate, Validate::new);
+        let redact: Vec<Arc<Redact>> =
+            config.built_ins.redact.iter().filter_map(Redact::new).map(Arc::new).collect();
+        let looks_at_results = limit.is_some() || validate.is_some() || !redact.is_empty();
+        // Of which call a task has come is known as long as anybody wants to know.
+        let origins = before.and_then(|(_, shared)| shared.origins.clone());
         Self {
             audit: common.audit.clone().map(|auditor| Arc::new(Audit::new(name.clone(), auditor))),
             policy: common.policies.as_ref().map(|policies| Arc::new(Guard::new(policies, server))),
@@ -380,7 +391,8 @@ impl Shared {
                 RateLimit::new,
             ),
             log: config.built_ins.log.iter().map(|rules| Arc::new(Log::new(name.clone(), rules))).collect(),
-            redact: config.built_ins.redact.iter().filter_map(Redact::new).map(Arc::new).collect(),
+            redact,
+            origins: looks_at_results.then(|| origins.unwrap_or_default()),
             limit: limit.map(Arc::new),
             hooks: common
                 .interceptors
@@ -397,6 +409,14 @@ impl Shared {
             ),
             transform: Transform::new(&server.tools).map(Arc::new),
         }
+    }
+
+    /// The stages that look at results, and what they need to know of tasks. The order is theirs on the way of calls.
+    fn of_results(&self) -> Vec<Arc<dyn Stage>> {
+        let recall = self.origins.as_ref().map(|origins| Arc::new(Recall::new(Arc::clone(origins))));
+        let redact = self.redact.iter().map(|redact| Some(Arc::clone(redact) as Arc<dyn Stage>));
+        let outer = [stage(&recall), stage(&self.limit)].into_iter();
+        outer.chain(redact).chain([stage(&self.validate)]).flatten().collect()
     }
 }
 
@@ -460,13 +480,11 @@ impl Track {
         // is shown to interceptors each time it is given, and needs no attempt; an attempt leaves its place to others while it
         // pauses.
         let log = shared.log.iter().map(|log| Some(Arc::clone(log) as Arc<dyn Stage>));
-        let redact = shared.redact.iter().map(|redact| Some(Arc::clone(redact) as Arc<dyn Stage>));
         let stages = std::iter::once(stage(&shared.audit))
             .chain(log)
-            .chain([stage(&shared.policy), stage(&shared.rate_limit), stage(&shared.limit)])
-            .chain(redact)
+            .chain([stage(&shared.policy), stage(&shared.rate_limit)])
+            .chain(shared.of_results().into_iter().map(Some))
             .chain([
-                stage(&shared.validate),
                 stage(&shared.hooks),
                 stage(&cache),
                 stage(&shared.retry),
@@ -488,15 +506,16 @@ impl Track {
         })
     }
 
-    fn request(&self, call: Call, item: Option<Item>, trace: Option<Arc<Trace>>) -> Request {
+    fn request(&self, call: Call, item: Option<Item>, trace: Option<Arc<Trace>>) -> Box<Request> {
         let said = self.effects.of(call.label.as_str());
-        let (exposed, definition) = match item {
-            Some(item) => (item.exposed, item.definition),
-            None => (ExposedName::from(call.label.as_str()), Bytes::new()),
-        };
-        let effect = Effect::of(call.method, said, Claims::of(&definition), self.trusts);
+        let Item { exposed, definition, claims } = item.unwrap_or_else(|| Item {
+            exposed: ExposedName::from(call.label.as_str()),
+            definition: Bytes::new(),
+            claims: Claims::default(),
+        });
+        let effect = Effect::of(call.method, said, claims, self.trusts);
         let deadline = Instant::now() + self.total;
-        Request { exposed, definition, effect, attempt: 1, deadline, trace, call }
+        Box::new(Request { exposed, definition, effect, attempt: 1, deadline, trace, call })
     }
 }
 
@@ -510,5 +529,6 @@ impl std::fmt::Debug for Lane {
 mod tallies;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use tallies::{BreakerState, LaneTallies};

@@ -5,10 +5,11 @@
 //! know of stages.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::oneshot;
 
+use super::inline::InlineTask;
 use super::{Outcome, Request};
 use crate::backend::Backend;
 use crate::call::{Ask, Between, Call, Caller, CallerId, NotAsked, Notice, Progress, Reply, Ticket};
@@ -23,25 +24,26 @@ pub(super) struct Road {
     is_busy: AtomicBool,
     /// How far servers said to be, in all attempts: what clients are told only rises (MCP "Progress").
     reached: Arc<Mutex<f64>>,
-}
-
-impl Default for Road {
-    fn default() -> Self {
-        Self { is_busy: AtomicBool::new(false), reached: Arc::new(Mutex::new(f64::NEG_INFINITY)) }
-    }
+    /// The journey, which goes on with the answer.
+    journey: Weak<InlineTask>,
 }
 
 impl Road {
+    pub(super) fn of(journey: Weak<InlineTask>) -> Self {
+        Self { is_busy: AtomicBool::new(false), reached: Arc::new(Mutex::new(f64::NEG_INFINITY)), journey }
+    }
+
     /// Whether the call is at a server now, and not in a stage.
     pub(super) fn is_busy(&self) -> bool {
         self.is_busy.load(Ordering::Relaxed)
     }
 
     /// Takes a call to this server and waits for the end. Dropping the future cancels the call there.
-    pub(super) async fn visit(&self, backend: &Backend, request: Request) -> Outcome {
-        let call = match &request.trace {
-            Some(trace) => trace.attempt(request.call, request.attempt, backend),
-            None => request.call,
+    pub(super) async fn visit(&self, backend: &Backend, request: Box<Request>) -> Outcome {
+        let Request { call, trace, attempt, .. } = *request;
+        let call = match trace {
+            Some(trace) => trace.attempt(call, attempt, backend),
+            None => call,
         };
         let (sender, answer) = oneshot::channel();
         let leg = Leg {
@@ -49,6 +51,7 @@ impl Road {
             reached: Arc::clone(&self.reached),
             is_heard: AtomicBool::new(false),
             answer: Mutex::new(Some(sender)),
+            journey: self.journey.clone(),
         };
         let mut visit =
             Visit { road: self, backend, caller: call.caller.id(), ticket: call.ticket, is_open: true };
@@ -89,6 +92,7 @@ struct Leg {
     /// Whether the server has said anything in the call: then it has begun to run, whatever is said of its end.
     is_heard: AtomicBool,
     answer: Mutex<Option<oneshot::Sender<Outcome>>>,
+    journey: Weak<InlineTask>,
 }
 
 impl Leg {
@@ -123,7 +127,12 @@ impl Between for Leg {
 
     fn reply(&self, _: Ticket, reply: Reply<'_>) {
         let Reply { line, body, revision } = reply;
-        self.end(Outcome::Reply { line: line.clone(), body, revision });
+        let outcome = Outcome::Reply { line: line.clone(), body, revision };
+        // Whoever reads answers holds no lock, so the journey goes on here; whoever fails calls may hold some.
+        match self.journey.upgrade() {
+            Some(journey) => journey.run_after(|| self.end(outcome)),
+            None => self.end(outcome),
+        }
     }
 
     fn fail(&self, _: Ticket, failure: Failure) {

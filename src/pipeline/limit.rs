@@ -11,12 +11,28 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::payload::{elsewhere, final_result, reply};
+use super::payload::{LastWord, elsewhere};
 use super::results::{Data, Piece, Results};
 use super::{BoxFuture, Next, Outcome, Request, Stage};
 use crate::failure::{Code, Failure};
 use crate::names::ServerName;
 use crate::protocol::Method;
+
+/// Whether results of this method are cut. What is said of a task may hold the result of its tool.
+pub(super) fn is_cut(method: Method) -> bool {
+    match method {
+        Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead | Method::Task(_) => true,
+        Method::Initialize
+        | Method::Ping
+        | Method::List(_)
+        | Method::Subscribe
+        | Method::Unsubscribe
+        | Method::Complete
+        | Method::SetLevel
+        | Method::Discover
+        | Method::Listen => false,
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -32,12 +48,12 @@ impl Limit {
         Self { server, limit, results }
     }
 
-    async fn run(&self, request: Request, next: Next<'_>) -> Outcome {
+    async fn run(&self, request: Box<Request>, next: Next<'_>) -> Outcome {
         let method = request.call.method;
-        let is_cut = matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead);
         let (definition, caller) = (request.definition.clone(), Arc::clone(&request.call.caller));
         let outcome = next.run(request).await;
-        let Some((result, revision)) = final_result(&outcome).filter(|_| is_cut) else { return outcome };
+        let Some(word) = LastWord::of(&outcome, method).filter(|_| is_cut(method)) else { return outcome };
+        let (result, revision) = (word.result(), word.revision);
         if result.len() <= self.limit {
             return outcome;
         }
@@ -57,7 +73,7 @@ impl Limit {
             }
         });
         match shortened.await {
-            Ok(Some(shortened)) => reply(shortened, revision),
+            Ok(Some(shortened)) => word.replaced(shortened),
             Ok(None) | Err(_) => {
                 let cause = format!("the answer has {size} bytes; `limits.result` is {limit}");
                 Outcome::Failed(Failure::new(Code::CallTooLarge, cause).of(&self.server))
@@ -67,7 +83,7 @@ impl Limit {
 }
 
 impl Stage for Limit {
-    fn around<'a>(&'a self, request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+    fn around<'a>(&'a self, request: Box<Request>, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(self.run(request, next))
     }
 }

@@ -77,7 +77,7 @@ impl Log {
         }
     }
 
-    async fn run(&self, request: Request, next: Next<'_>) -> Outcome {
+    async fn run(&self, request: Box<Request>, next: Next<'_>) -> Outcome {
         let mut entry = self.entry(&request);
         let outcome = next.run(request).await;
         entry.end = End::of(&outcome);
@@ -123,7 +123,7 @@ impl Drop for Entry<'_> {
 }
 
 impl Stage for Log {
-    fn around<'a>(&'a self, request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+    fn around<'a>(&'a self, request: Box<Request>, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         let is_meant = self
             .tools
             .as_ref()

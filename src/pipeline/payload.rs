@@ -4,10 +4,11 @@ use bytes::Bytes;
 
 use super::Outcome;
 use super::arguments::Place;
-use crate::bridge::result::check_final;
+use crate::bridge::result::{NotFinal, check_final};
+use crate::bridge::tasks;
 use crate::call::Call;
 use crate::failure::{Code, Failure};
-use crate::protocol::{Revision, meta};
+use crate::protocol::{Method, Revision, TaskMethod};
 use crate::wire::json::{self, Kind};
 use crate::wire::{Body, Span, Splice};
 
@@ -32,20 +33,72 @@ pub(super) fn arguments(call: &Call) -> Result<Option<Span>, Failure> {
     }
 }
 
-/// The same call with these arguments, as JSON text.
-pub(super) fn with_arguments(mut call: Call, arguments: &[u8]) -> Call {
-    super::arguments::replace(&mut call, &Bytes::copy_from_slice(arguments));
-    call
+/// Gives a call these arguments, as JSON text.
+pub(super) fn set_arguments(call: &mut Call, arguments: &[u8]) {
+    super::arguments::replace(call, &Bytes::copy_from_slice(arguments));
 }
 
-/// The result of an outcome, if it is the last word on a call: no request for input, and no task.
-pub(super) fn final_result(outcome: &Outcome) -> Option<(&[u8], &'static Revision)> {
-    let Outcome::Reply { line, body: Body::Result(span), revision } = outcome else { return None };
-    let result = span.of(line);
-    let says = |path: &[&str]| json::get_path(result, path).is_some();
-    let is_task = says(&["task"]) && !says(&["content"]) || says(&["_meta", meta::RELATED_TASK]);
-    let is_final = json::kind(result) == Kind::Object && !is_task;
-    (is_final && (!revision.is_modern() || check_final(result).is_ok())).then_some((result, *revision))
+/// The last word on a call: its result, or that of the task that it has become.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LastWord<'a> {
+    /// What the server has answered.
+    answer: &'a [u8],
+    /// Where in it the result stands.
+    place: Span,
+    /// The revision in which it is written.
+    pub(super) revision: &'static Revision,
+}
+
+impl<'a> LastWord<'a> {
+    /// That of an outcome; `None` if it has none: a request for input, a task that goes on, a failure.
+    pub(super) fn of(outcome: &'a Outcome, method: Method) -> Option<Self> {
+        let Outcome::Reply { line, body: Body::Result(span), revision } = outcome else { return None };
+        let answer = span.of(line);
+        if json::kind(answer) != Kind::Object {
+            return None;
+        }
+        let whole = Span { start: 0, end: answer.len() };
+        let place = match (method, revision.is_modern().then(|| check_final(answer))) {
+            (Method::Task(TaskMethod::Result), _) => whole,
+            // Whoever tells how a task fares may tell its end.
+            (Method::Task(_), _) | (_, Some(Err(NotFinal::Task))) => end_of_task(answer)?,
+            (_, None) if says(answer, "task") && !says(answer, "content") => end_of_task(answer)?,
+            (_, None | Some(Ok(()))) => whole,
+            (_, Some(Err(NotFinal::InputRequired | NotFinal::Unknown(_)))) => return None,
+        };
+        Some(Self { answer, place, revision })
+    }
+
+    /// The result itself.
+    pub(super) fn result(&self) -> &'a [u8] {
+        self.place.of(self.answer)
+    }
+
+    /// The same outcome with another result. It still says to which task it belongs.
+    pub(super) fn replaced(&self, result: Bytes) -> Outcome {
+        if self.place.len() < self.answer.len() {
+            let mut splice = Splice::new(self.answer);
+            splice.replace(self.place, result);
+            return reply(splice.to_bytes(), self.revision);
+        }
+        let result = match tasks::related(self.answer) {
+            Some(id) if tasks::related(&result).is_none() => tasks::relate(&result, &id),
+            _ => result,
+        };
+        reply(result, self.revision)
+    }
+}
+
+/// Where the result stands in what a server tells of a task that has one.
+fn end_of_task(answer: &[u8]) -> Option<Span> {
+    let told = json::get(answer, "task").filter(|span| json::kind(span.of(answer)) == Kind::Object);
+    let task = told.unwrap_or(Span { start: 0, end: answer.len() });
+    let result = json::get(task.of(answer), "result")?.shifted(task.start);
+    (json::kind(result.of(answer)) == Kind::Object).then_some(result)
+}
+
+fn says(object: &[u8], name: &str) -> bool {
+    json::get(object, name).is_some()
 }
 
 /// An outcome with this result.
@@ -118,7 +171,8 @@ mod tests {
             r#"{"params":{"_meta":{"progressToken":7},"name":"n"}}"#,
             r#"{"params":{"name":"n","_meta":{"progressToken":7}}}"#,
         ] {
-            let changed = with_arguments(call(line, token), br#"{"b":[2,3]}"#);
+            let mut changed = call(line, token);
+            set_arguments(&mut changed, br#"{"b":[2,3]}"#);
             assert!(json::check(&changed.line).is_ok(), "{:?}", changed.line);
             assert_eq!(text(&changed, arguments(&changed).unwrap()), r#"{"b":[2,3]}"#);
             assert_eq!(text(&changed, changed.target.clone().map(|(span, _)| span)), "\"n\"");
@@ -139,10 +193,74 @@ mod tests {
             (r#"{"params":{"name":"n"}}"#, r#"{"arguments":{"b":2},"name":"n"}"#),
             (r#"{"params":{"name":"n","arguments":{}}}"#, r#"{"name":"n","arguments":{"b":2}}"#),
         ] {
-            let changed = with_arguments(call(line, end), br#"{"b":2}"#);
+            let mut changed = call(line, end);
+            set_arguments(&mut changed, br#"{"b":2}"#);
             let TokenPlace::Own { at, .. } = changed.token else { panic!("{line}") };
             assert_eq!(at, changed.params.unwrap().end - 1);
             assert_eq!(text(&changed, changed.params), expected);
+        }
+    }
+
+    #[test]
+    fn the_last_word_is_found_also_in_a_task() {
+        let (core, extension) = (Revision::newest_legacy(), Revision::newest_modern());
+        let (get, result) = (Method::Task(TaskMethod::Get), Method::Task(TaskMethod::Result));
+        let related = r#"{"content":[],"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t"}}}"#;
+        for (method, revision, answer, expected, replaced) in [
+            (Method::ToolsCall, core, r#"{"content":[]}"#, Some(r#"{"content":[]}"#), r#"{"new":1}"#),
+            (Method::ToolsCall, core, r#"{"task":{"taskId":"t"}}"#, None, ""),
+            (
+                Method::ToolsCall,
+                core,
+                related,
+                Some(related),
+                r#"{"new":1,"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t"}}}"#,
+            ),
+            (
+                result,
+                core,
+                related,
+                Some(related),
+                r#"{"new":1,"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t"}}}"#,
+            ),
+            (get, core, r#"{"taskId":"t","status":"completed"}"#, None, ""),
+            (
+                get,
+                extension,
+                r#"{"resultType":"complete","result":{"a":1}}"#,
+                Some(r#"{"a":1}"#),
+                r#"{"resultType":"complete","result":{"new":1}}"#,
+            ),
+            (get, extension, r#"{"resultType":"complete","result":7}"#, None, ""),
+            // One that has ended before the answer was written.
+            (
+                Method::ToolsCall,
+                extension,
+                r#"{"resultType":"task","result":{"a":1}}"#,
+                Some(r#"{"a":1}"#),
+                r#"{"resultType":"task","result":{"new":1}}"#,
+            ),
+            (
+                Method::ToolsCall,
+                core,
+                r#"{"task":{"taskId":"t","result":{"a":1}}}"#,
+                Some(r#"{"a":1}"#),
+                r#"{"task":{"taskId":"t","result":{"new":1}}}"#,
+            ),
+            (Method::ToolsCall, extension, r#"{"resultType":"input_required","result":{}}"#, None, ""),
+        ] {
+            let line = Bytes::from_static(answer.as_bytes());
+            let body = Body::Result(Span { start: 0, end: line.len() });
+            let outcome = Outcome::Reply { line, body, revision };
+            let word = LastWord::of(&outcome, method);
+            let found = word.map(|word| String::from_utf8_lossy(word.result()).into_owned());
+            assert_eq!(found.as_deref(), expected, "{answer}");
+            let Some(Outcome::Reply { line, .. }) =
+                word.map(|word| word.replaced(Bytes::from_static(br#"{"new":1}"#)))
+            else {
+                continue;
+            };
+            assert_eq!(line, replaced);
         }
     }
 

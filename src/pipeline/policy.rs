@@ -1,9 +1,11 @@
 //! Refuses what policies do not permit: before anything else happens to a call, so that nothing that was kept, counted or
 //! started tells a client of what it may not use.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+use smallvec::SmallVec;
 
 use super::{BoxFuture, Next, Outcome, Request, Stage};
 use crate::call::Call;
@@ -13,6 +15,9 @@ use crate::failure::{Code, Failure};
 use crate::policy::{Action, Client, Policies, Thing};
 use crate::protocol::Method;
 use crate::wire::json;
+
+/// No request of MCP has more than a handful; each is compared with all before it.
+const MOST_PARAMS: usize = 100;
 
 /// See the module.
 #[derive(Debug)]
@@ -68,20 +73,26 @@ impl Guard {
 
     /// A member that stands twice means one thing to us and may mean another to the server.
     fn is_clear(&self, call: &Call, params: &[u8]) -> Result<(), Failure> {
-        let mut names = HashSet::new();
+        let mut names: SmallVec<[Cow<'_, str>; 8]> = SmallVec::new();
         for member in json::members(params) {
             let Some(name) = json::string(member.key.of(params)) else { continue };
-            if let Some(name) = names.replace(name) {
+            if names.contains(&name) {
                 let cause = format!("`{}` was refused: its parameters hold `{name}` twice", call.label);
                 return Err(Failure::new(Code::PolicyDenied, cause).of(&self.server.name).not_run());
             }
+            if names.len() == MOST_PARAMS {
+                let cause =
+                    format!("`{}` was refused: it has more than {MOST_PARAMS} parameters", call.label);
+                return Err(Failure::new(Code::PolicyDenied, cause).of(&self.server.name).not_run());
+            }
+            names.push(name);
         }
         Ok(())
     }
 }
 
 impl Stage for Guard {
-    fn around<'a>(&'a self, request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+    fn around<'a>(&'a self, request: Box<Request>, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         match self.admit(&request, SystemTime::now()) {
             Ok(()) => next.run(request),
             Err(failure) => Box::pin(std::future::ready(Outcome::Failed(failure))),

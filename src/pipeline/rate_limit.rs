@@ -1,10 +1,11 @@
 //! Refuses calls that come too often, by the generic cell rate algorithm: calls have a place each on a line of even steps, and
 //! one that comes too far before its place is refused. It keeps one instant per limit, whatever the traffic.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ahash::HashMap;
 use tokio::time::Instant;
 
 use super::{BoxFuture, Next, Outcome, Request, Stage, show_wait};
@@ -78,9 +79,16 @@ impl RateLimit {
             // One whose next place has come is as good as one that was never used.
             next.retain(|_, place| *place > now);
         }
-        let place =
-            self.pace.admit(next.get(&key).copied(), now).map_err(|wait| self.refusal(request, wait))?;
-        next.insert(key, place);
+        match next.entry(key) {
+            Entry::Occupied(mut entry) => {
+                let place = self.pace.admit(Some(*entry.get()), now);
+                *entry.get_mut() = place.map_err(|wait| self.refusal(request, wait))?;
+            }
+            Entry::Vacant(entry) => {
+                let place = self.pace.admit(None, now).map_err(|wait| self.refusal(request, wait))?;
+                entry.insert(place);
+            }
+        }
         Ok(())
     }
 
@@ -102,7 +110,7 @@ impl RateLimit {
 }
 
 impl Stage for RateLimit {
-    fn around<'a>(&'a self, request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+    fn around<'a>(&'a self, request: Box<Request>, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         match self.admit(&request, Instant::now()) {
             Ok(()) => next.run(request),
             Err(failure) => Box::pin(std::future::ready(Outcome::Failed(failure))),
@@ -122,7 +130,7 @@ mod tests {
         Rules { calls, per: Duration::from_secs(10), burst, each }
     }
 
-    async fn is_refused(stage: &RateLimit, request: Request) -> Option<Failure> {
+    async fn is_refused(stage: &RateLimit, request: Box<Request>) -> Option<Failure> {
         let script = Script::answers();
         match stage.around(request, Next::new(&[], &script)).await {
             Outcome::Failed(failure) => Some(failure),

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use regex::{NoExpand, Regex, RegexBuilder};
 
-use super::payload::{arguments, elsewhere, with_arguments};
+use super::arguments::{replace_at, responses};
+use super::payload::{arguments, elsewhere, set_arguments};
 use super::{BoxFuture, Next, Outcome, Request, Stage};
 use crate::config::{Glob, RedactRules, Secret, SecretKind};
 use crate::failure::{Code, Failure};
+use crate::protocol::Method;
 use crate::wire::json;
 use crate::wire::{Body, Span, Splice};
 use veil::Veil;
@@ -56,10 +58,15 @@ impl Redact {
         })
     }
 
-    async fn run(&self, mut request: Request, next: Next<'_>) -> Outcome {
-        if let Some(tools) = &self.tools
-            && !tools.iter().any(|tool| tool.matches(request.exposed.as_str()))
-        {
+    /// A task that nobody remembers may be of any tool.
+    fn concerns(&self, request: &Request) -> bool {
+        let Some(tools) = &self.tools else { return true };
+        let is_unknown = matches!(request.call.method, Method::Task(_)) && request.definition.is_empty();
+        is_unknown || tools.iter().any(|tool| tool.matches(request.exposed.as_str()))
+    }
+
+    async fn run(&self, mut request: Box<Request>, next: Next<'_>) -> Outcome {
+        if !self.concerns(&request) {
             return next.run(request).await;
         }
         let place = match arguments(&request.call) {
@@ -70,15 +77,33 @@ impl Redact {
             && let Some(hidden) = self.hidden.in_json(request.call.line.slice(place.start..place.end)).await
         {
             match hidden {
-                Ok(hidden) => request.call = with_arguments(request.call, &hidden),
+                Ok(hidden) => set_arguments(&mut request.call, &hidden),
                 Err(failure) => return Outcome::Failed(failure.not_run()),
             }
+        }
+        if let Err(failure) = self.hide_responses(&mut request).await {
+            return Outcome::Failed(failure);
         }
         let client = Arc::clone(&request.call.caller);
         let Self { arguments, results, .. } = *self;
         request.call.caller = Arc::new(Veil { client, hidden: Arc::clone(&self.hidden), arguments, results });
         let outcome = next.run(request).await;
         if self.results { self.hide(outcome).await } else { outcome }
+    }
+
+    /// What the client answers to a question that it was handed as a result.
+    async fn hide_responses(&self, request: &mut Request) -> Result<(), Failure> {
+        let places = if self.arguments { responses(&request.call) } else { Vec::new() };
+        // The last first, so that the places of the others stay.
+        for place in places.into_iter().rev() {
+            let told = request.call.line.slice(place.start..place.end);
+            match self.hidden.in_json(told).await {
+                Some(Ok(hidden)) => replace_at(&mut request.call, place, hidden),
+                Some(Err(failure)) => return Err(failure.not_run()),
+                None => {}
+            }
+        }
+        Ok(())
     }
 
     /// What a server says outside of calls, as clients may hear it; `None` if they may hear all of it.
@@ -185,7 +210,7 @@ fn is_data(raw: &[u8]) -> bool {
 }
 
 impl Stage for Redact {
-    fn around<'a>(&'a self, request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+    fn around<'a>(&'a self, request: Box<Request>, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(self.run(request, next))
     }
 }

@@ -74,7 +74,7 @@ impl Retry {
         change(&mut self.budget.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn run(&self, mut request: Request, next: Next<'_>) -> Outcome {
+    async fn run(&self, mut request: Box<Request>, next: Next<'_>) -> Outcome {
         self.budget(Budget::earn);
         let mut ran = Ran::No;
         loop {
@@ -101,7 +101,7 @@ impl Retry {
 
     /// The first attempt has all the time that its server gives it; the others have what is left.
     async fn attempt(&self, request: &Request, next: Next<'_>) -> Outcome {
-        let run = next.run(request.clone());
+        let run = next.run(Box::new(request.clone()));
         if request.attempt == 1 {
             return run.await;
         }
@@ -123,7 +123,7 @@ impl Retry {
 }
 
 impl Stage for Retry {
-    fn around<'a>(&'a self, request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+    fn around<'a>(&'a self, request: Box<Request>, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(self.run(request, next))
     }
 }

@@ -93,8 +93,8 @@ pub(super) fn call(client: &Arc<Client>, tool: &str) -> Call {
     }
 }
 
-fn request_of(client: &Arc<Client>, tool: &str) -> Request {
-    Request {
+fn request_of(client: &Arc<Client>, tool: &str) -> Box<Request> {
+    Box::new(Request {
         call: call(client, tool),
         exposed: ExposedName::from(tool),
         definition: Bytes::new(),
@@ -102,16 +102,16 @@ fn request_of(client: &Arc<Client>, tool: &str) -> Request {
         attempt: 1,
         trace: None,
         deadline: Instant::now() + Duration::from_secs(1800),
-    }
+    })
 }
 
 /// A call of this tool, of a client without a name.
-pub(super) fn request(tool: &str) -> Request {
+pub(super) fn request(tool: &str) -> Box<Request> {
     request_of(&Client::new(None), tool)
 }
 
 /// A call of this client.
-pub(super) fn request_for(principal: Option<&str>) -> Request {
+pub(super) fn request_for(principal: Option<&str>) -> Box<Request> {
     request_of(&Client::new(principal), "look")
 }
 
@@ -158,7 +158,7 @@ impl Script {
 }
 
 impl Bottom for Script {
-    fn send(&self, _: Request) -> BoxFuture<'_, Outcome> {
+    fn send(&self, _: Box<Request>) -> BoxFuture<'_, Outcome> {
         self.times.lock().unwrap().push(Instant::now());
         let outcome = self.outcomes.lock().unwrap().pop_front();
         Box::pin(async move {

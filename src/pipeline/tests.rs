@@ -38,7 +38,7 @@ struct Faulty {
 }
 
 impl Bottom for Faulty {
-    fn send(&self, _: Request) -> BoxFuture<'_, Outcome> {
+    fn send(&self, _: Box<Request>) -> BoxFuture<'_, Outcome> {
         let attempt = self.attempts.fetch_add(1, Ordering::Relaxed);
         let fate = self.fates.get(attempt).copied().unwrap_or(Fate::Answered);
         Box::pin(async move {
@@ -104,7 +104,7 @@ proptest! {
                 tokio::time::sleep(Duration::from_millis(at)).await;
                 let server = Faulty { fates, attempts: AtomicUsize::new(0), begun: AtomicUsize::new(0) };
                 // No two want the same, so that nobody is answered by what another one has begun.
-                let request = Request { effect, ..request(&place.to_string()) };
+                let request = Box::new(Request { effect, ..*request(&place.to_string()) });
                 let patience = Duration::from_millis(if waits { 60_000 } else { 30 });
                 let outcome =
                     tokio::time::timeout(patience, Next::new(stages, &server).run(request)).await.ok();

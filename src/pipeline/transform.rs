@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::payload::{arguments, with_arguments};
+use super::payload::{arguments, set_arguments};
 use super::{BoxFuture, Next, Outcome, Request, Stage};
 use crate::config::{ArgumentRule, ToolRules};
 use crate::failure::Failure;
@@ -31,8 +31,8 @@ struct Rule {
 impl Transform {
     /// `None` if nothing is to be done.
     pub(super) fn new(rules: &ToolRules) -> Option<Self> {
-        let with_arguments = rules.overrides.iter().filter(|(_, words)| !words.arguments.is_empty());
-        let tools: HashMap<String, Vec<Rule>> = with_arguments
+        let set_arguments = rules.overrides.iter().filter(|(_, words)| !words.arguments.is_empty());
+        let tools: HashMap<String, Vec<Rule>> = set_arguments
             .map(|(tool, words)| {
                 (tool.clone(), words.arguments.iter().map(|(own, rule)| Rule::of(own, rule)).collect())
             })
@@ -40,7 +40,7 @@ impl Transform {
         (!tools.is_empty()).then_some(Self { tools })
     }
 
-    fn transformed(&self, mut request: Request) -> Result<Request, Failure> {
+    fn transformed(&self, mut request: Box<Request>) -> Result<Box<Request>, Failure> {
         let rules =
             self.tools.get(request.call.label.as_str()).filter(|_| request.call.method == Method::ToolsCall);
         let Some(rules) = rules else { return Ok(request) };
@@ -50,7 +50,7 @@ impl Transform {
         if matches!(json::kind(given), Kind::Object | Kind::Null) {
             let sent = sent(given, rules);
             if sent != given {
-                request.call = with_arguments(request.call, &sent);
+                set_arguments(&mut request.call, &sent);
             }
         }
         Ok(request)
@@ -104,7 +104,7 @@ fn sent(given: &[u8], rules: &[Rule]) -> Vec<u8> {
 }
 
 impl Stage for Transform {
-    fn around<'a>(&'a self, request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+    fn around<'a>(&'a self, request: Box<Request>, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         match self.transformed(request) {
             Ok(request) => next.run(request),
             Err(failure) => Box::pin(std::future::ready(Outcome::Failed(failure))),

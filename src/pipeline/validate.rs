@@ -16,8 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::payload::{arguments, elsewhere, final_result, reply, with_arguments, with_warning};
+use super::payload::{LastWord, arguments, elsewhere, set_arguments, with_warning};
 use super::{BoxFuture, Next, Outcome, Request, Stage};
+use crate::bridge::error::failed_tool;
 use crate::config::{InputCheck, OutputCheck, Validation as Rules};
 use crate::failure::{Code, Failure};
 use crate::names::{OriginalName, ServerName};
@@ -71,10 +72,10 @@ impl Validate {
         Self { server, rules, known: Mutex::default() }
     }
 
-    async fn run(&self, mut request: Request, next: Next<'_>) -> Outcome {
+    async fn run(&self, mut request: Box<Request>, next: Next<'_>) -> Outcome {
         let checks = self.checks(&request).await;
-        let tool = request.exposed.clone();
-        if let Some(schema) = checks.input {
+        let (tool, method) = (request.exposed.clone(), request.call.method);
+        if let Some(schema) = checks.input.filter(|_| method == Method::ToolsCall) {
             let place = match arguments(&request.call) {
                 Ok(place) => place,
                 Err(failure) => return Outcome::Failed(failure.of(&self.server)),
@@ -82,7 +83,7 @@ impl Validate {
             let text = place.map_or_else(Bytes::new, |span| request.call.line.slice(span.start..span.end));
             match verdict(schema, text, "arguments", self.rules.coerce).await {
                 Verdict::Good => {}
-                Verdict::Changed(text) => request.call = with_arguments(request.call, &text),
+                Verdict::Changed(text) => set_arguments(&mut request.call, &text),
                 Verdict::Faults(faults) => return Outcome::Failed(self.refused(&tool, &faults)),
                 Verdict::Unchecked(why) if self.rules.input == InputCheck::Closed => {
                     return Outcome::Failed(self.refused(&tool, &[why]));
@@ -92,7 +93,7 @@ impl Validate {
         }
         let outcome = next.run(request).await;
         match checks.output {
-            Some(schema) => self.checked(&tool, schema, outcome).await,
+            Some(schema) => self.checked(&tool, method, schema, outcome).await,
             None => outcome,
         }
     }
@@ -119,12 +120,20 @@ impl Validate {
         }
     }
 
-    /// What can be checked of the tool that is called.
+    /// What can be checked of the tool that is called, or of whose task it is.
     async fn checks(&self, request: &Request) -> Checks {
-        if request.call.method != Method::ToolsCall || request.definition.is_empty() {
-            return Checks::default();
-        }
-        let (tool, definition) = (&request.call.label, &request.definition);
+        let definition = &request.definition;
+        let of_task;
+        let tool = match request.call.method {
+            _ if definition.is_empty() => return Checks::default(),
+            Method::ToolsCall => &request.call.label,
+            // It has the task's own name. The one that clients use will do as well.
+            Method::Task(_) => {
+                of_task = OriginalName::from(request.exposed.as_str());
+                &of_task
+            }
+            _ => return Checks::default(),
+        };
         if let Some(checks) = self.known(tool, definition) {
             return checks;
         }
@@ -191,8 +200,15 @@ impl Validate {
     }
 
     /// What becomes of an outcome whose result has promised to fit a schema.
-    async fn checked(&self, tool: &impl std::fmt::Display, schema: Arc<Schema>, outcome: Outcome) -> Outcome {
-        let Some((result, revision)) = final_result(&outcome) else { return outcome };
+    async fn checked(
+        &self,
+        tool: &impl std::fmt::Display,
+        method: Method,
+        schema: Arc<Schema>,
+        outcome: Outcome,
+    ) -> Outcome {
+        let Some(word) = LastWord::of(&outcome, method) else { return outcome };
+        let result = word.result();
         if json::get(result, "isError").is_some_and(|span| span.of(result) == b"true") {
             return outcome;
         }
@@ -216,12 +232,15 @@ impl Validate {
         let cause = format!("the result of `{tool}` does not fit its schema: {}", faults.join("; "));
         tracing::warn!(event = "result.invalid", server = %self.server, %tool, faults = faults.join("; "), "a result does not fit its schema");
         if !is_strict {
-            return reply(with_warning(result, &cause), revision);
+            return word.replaced(with_warning(result, &cause));
         }
         let failure = Failure::new(Code::ResultInvalid, cause).of(&self.server);
-        Outcome::Failed(
-            failure.remedy("The tool has run and may have taken effect; look before you repeat it"),
-        )
+        let failure = failure.remedy("The tool has run and may have taken effect; look before you repeat it");
+        match method {
+            // The task is well, and goes on being told of; it is its end that is an error.
+            Method::Task(_) => word.replaced(failed_tool(&failure, word.revision)),
+            _ => Outcome::Failed(failure),
+        }
     }
 
     fn refused(&self, tool: &impl std::fmt::Display, faults: &[String]) -> Failure {
@@ -236,7 +255,7 @@ impl Validate {
 }
 
 impl Stage for Validate {
-    fn around<'a>(&'a self, request: Request, next: Next<'a>) -> BoxFuture<'a, Outcome> {
+    fn around<'a>(&'a self, request: Box<Request>, next: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(self.run(request, next))
     }
 }

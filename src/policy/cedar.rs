@@ -4,10 +4,12 @@ mod arguments;
 mod entities;
 mod read;
 mod schema;
+mod wanted;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use cedar_policy::{
@@ -20,9 +22,12 @@ use crate::config::Problem;
 use crate::effect::Effect;
 use crate::failure::{Code, Failure};
 use entities::{Names, Parties};
+use wanted::{Picked, Wanted};
 
 /// So many questions are remembered; then all are forgotten. Clients choose their names and the URIs that they read.
 const MANY: usize = 1024;
+/// So many decisions are remembered that depend on more than the question; then all are forgotten.
+const MANY_ANSWERS: usize = 4096;
 
 /// See the module.
 pub(super) struct Set {
@@ -32,16 +37,21 @@ pub(super) struct Set {
     lasting: PolicySet,
     /// Those that look at the arguments, the time, or whatever else a call brings with it.
     by_call: PolicySet,
+    /// What those look at.
+    wanted: Wanted,
     rules: HashMap<PolicyId, Arc<Rule>>,
     authorizer: Authorizer,
     names: Names,
     hasher: ahash::RandomState,
-    known: Mutex<HashMap<Key, Arc<Known>, ahash::RandomState>>,
+    /// How many questions were new.
+    count: AtomicU64,
+    /// By the hash of the question, which nobody can foresee.
+    known: Mutex<HashMap<u64, Arc<Known>, ahash::RandomState>>,
+    answers: Mutex<HashMap<wanted::Key, Arc<Decision>, ahash::RandomState>>,
 }
 
-/// All that tells one question from another, but for what a call brings with it.
-#[derive(PartialEq, Eq, Hash)]
-struct Key {
+/// A question that was asked before: all that tells it from another one, but for what a call brings with it.
+struct Known {
     client: Client,
     action: Action,
     server: String,
@@ -50,14 +60,26 @@ struct Key {
     categories: Vec<String>,
     effect: Effect,
     is_template: bool,
-    definition: u64,
-}
-
-/// A question that was asked before.
-struct Known {
+    /// The hash of the question, with the definition.
+    hash: u64,
+    /// Nobody else's number.
+    number: u64,
     parties: Parties,
     /// What the lasting policies say.
     lasting: OnceLock<Said>,
+    /// The decision, if there are no others.
+    answer: OnceLock<Arc<Decision>>,
+}
+
+impl Known {
+    fn is(&self, hash: u64, client: &Client, thing: &Thing<'_>) -> bool {
+        let Thing { action, name, original, server, categories, definition: _, effect, is_template } = *thing;
+        self.hash == hash
+            && self.client == *client
+            && (self.action, self.effect, self.is_template) == (action, effect, is_template)
+            && (&*self.name, &*self.original, &*self.server) == (name, original, server)
+            && self.categories == categories
+    }
 }
 
 /// What some of the policies say. Cedar's rule makes a decision of it: one that forbids is enough, and otherwise one that permits;
@@ -111,28 +133,43 @@ impl Set {
     }
 
     fn known(&self, client: &Client, thing: &Thing<'_>) -> Result<Arc<Known>, Failure> {
-        let key = Key {
-            client: client.clone(),
-            action: thing.action,
-            server: thing.server.to_owned(),
-            name: thing.name.to_owned(),
-            original: thing.original.to_owned(),
-            categories: thing.categories.to_vec(),
-            effect: thing.effect,
-            is_template: thing.is_template,
-            definition: self.hasher.hash_one(thing.definition),
-        };
-        let lock = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = lock().get(&key) {
-            return Ok(Arc::clone(known));
+        let Thing { action, name, original, server, categories, definition, effect, is_template } = *thing;
+        let hash = self.hasher.hash_one((
+            client,
+            action,
+            name,
+            original,
+            server,
+            categories,
+            definition,
+            effect,
+            is_template,
+        ));
+        let known = lock(&self.known).get(&hash).map(Arc::clone);
+        if let Some(known) = known.filter(|known| known.is(hash, client, thing)) {
+            return Ok(known);
         }
         let parties = self.names.parties(client, thing).map_err(|error| undecided(thing, &error))?;
-        let known = Arc::new(Known { parties, lasting: OnceLock::new() });
-        let mut all = lock();
+        let known = Arc::new(Known {
+            client: client.clone(),
+            action,
+            server: server.to_owned(),
+            name: name.to_owned(),
+            original: original.to_owned(),
+            categories: categories.to_vec(),
+            effect,
+            is_template,
+            hash,
+            number: self.count.fetch_add(1, Ordering::Relaxed),
+            parties,
+            lasting: OnceLock::new(),
+            answer: OnceLock::new(),
+        });
+        let mut all = lock(&self.known);
         if all.len() >= MANY {
             all.clear();
         }
-        all.insert(key, Arc::clone(&known));
+        all.insert(hash, Arc::clone(&known));
         Ok(known)
     }
 
@@ -146,7 +183,7 @@ impl Set {
         thing: &Thing<'_>,
         arguments: &[u8],
         now: SystemTime,
-    ) -> Result<Decision, Failure> {
+    ) -> Result<Arc<Decision>, Failure> {
         let known = self.known(client, thing)?;
         self.decided(&known, thing, arguments, now).map_err(|error| undecided(thing, &error))
     }
@@ -157,7 +194,16 @@ impl Set {
         thing: &Thing<'_>,
         arguments: &[u8],
         now: SystemTime,
-    ) -> Result<Decision, String> {
+    ) -> Result<Arc<Decision>, String> {
+        if let Some(answer) = known.answer.get() {
+            return Ok(Arc::clone(answer));
+        }
+        let picked = self.wanted.pick(arguments)?;
+        let key = (!self.by_call.is_empty()).then(|| self.wanted.key(known.number, &picked, now)).flatten();
+        let answer = key.as_ref().and_then(|key| lock(&self.answers).get(key).map(Arc::clone));
+        if let Some(answer) = answer {
+            return Ok(answer);
+        }
         let lasting = match known.lasting.get() {
             Some(lasting) => lasting,
             None => {
@@ -166,10 +212,19 @@ impl Set {
             }
         };
         if self.by_call.is_empty() {
-            return Ok(lasting.clone().decision());
+            return Ok(Arc::clone(known.answer.get_or_init(|| Arc::new(lasting.clone().decision()))));
         }
-        let context = self.context(thing, arguments, now)?;
-        Ok(lasting.and(self.ask(&self.by_call, &known.parties, context)?).decision())
+        let context = context(thing, &picked, self.wanted.time.then_some(now))?;
+        let said = self.ask(&self.by_call, &known.parties, context)?;
+        let answer = Arc::new(lasting.and(said).decision());
+        if let Some(key) = key {
+            let mut answers = lock(&self.answers);
+            if answers.len() >= MANY_ANSWERS {
+                answers.clear();
+            }
+            answers.insert(key, Arc::clone(&answer));
+        }
+        Ok(answer)
     }
 
     fn ask(&self, policies: &PolicySet, parties: &Parties, context: Context) -> Result<Said, String> {
@@ -229,24 +284,31 @@ impl Set {
         Ok(Decision::new(ruling, self.rules(by.iter().map(Policy::id)), errors.collect()))
     }
 
-    fn context(&self, thing: &Thing<'_>, raw: &[u8], now: SystemTime) -> Result<Context, String> {
-        let time =
-            RestrictedExpression::new_record(entities::time(now)).map_err(|error| error.to_string())?;
-        let mut members = vec![("time".to_owned(), time), effect(thing)];
-        if thing.action != Action::ReadResource {
-            members.push(("arguments".to_owned(), arguments::record(raw)?));
-        }
-        Context::from_pairs(members).map_err(|error| error.to_string())
-    }
-
     /// The rules of these policies, in the order of the file.
     fn rules<'a>(&self, ids: impl IntoIterator<Item = &'a PolicyId>) -> Vec<Arc<Rule>> {
         in_order(ids.into_iter().filter_map(|id| self.rules.get(id).cloned()).collect())
     }
 }
 
+/// What a call brings with it, as far as it is wanted.
+fn context(thing: &Thing<'_>, picked: &Picked<'_>, time: Option<SystemTime>) -> Result<Context, String> {
+    let mut members = vec![effect(thing)];
+    if let Some(time) = time {
+        let time = RestrictedExpression::new_record(entities::time(time));
+        members.push(("time".to_owned(), time.map_err(|error| error.to_string())?));
+    }
+    if thing.action != Action::ReadResource {
+        members.push(("arguments".to_owned(), arguments::record(picked)?));
+    }
+    Context::from_pairs(members).map_err(|error| error.to_string())
+}
+
 fn effect(thing: &Thing<'_>) -> (String, RestrictedExpression) {
     ("effect".to_owned(), RestrictedExpression::new_string(thing.effect.word().to_owned()))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What policies cannot look at they do not permit.

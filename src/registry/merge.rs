@@ -7,10 +7,9 @@ use bytes::Bytes;
 
 use super::shown::Known;
 use super::{Servers, trust};
-use crate::catalog::{self, ArgumentWish, Catalog, Offering, Options, Overrides, Remark, Source};
+use crate::catalog::{self, ArgumentWish, Catalog, Offering, Options, Overrides, Part, Remark, Source};
 use crate::config::{ArgumentRule, ServerConfig, ToolRules};
 use crate::names::ServerName;
-use crate::protocol::ListKind;
 use crate::trust::Neighbours;
 
 /// The catalog of these servers. Its indexes are their places.
@@ -47,11 +46,11 @@ struct OwnersRules<'a> {
     rules: &'a ToolRules,
     annotations: HashMap<&'a str, Vec<u8>>,
     arguments: HashMap<&'a str, Vec<(String, ArgumentWish)>>,
-    remarks: HashMap<(ListKind, usize), Vec<Remark>>,
+    remarks: HashMap<(Part, usize), Vec<Remark>>,
 }
 
 impl<'a> OwnersRules<'a> {
-    fn new(rules: &'a ToolRules, remarks: HashMap<(ListKind, usize), Vec<Remark>>) -> Self {
+    fn new(rules: &'a ToolRules, remarks: HashMap<(Part, usize), Vec<Remark>>) -> Self {
         let annotations = rules
             .overrides
             .iter()
@@ -100,7 +99,7 @@ impl catalog::Rules for OwnersRules<'_> {
         })
     }
 
-    fn remarks(&self, kind: ListKind, index: usize) -> Vec<Remark> {
-        self.remarks.get(&(kind, index)).cloned().unwrap_or_default()
+    fn remarks(&self, part: Part, index: usize) -> Vec<Remark> {
+        self.remarks.get(&(part, index)).cloned().unwrap_or_default()
     }
 }

@@ -54,11 +54,15 @@ fn beside_members(call: &mut Call, params: Span, value: &str) {
     }
 }
 
-/// Puts a text in the place of a span, and moves all places behind it. An insertion moves what begins where it is made.
+/// Puts a text in the place of a span, and moves all places behind it. An insertion moves what begins where it is made, and not
+/// what ends there.
 fn put(call: &mut Call, place: Span, text: String) {
     let text = Bytes::from(text);
     let move_at = |at: usize| if at >= place.end { at - place.len() + text.len() } else { at };
-    let moved = |span: Span| Span { start: move_at(span.start), end: move_at(span.end) };
+    let moved = |span: Span| match span.end <= place.start {
+        true if !span.is_empty() => span,
+        _ => Span { start: move_at(span.start), end: move_at(span.end) },
+    };
     let line = Splice::new(&call.line).replace(place, text.clone()).to_bytes();
     call.params = call.params.map(|params| Span { start: params.start, end: move_at(params.end) });
     call.target = call.target.take().map(|(span, text)| (moved(span), text));

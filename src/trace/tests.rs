@@ -101,6 +101,8 @@ fn a_server_is_told_of_the_span_and_everything_else_stays() {
     let context = Context::fresh();
     for params in [
         r#"{"name":"a","arguments":{"x":1.0}}"#,
+        // The name ends where the `_meta` begins.
+        r#"{"arguments":{"x":1.0},"name":"a"}"#,
         r#"{"_meta":{},"name":"a","arguments":{"x":1.0}}"#,
         r#"{"name":"a","_meta":{ },"arguments":{"x":1.0}}"#,
         r#"{"_meta":{"k":"v"},"name":"a","arguments":{"x":1.0}}"#,

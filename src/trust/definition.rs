@@ -1,29 +1,27 @@
-//! What a model and a person are told about a tool or a prompt: the part of a definition that is pinned.
+//! What a model and a person are told about a tool, a prompt, a resource or a server: the part of a definition that is pinned.
 
 use serde_json::{Map, Value};
 
 use super::canonical;
-use crate::catalog::{MAX_DEFINITION, readable};
+use crate::catalog::{MAX_DEFINITION, Part, readable};
 use crate::protocol::ListKind;
 use crate::wire::json;
 
-/// The lists whose items are pinned: those whose words a model acts on.
-pub const KINDS: [ListKind; 2] = [ListKind::Tools, ListKind::Prompts];
-
-/// The members that count. What servers vary from session to session (`_meta`, icons) would only make noise.
+/// The members that count. What servers vary from session to session (`_meta`, icons, sizes and times) would only make noise.
 fn members(kind: ListKind) -> &'static [&'static str] {
     match kind {
         ListKind::Tools => &["title", "description", "inputSchema", "outputSchema", "annotations"],
-        _ => &["title", "description", "arguments"],
+        ListKind::Prompts => &["title", "description", "arguments"],
+        ListKind::Resources | ListKind::Templates => &["name", "title", "description", "mimeType"],
     }
 }
 
 /// One definition, by its server's own name for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Definition {
-    /// In which list it stands.
-    pub kind: ListKind,
-    /// The server's own name for it.
+    /// Of what it is.
+    pub kind: Part,
+    /// The server's own name for it: a name, a URI, or `instructions`.
     pub name: String,
     /// The members that count, as the server wrote them.
     pub members: Map<String, Value>,
@@ -32,15 +30,27 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Reads an item of a list. `None` for what is never shown to anybody: without a name, or too large.
-    pub fn read(kind: ListKind, item: &[u8]) -> Option<Self> {
+    /// Reads an item of a list, or instructions. `None` for what is never shown to anybody: without a name, or too large.
+    pub fn read(kind: impl Into<Part>, item: &[u8]) -> Option<Self> {
         if item.len() > MAX_DEFINITION {
             return None;
         }
         let text = readable(item);
-        let name = json::string(json::get(&text, "name")?.of(&text))?.into_owned();
+        match kind.into() {
+            Part::Item(kind) => Self::read_item(kind, &text),
+            Part::Instructions => {
+                let kind = Part::Instructions;
+                let words = json::string(&text)?.into_owned();
+                let members = Map::from_iter([(kind.key().to_owned(), words.into())]);
+                Some(Self::new(kind, kind.key().to_owned(), members))
+            }
+        }
+    }
+
+    fn read_item(kind: ListKind, text: &[u8]) -> Option<Self> {
+        let name = json::string(json::get(text, kind.id_key())?.of(text))?.into_owned();
         let mut chosen = Map::new();
-        match serde_json::from_slice(&text) {
+        match serde_json::from_slice(text) {
             Ok(Value::Object(mut whole)) => {
                 for member in members(kind) {
                     if let Some(value) = whole.remove(*member) {
@@ -50,14 +60,28 @@ impl Definition {
             }
             // It is not shown either, but nothing may pass because it could not be read.
             _ => {
-                chosen.insert("unreadable".to_owned(), String::from_utf8_lossy(&text).into());
+                chosen.insert("unreadable".to_owned(), String::from_utf8_lossy(text).into());
             }
         }
-        Some(Self::new(kind, name, chosen))
+        Some(Self::new(kind.into(), name, chosen))
+    }
+
+    /// What tells it from its siblings, as a member.
+    pub(super) fn id_key(&self) -> &'static str {
+        match self.kind {
+            Part::Item(kind) => kind.id_key(),
+            Part::Instructions => "instructions",
+        }
+    }
+
+    /// The words that a model acts on first.
+    pub(super) fn description(&self) -> Option<&str> {
+        let member = if self.kind == Part::Instructions { "instructions" } else { "description" };
+        self.members.get(member)?.as_str()
     }
 
     /// Puts one together from what was kept of it.
-    pub fn new(kind: ListKind, name: String, members: Map<String, Value>) -> Self {
+    pub fn new(kind: Part, name: String, members: Map<String, Value>) -> Self {
         let digest = canonical::digest(&Value::Object(members.clone()));
         Self { kind, name, members, digest }
     }
@@ -90,6 +114,20 @@ mod tests {
     fn the_last_of_two_members_counts_as_it_does_for_clients() {
         let doubled = r#"{"name":"a","description":"one","description":"two"}"#;
         assert_eq!(digest(doubled), digest(r#"{"name":"a","description":"two"}"#));
+    }
+
+    #[test]
+    fn resources_count_by_their_uris_and_instructions_by_their_words() {
+        let one =
+            r#"{"uri":"a://b","name":"B","description":"x","size":5,"annotations":{"lastModified":"y"}}"#;
+        let read = Definition::read(ListKind::Resources, one.as_bytes()).unwrap();
+        assert_eq!((read.name.as_str(), read.description()), ("a://b", Some("x")));
+        assert_eq!(read.members.keys().collect::<Vec<_>>(), ["name", "description"]);
+        let template = r#"{"uriTemplate":"a://{x}","name":"X"}"#;
+        assert_eq!(Definition::read(ListKind::Templates, template.as_bytes()).unwrap().name, "a://{x}");
+        let words = Definition::read(Part::Instructions, br#""Be \u0067entle.""#).unwrap();
+        assert_eq!((words.name.as_str(), words.description()), ("instructions", Some("Be gentle.")));
+        assert_eq!(Definition::read(Part::Instructions, b"{}"), None);
     }
 
     #[test]

@@ -91,7 +91,8 @@ impl Text<'_> {
 pub fn detect(definition: &Definition) -> Vec<Finding> {
     let mut findings = claims::contradictions(definition);
     let mut orders = phrases::Orders::default();
-    let name = Text { place: "/name", text: &definition.name, is_key: true };
+    let place = format!("/{}", definition.id_key());
+    let name = Text { place: &place, text: &definition.name, is_key: true };
     hidden::look(&name, &mut findings);
     for (member, value) in &definition.members {
         let mut place = format!("/{}", escape(member));

@@ -4,17 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::definition::{Definition, KINDS};
+use super::definition::Definition;
 use super::detect::{Finding, Neighbours, Severity, Word, detect, words};
 use super::pins::{Pins, Standing};
 use super::review::{self, Reason, gives_orders};
 use super::store::{Found, PinStore, Stamp};
 use super::{diff, identity};
-use crate::catalog::{Offering, Remark};
+use crate::catalog::{Offering, Part, Remark};
 use crate::config::{Answer, DefinitionRules, ServerConfig};
 use crate::failure::Code;
 use crate::names::ServerName;
-use crate::protocol::ListKind;
 
 /// Names in one line of the log.
 const NAMED: usize = 8;
@@ -105,10 +104,10 @@ impl Keeper {
             self.read(server, watched, &mut state);
         }
         let State { pins, judged, .. } = &mut *state;
-        let mut gone: HashSet<(ListKind, String)> =
+        let mut gone: HashSet<(Part, String)> =
             judged.drain(..).map(|one| (one.definition.kind, one.definition.name)).collect();
-        for kind in KINDS {
-            for (index, item) in offering.list(kind).iter().enumerate() {
+        for kind in Part::ALL {
+            for (index, item) in offering.part(kind).enumerate() {
                 let Some(definition) = Definition::read(kind, item) else { continue };
                 let wanted = watched.rules.findings != Answer::Allow;
                 let findings = if wanted { detect(&definition) } else { Vec::new() };
@@ -126,7 +125,7 @@ impl Keeper {
         }
         let asks = watched.rules.changes != Answer::Allow;
         let mut news = false;
-        for kind in KINDS {
+        for kind in Part::ALL {
             let list: Vec<&Definition> =
                 judged.iter().map(|judged| &judged.definition).filter(|one| one.kind == kind).collect();
             if is_whole || !list.is_empty() {
@@ -198,7 +197,7 @@ impl Keeper {
         &self,
         server: &ServerName,
         neighbours: &Neighbours,
-    ) -> HashMap<(ListKind, usize), Vec<Remark>> {
+    ) -> HashMap<(Part, usize), Vec<Remark>> {
         let Some(watched) = self.servers.get(server) else { return HashMap::new() };
         let mut guard = watched.state();
         let state = &mut *guard;

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::canonical;
-use super::definition::{Definition, KINDS};
-use crate::catalog::Offering;
+use super::definition::Definition;
+use crate::catalog::{Offering, Part};
 use crate::protocol::ListKind;
 use crate::wire::unseen::push_escaped;
 
@@ -35,6 +35,13 @@ pub struct LockedServer {
     tools: BTreeMap<String, Locked>,
     #[serde(default)]
     prompts: BTreeMap<String, Locked>,
+    /// `None` in a file of an earlier version, which says nothing of these, nor of templates and instructions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    resources: Option<BTreeMap<String, Locked>>,
+    #[serde(default, rename = "resourceTemplates", skip_serializing_if = "BTreeMap::is_empty")]
+    templates: BTreeMap<String, Locked>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    instructions: Option<Locked>,
 }
 
 /// One definition.
@@ -51,8 +58,8 @@ struct Locked {
 pub struct Difference {
     /// Whose it is.
     pub server: String,
-    /// In which list it stands, and the server's own name for it; `None` for the server itself.
-    pub item: Option<(ListKind, String)>,
+    /// Of what, and the server's own name for it; `None` for the server itself.
+    pub item: Option<(Part, String)>,
     /// What is different.
     pub what: What,
 }
@@ -82,32 +89,58 @@ impl Default for Lock {
 impl LockedServer {
     /// What a server shows, but for the tools that its owner does not `allow`.
     pub fn of(offering: &Offering, allows: impl Fn(&str) -> bool) -> Self {
-        let mut server = Self::default();
-        for kind in KINDS {
-            let definitions = offering.list(kind).iter().filter_map(|item| Definition::read(kind, item));
-            for definition in definitions.filter(|one| kind != ListKind::Tools || allows(&one.name)) {
+        let mut server = Self { resources: Some(BTreeMap::new()), ..Self::default() };
+        for kind in Part::ALL {
+            let definitions = offering.part(kind).filter_map(|item| Definition::read(kind, item));
+            let is_tool = kind == Part::Item(ListKind::Tools);
+            for definition in definitions.filter(|one| !is_tool || allows(&one.name)) {
                 // Of two of the same name clients see the first.
-                let Definition { name, members, .. } = definition;
-                server.list_mut(kind).entry(name).or_insert_with(|| Locked {
-                    description: members.get("description").and_then(|text| text.as_str()).map(str::to_owned),
-                    members: members
-                        .iter()
-                        .map(|(member, value)| {
-                            (member.clone(), format!("sha256:{}", canonical::digest(value)))
-                        })
-                        .collect(),
-                });
+                let locked = Locked::of(&definition);
+                match server.list_mut(kind) {
+                    Some(list) => {
+                        list.entry(definition.name).or_insert(locked);
+                    }
+                    None => server.instructions = Some(locked),
+                }
             }
         }
         server
     }
 
-    fn list(&self, kind: ListKind) -> &BTreeMap<String, Locked> {
-        if kind == ListKind::Prompts { &self.prompts } else { &self.tools }
+    /// `None` where the file says nothing of this part.
+    fn list(&self, kind: Part) -> Option<BTreeMap<&str, &Locked>> {
+        let list = match kind {
+            Part::Item(ListKind::Tools) => &self.tools,
+            Part::Item(ListKind::Prompts) => &self.prompts,
+            Part::Item(ListKind::Resources) => self.resources.as_ref()?,
+            Part::Item(ListKind::Templates) => self.resources.is_some().then_some(&self.templates)?,
+            Part::Instructions => {
+                let instructions = self.instructions.iter().map(|locked| (kind.key(), locked));
+                return self.resources.is_some().then(|| instructions.collect());
+            }
+        };
+        Some(list.iter().map(|(name, locked)| (name.as_str(), locked)).collect())
     }
 
-    fn list_mut(&mut self, kind: ListKind) -> &mut BTreeMap<String, Locked> {
-        if kind == ListKind::Prompts { &mut self.prompts } else { &mut self.tools }
+    /// `None` for instructions, of which there is no list.
+    fn list_mut(&mut self, kind: Part) -> Option<&mut BTreeMap<String, Locked>> {
+        match kind {
+            Part::Item(ListKind::Tools) => Some(&mut self.tools),
+            Part::Item(ListKind::Prompts) => Some(&mut self.prompts),
+            Part::Item(ListKind::Resources) => self.resources.as_mut(),
+            Part::Item(ListKind::Templates) => Some(&mut self.templates),
+            Part::Instructions => None,
+        }
+    }
+}
+
+impl Locked {
+    fn of(definition: &Definition) -> Self {
+        let digest = |value| format!("sha256:{}", canonical::digest(value));
+        Self {
+            description: definition.description().map(str::to_owned),
+            members: definition.members.iter().map(|(name, value)| (name.clone(), digest(value))).collect(),
+        }
     }
 }
 
@@ -156,19 +189,22 @@ impl Lock {
 
 fn compare(server: &str, locked: &LockedServer, now: &LockedServer) -> Vec<Difference> {
     let mut differences = Vec::new();
-    for kind in KINDS {
-        let (before, after) = (locked.list(kind), now.list(kind));
-        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    for kind in Part::ALL {
+        let (Some(before), Some(after)) = (locked.list(kind), now.list(kind)) else { continue };
+        // Resources come and go.
+        let may_vary = kind == Part::Item(ListKind::Resources);
+        let names: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
         for name in names {
             let what = match (before.get(name), after.get(name)) {
                 (Some(before), Some(after)) if before == after => continue,
                 (Some(before), Some(after)) => changed(before, after),
+                _ if may_vary => continue,
                 (Some(_), None) => What::Gone,
                 (None, _) => What::New,
             };
             differences.push(Difference {
                 server: server.to_owned(),
-                item: Some((kind, name.clone())),
+                item: Some((kind, name.to_owned())),
                 what,
             });
         }
@@ -209,6 +245,44 @@ mod tests {
         assert_eq!(Lock::parse(text.as_bytes()), Ok(one));
         assert!(Lock::parse(b"{}").is_err());
         assert!(Lock::parse(br#"{"format":2,"servers":{}}"#).unwrap_err().contains("format 2"));
+    }
+
+    #[test]
+    fn instructions_templates_and_resources_are_locked_and_resources_may_come_and_go() {
+        let lock = |instructions: &str, resources: &[&str], template: &str| {
+            let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+            let offering = Offering {
+                initialize: bytes(&format!(r#"{{"instructions":"{instructions}"}}"#)),
+                resources: resources.iter().map(|text| bytes(text)).collect(),
+                templates: vec![bytes(template)],
+                ..Offering::default()
+            };
+            let server = LockedServer::of(&offering, |_| true);
+            Lock { servers: [("s".to_owned(), server)].into(), ..Lock::default() }
+        };
+        let (one, two) = (r#"{"uri":"a://1","name":"x"}"#, r#"{"uri":"a://2","name":"y"}"#);
+        let (before, template) = (r#"{"uri":"a://2","name":"z"}"#, r#"{"uriTemplate":"a://{n}","name":"t"}"#);
+        let locked = lock("Be gentle.", &[one, before], template);
+        let text = String::from_utf8(locked.to_text()).unwrap();
+        assert!(text.contains("Be gentle.") && text.contains("resourceTemplates"), "{text}");
+        assert_eq!(Lock::parse(text.as_bytes()).unwrap(), locked);
+        let now = lock("Be quick.", &[two, r#"{"uri":"a://3"}"#], r#"{"uriTemplate":"b://{n}"}"#);
+        let told = |locked: &Lock| -> Vec<String> {
+            let found = locked.compare(&now, |_| true);
+            found.iter().map(|one| format!("{:?}", one.item.as_ref().unwrap())).collect()
+        };
+        assert_eq!(
+            told(&locked),
+            [
+                r#"(Item(Resources), "a://2")"#,
+                r#"(Item(Templates), "a://{n}")"#,
+                r#"(Item(Templates), "b://{n}")"#,
+                r#"(Instructions, "instructions")"#
+            ]
+        );
+        // As an earlier version wrote it.
+        let old = Lock::parse(br#"{"format":1,"servers":{"s":{"tools":{},"prompts":{}}}}"#).unwrap();
+        assert_eq!(told(&old), [""; 0]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::definition::Definition;
+use crate::catalog::Part;
 use crate::protocol::ListKind;
 
 /// Versions of one definition that are remembered. What a server shows may depend on the client, so there may be several
@@ -23,6 +24,9 @@ pub struct Pins {
     /// By name; `None` before the list was seen for the first time.
     tools: Option<BTreeMap<String, Pin>>,
     prompts: Option<BTreeMap<String, Pin>>,
+    resources: Option<BTreeMap<String, Pin>>,
+    templates: Option<BTreeMap<String, Pin>>,
+    instructions: Option<BTreeMap<String, Pin>>,
 }
 
 /// The versions of one definition, the oldest first.
@@ -86,6 +90,12 @@ impl Pin {
         self.versions.iter().rev().find(|version| version.standing.is_good())
     }
 
+    /// Whether what is seen next under this name is good, whatever it is: resources come and go, and one that was not there before
+    /// is no change.
+    fn takes_anything(&self, kind: Part) -> bool {
+        kind == Part::Item(ListKind::Resources) && self.versions.is_empty()
+    }
+
     /// Adds a version, and forgets the oldest of its sort if there are too many.
     fn add(&mut self, version: Version) {
         let good = version.standing.is_good();
@@ -113,22 +123,34 @@ impl Pin {
 }
 
 impl Pins {
-    fn list_mut(&mut self, kind: ListKind) -> &mut Option<BTreeMap<String, Pin>> {
-        if kind == ListKind::Prompts { &mut self.prompts } else { &mut self.tools }
+    fn list_mut(&mut self, kind: Part) -> &mut Option<BTreeMap<String, Pin>> {
+        match kind {
+            Part::Item(ListKind::Tools) => &mut self.tools,
+            Part::Item(ListKind::Prompts) => &mut self.prompts,
+            Part::Item(ListKind::Resources) => &mut self.resources,
+            Part::Item(ListKind::Templates) => &mut self.templates,
+            Part::Instructions => &mut self.instructions,
+        }
     }
 
-    fn list(&self, kind: ListKind) -> Option<&BTreeMap<String, Pin>> {
-        if kind == ListKind::Prompts { self.prompts.as_ref() } else { self.tools.as_ref() }
+    fn list(&self, kind: Part) -> Option<&BTreeMap<String, Pin>> {
+        match kind {
+            Part::Item(ListKind::Tools) => self.tools.as_ref(),
+            Part::Item(ListKind::Prompts) => self.prompts.as_ref(),
+            Part::Item(ListKind::Resources) => self.resources.as_ref(),
+            Part::Item(ListKind::Templates) => self.templates.as_ref(),
+            Part::Instructions => self.instructions.as_ref(),
+        }
     }
 
     /// The pins of one list, by name.
-    pub fn of(&self, kind: ListKind) -> impl Iterator<Item = (&str, &Pin)> {
-        self.list(kind).into_iter().flatten().map(|(name, pin)| (name.as_str(), pin))
+    pub fn of(&self, kind: impl Into<Part>) -> impl Iterator<Item = (&str, &Pin)> {
+        self.list(kind.into()).into_iter().flatten().map(|(name, pin)| (name.as_str(), pin))
     }
 
     /// The pin of this name.
-    pub fn pin(&self, kind: ListKind, name: &str) -> Option<&Pin> {
-        self.list(kind)?.get(name)
+    pub fn pin(&self, kind: impl Into<Part>, name: &str) -> Option<&Pin> {
+        self.list(kind.into())?.get(name)
     }
 
     /// How this very definition stands; waiting, if it is not known at all.
@@ -139,15 +161,20 @@ impl Pins {
     }
 
     /// Whether this list was seen before.
-    pub fn has_seen(&self, kind: ListKind) -> bool {
-        self.list(kind).is_some()
+    pub fn has_seen(&self, kind: impl Into<Part>) -> bool {
+        self.list(kind.into()).is_some()
     }
 
     /// Takes note of a whole list; true if anything in it is new. The first list of its kind is good as it is; later ones
     /// too, if nobody asks for changes.
-    pub fn see(&mut self, kind: ListKind, definitions: &[&Definition], asks_for_changes: bool) -> bool {
+    pub fn see(
+        &mut self,
+        kind: impl Into<Part>,
+        definitions: &[&Definition],
+        asks_for_changes: bool,
+    ) -> bool {
+        let kind = kind.into();
         let is_first = !self.has_seen(kind);
-        let standing = if is_first || !asks_for_changes { Standing::First } else { Standing::Waiting };
         let pins = self.list_mut(kind).get_or_insert_default();
         let mut news = is_first;
         for definition in definitions {
@@ -156,6 +183,8 @@ impl Pins {
             }
             let pin = pins.entry(definition.name.clone()).or_default();
             if pin.version(&definition.digest).is_none() {
+                let is_good = is_first || !asks_for_changes || pin.takes_anything(kind);
+                let standing = if is_good { Standing::First } else { Standing::Waiting };
                 pin.add(Version::new(definition, standing, now()));
                 news = true;
             }
@@ -164,15 +193,15 @@ impl Pins {
     }
 
     /// Approves one version; true if that changes anything.
-    pub fn approve(&mut self, kind: ListKind, name: &str, digest: &str) -> bool {
-        let pin = self.list_mut(kind).as_mut().and_then(|pins| pins.get_mut(name));
+    pub fn approve(&mut self, kind: impl Into<Part>, name: &str, digest: &str) -> bool {
+        let pin = self.list_mut(kind.into()).as_mut().and_then(|pins| pins.get_mut(name));
         pin.is_some_and(|pin| pin.set(digest, Standing::Approved))
     }
 
     /// Adds what another process has noted. What these pins know themselves stays as it is; what was first to the other
     /// one, but comes second here, waits.
     pub fn absorb(&mut self, other: &Pins) {
-        for kind in super::KINDS {
+        for kind in Part::ALL {
             let Some(theirs) = other.list(kind) else { continue };
             let is_first = !self.has_seen(kind);
             let pins = self.list_mut(kind).get_or_insert_default();
@@ -181,6 +210,7 @@ impl Pins {
                     continue;
                 }
                 let pin = pins.entry(name.clone()).or_default();
+                let is_first = is_first || pin.takes_anything(kind);
                 for version in &their.versions {
                     if pin.version(&version.digest).is_none() {
                         let late = !is_first && version.standing == Standing::First;
@@ -222,6 +252,37 @@ mod tests {
         assert_eq!(pins.standing(&a), Standing::First, "two clients may see two versions");
         assert_eq!(pins.pin(TOOLS, "a").unwrap().last_good().unwrap().digest, changed.digest);
         assert!(!pins.approve(TOOLS, "c", &changed.digest) && !pins.approve(ListKind::Prompts, "a", "x"));
+    }
+
+    #[test]
+    fn resources_come_and_go_and_only_what_changes_waits() {
+        let resource = |uri: &str, name: &str| {
+            let text = format!(r#"{{"uri":"{uri}","name":"{name}"}}"#);
+            Definition::read(ListKind::Resources, text.as_bytes()).unwrap()
+        };
+        let (one, two, changed) = (resource("a://1", "x"), resource("a://2", "y"), resource("a://2", "z"));
+        let mut pins = Pins::default();
+        pins.see(ListKind::Resources, &[&one], true);
+        pins.see(ListKind::Resources, &[&two], true);
+        let mut other = Pins::default();
+        other.absorb(&pins);
+        other.see(ListKind::Resources, &[&changed], true);
+        let standings = [&one, &two, &changed].map(|definition| other.standing(definition));
+        assert_eq!(standings, [Standing::First, Standing::First, Standing::Waiting]);
+    }
+
+    /// As an earlier version wrote them.
+    #[test]
+    fn pins_without_the_later_parts_are_read() {
+        let mut old = Pins::default();
+        old.see(TOOLS, &[&tool("a", "x")], true);
+        let mut text = serde_json::to_value(&old).unwrap();
+        text.as_object_mut().unwrap().retain(|part, _| part == "tools" || part == "prompts");
+        let mut pins: Pins = serde_json::from_value(text).unwrap();
+        assert_eq!(pins, old);
+        let words = Definition::read(Part::Instructions, br#""Be gentle.""#).unwrap();
+        pins.see(Part::Instructions, &[&words], true);
+        assert_eq!(pins.standing(&words), Standing::First);
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::definition::{Definition, KINDS};
+use super::definition::Definition;
 use super::detect::{Finding, Neighbours, Severity, detect, words};
 use super::pins::{Pins, Standing};
+use crate::catalog::Part;
 use crate::config::{Answer, DefinitionRules};
 use crate::names::ServerName;
-use crate::protocol::ListKind;
 
 /// Something to decide about one version of a definition.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,7 +84,7 @@ pub(super) fn reason(
 /// Everything that waits in the pins of one server.
 pub fn cases(server: &ServerName, rules: DefinitionRules, pins: &Pins, neighbours: &Neighbours) -> Cases {
     let mut cases = Cases::new();
-    for kind in KINDS {
+    for kind in Part::ALL {
         for (name, pin) in pins.of(kind) {
             for version in pin.versions().iter().filter(|version| version.standing != Standing::Approved) {
                 let definition = Definition::new(kind, name.to_owned(), version.definition.clone());
@@ -129,9 +129,9 @@ pub(super) fn gives_orders(findings: &[Finding]) -> bool {
     findings.iter().any(|finding| finding.id.starts_with("instructions-"))
 }
 
-/// The noun of a kind and the name, as `server/name`.
-pub(super) fn title(kind: ListKind, name: &str) -> String {
-    format!("{} `{}`", kind.noun(), super::detect::safe(name, 0, 64))
+/// The noun of a kind and the name.
+pub(super) fn title(kind: Part, name: &str) -> String {
+    kind.title(&super::detect::safe(name, 0, 64))
 }
 
 /// The command that approves a definition, for people and their shells.

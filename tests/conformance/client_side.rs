@@ -44,7 +44,29 @@ fn client(workshop: &Workshop, spoken: Revision, way: Way) -> Command {
 /// The suite's verdict on a client of the revision's own SDK.
 fn judge(revision: Revision, way: Way) -> Report {
     let workshop = Workshop::new();
-    judge_client(&client(&workshop, revision, way), revision, &workshop.folder("results"))
+    let client = client(&workshop, revision, way);
+    let mut report = judge_client(&client, revision, &workshop.folder("results"));
+    judge_time_again(&mut report, &client, revision, &workshop);
+    report
+}
+
+/// The scenario that measures how long a client waits before it takes up a stream again, and its check.
+const TIMED: (&str, &str) = ("sse-retry", "client-sse-retry-timing");
+/// So often it is tried before its verdict counts.
+const TRIES: usize = 4;
+
+/// That scenario takes any GET for the one that takes up the stream, and answers the call there: also the general stream, which
+/// clients open beside their first requests. On a busy machine that one comes late, and looks like a return that was too
+/// early. A client that does not wait as it was told fails each time.
+fn judge_time_again(report: &mut Report, client: &Command, revision: Revision, workshop: &Workshop) {
+    let (scenario, check) = TIMED;
+    for again in 1..TRIES {
+        if revision == Revision::Modern || report.is_well(scenario, check) {
+            return;
+        }
+        let results = workshop.folder(&format!("again-{again}"));
+        report.replace(scenario, judge_client_in(scenario, client, revision, &results));
+    }
 }
 
 /// What is bridged where the client speaks another revision than the server. How Switchboard logs in does not depend on
@@ -88,6 +110,7 @@ fn bridged(revision: Revision, spoken: Revision) -> Report {
     for scenario in bridged_scenarios(revision) {
         report.extend(judge_client_in(scenario, &client, revision, &workshop.folder("results")));
     }
+    judge_time_again(&mut report, &client, revision, &workshop);
     report
 }
 

@@ -110,6 +110,19 @@ impl Report {
         self.outcomes.extend(other.outcomes);
     }
 
+    /// Takes what another report found in a scenario for what this one found there.
+    pub(crate) fn replace(&mut self, scenario: &str, other: Self) {
+        self.outcomes.retain(|place, _| place.scenario != scenario);
+        self.extend(other);
+    }
+
+    /// Whether all checks of this id in a scenario came out well, and there was one.
+    pub(crate) fn is_well(&self, scenario: &str, id: &str) -> bool {
+        let mut of_id =
+            self.outcomes.iter().filter(|(place, _)| place.scenario == scenario && place.id == id);
+        of_id.clone().next().is_some() && of_id.all(|(_, outcome)| outcome.status == Status::Success)
+    }
+
     /// What was found in these scenarios.
     pub(crate) fn only(&self, scenarios: &[&str]) -> Self {
         let among = |place: &Place| scenarios.contains(&place.scenario.as_str());

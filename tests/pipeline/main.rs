@@ -24,6 +24,7 @@ mod passing;
 mod policy;
 mod redact;
 mod retry;
+mod tasks;
 mod transform;
 mod validate;
 

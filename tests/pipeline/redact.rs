@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{answered, is_call};
 use crate::board::{DEADLINE, Setup};
-use crate::peer::{House, MODERN};
+use crate::peer::{House, MODERN, everything};
 
 const TOOLS: &str = r#"
 tools:
@@ -40,6 +40,54 @@ fn secrets_are_hidden_both_ways() {
         assert!(!peer.tool("a__sorry", json!({})).raw.contains("AKIA"));
         let read = peer.call("resources/read", json!({ "uri": "note://one" }));
         assert_eq!(read.result()["contents"][0]["text"], "key [redacted]", "{}", read.raw);
+        drop(peer);
+        house.close();
+    }
+}
+
+/// A modern client answers a modern server's question with the same call once more, or with an update of the task.
+#[test]
+fn secrets_in_answers_to_questions_are_hidden() {
+    let script = format!(
+        "revisions: [ {MODERN} ]\ntools:\n  echo: {{ task: {{ poll: 20ms }}, steps: [ {{ ask: {{ method: elicitation/create, \
+         params: {{ message: who, requestedSchema: {{ type: object, properties: {{}} }} }}, save: s }} }}, {{ answer: \"{{{{s.action}}}}\" }} ] }}\n"
+    );
+    for as_task in [false, true] {
+        let config = "interceptors: [ { on: before, match: a__echo, redact: { secrets: aws } } ]";
+        let house = House::http(Setup::new().script("a", &script).config(config));
+        let mut capabilities = everything(MODERN);
+        if as_task {
+            capabilities["extensions"] = json!({ "io.modelcontextprotocol/tasks": {} });
+        }
+        let peer = house.peer_with(MODERN, capabilities);
+        peer.list_with("tools/list", "a__echo");
+        let reply =
+            json!({ "action": "accept", "content": { "key": "AKIAIOSFODNN7EXAMPLE", "kept": "kept" } });
+        if as_task {
+            let task = peer.call("tools/call", json!({ "name": "a__echo" })).result()["taskId"].clone();
+            let until = Instant::now() + DEADLINE;
+            let asked = loop {
+                let told = peer.call("tasks/get", json!({ "taskId": task })).result();
+                if let Some((key, _)) =
+                    told["inputRequests"].as_object().and_then(|asked| asked.iter().next())
+                {
+                    break key.clone();
+                }
+                assert!(Instant::now() < until, "{told}");
+            };
+            let responses = json!({ asked.as_str(): reply });
+            peer.call("tasks/update", json!({ "taskId": task, "inputResponses": responses }));
+        } else {
+            let answer = peer.converse("tools/call", json!({ "name": "a__echo" }), |_| reply.clone());
+            answered(&answer, "accept");
+        }
+        let told = house.await_received("a", 1, |message| message["params"]["inputResponses"].is_object());
+        let told = told
+            .iter()
+            .map(|message| message["params"]["inputResponses"].to_string())
+            .find(|text| text != "null");
+        let told = told.unwrap();
+        assert!(told.contains("[redacted]") && told.contains("kept"), "task: {as_task}; {told}");
         drop(peer);
         house.close();
     }

@@ -5,10 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::catalog::{Catalog, Note};
+use crate::catalog::{Catalog, Note, Part};
 use crate::cli::check::schemas::Fault;
 use crate::failure::{Code, Failure};
-use crate::protocol::ListKind;
 use crate::status::{self, Level, Report};
 use crate::trust::lock::LockedServer;
 use crate::trust::{self, Severity};
@@ -28,7 +27,7 @@ pub(super) enum Verdict {
 
 /// Something that looks dishonest.
 pub(super) struct Suspicion {
-    pub(super) kind: ListKind,
+    pub(super) kind: Part,
     /// The server's own name.
     pub(super) name: String,
     pub(super) finding: trust::Finding,

@@ -77,19 +77,14 @@ fn details(finding: &Finding) -> Vec<String> {
     let notes = by_weight(true).chain(by_weight(false));
     let notes: Vec<String> = notes
         .map(|note| {
-            let (noun, word) = (note.kind.noun(), note.word());
-            format!("{noun} `{}` {word}: {}", one_line(&note.original), one_line(&note.text))
+            let (title, word) = (note.kind.title(&one_line(&note.original)), note.word());
+            format!("{title} {word}: {}", one_line(&note.text))
         })
         .collect();
     push_some(&mut lines, notes);
     let suspicions = finding.suspicions.iter().map(|one| {
         let word = if one.finding.severity == Severity::Grave { "suspicious" } else { "worth a look" };
-        format!(
-            "{} `{}` {word}: {}",
-            one.kind.noun(),
-            one_line(&one.name),
-            one_line(&one.finding.to_string())
-        )
+        format!("{} {word}: {}", one.kind.title(&one_line(&one.name)), one_line(&one.finding.to_string()))
     });
     push_some(&mut lines, suspicions.collect());
     let faults = finding

@@ -25,7 +25,7 @@ use crate::frontend::modern::scope::{Open, Responder};
 use crate::frontend::modern::server_info;
 use crate::names::ServerName;
 use crate::policy::{Action, Client};
-use crate::protocol::{Level, ListKind, Method, meta};
+use crate::protocol::{Level, ListKind, Method, TaskMethod, meta};
 use crate::registry::Registry;
 use crate::wire::{Body, Span, json};
 
@@ -47,6 +47,8 @@ pub(in crate::frontend) struct Listener {
     followed: Mutex<Vec<(ServerName, String)>>,
     /// The same of tasks of servers: the server's id, and our name.
     tasks: Mutex<Vec<(Arc<Backend>, String, String)>>,
+    /// Who listens, by its token.
+    principal: Option<Arc<str>>,
 }
 
 impl Hall {
@@ -68,9 +70,9 @@ impl Hall {
         }
         let client = terms.client();
         let known = self.view(&registry, || client.clone()).digests();
-        let hall = Arc::clone(self);
+        let (hall, principal) = (Arc::clone(self), terms.principal.clone());
         self.tasks.spawn(async move {
-            hall.stream(registry, (filter, tasks), responder, given_up, (client, known)).await;
+            hall.stream(registry, (filter, tasks), responder, given_up, (client, principal, known)).await;
         });
     }
 
@@ -80,7 +82,7 @@ impl Hall {
         (mut filter, tasks): (Filter, Vec<(Arc<Backend>, String, String)>),
         responder: Responder,
         given_up: CancellationToken,
-        (client, known): (Client, [u64; 4]),
+        (client, principal, known): (Client, Option<Arc<str>>, [u64; 4]),
     ) {
         self.keep_permitted(&registry, &client, &mut filter.uris);
         let followed = follow(&registry, &mut filter.uris).await;
@@ -91,6 +93,7 @@ impl Hall {
             given_up,
             followed: Mutex::new(followed),
             tasks: Mutex::new(tasks),
+            principal,
         });
         listener.send("notifications/subscriptions/acknowledged", |params| {
             params.extend_from_slice(br#","notifications":"#);
@@ -159,14 +162,28 @@ impl Listener {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Our name for a task of a server, if it is one of those that are followed.
+    fn name_of_task(&self, server: &ServerName, id: &str) -> Option<String> {
+        let tasks = self.tasks();
+        let followed = tasks.iter().find(|(backend, its, _)| backend.name() == server && its == id);
+        followed.map(|(_, _, name)| name.clone())
+    }
+
+    /// Whether a task of a server is one of those that are followed.
+    pub(in crate::frontend) fn follows_task(&self, server: &ServerName, id: &str) -> bool {
+        self.name_of_task(server, id).is_some()
+    }
+
+    /// How its client would ask for a task of a server, by the server's id.
+    pub(in crate::frontend) fn about_task(&self, id: &str) -> Call {
+        let params = bridge::tasks::id_params(id);
+        let caller = Subscriber::of(self.principal.clone(), None);
+        caller.request(Method::Task(TaskMethod::Get), id, params)
+    }
+
     /// Tells of a task of a server, if it is one of those that are followed. `params` are those of the server.
     pub(in crate::frontend) fn task_changed(&self, server: &ServerName, id: &str, params: &[u8]) {
-        let name = {
-            let tasks = self.tasks();
-            let followed = tasks.iter().find(|(backend, its, _)| backend.name() == server && its == id);
-            followed.map(|(_, _, name)| name.clone())
-        };
-        let Some(name) = name else { return };
+        let Some(name) = self.name_of_task(server, id) else { return };
         let Some(told) = bridge::tasks::with_id(params, &name) else { return };
         self.send("notifications/tasks", |text| {
             for member in json::members(&told).filter(|member| !member.is(&told, "_meta")) {
@@ -275,35 +292,44 @@ async fn follow(registry: &Registry, uris: &mut Vec<String>) -> Vec<(ServerName,
     followed
 }
 
-/// Calls a server in our own name and wants to know only whether it agreed.
+/// Calls a server for a stream, and wants to know at most whether it agreed.
 #[derive(Debug)]
 struct Subscriber {
     id: CallerId,
+    principal: Option<Arc<str>>,
     agreed: Mutex<Option<oneshot::Sender<bool>>>,
 }
 
 impl Subscriber {
     fn new() -> (Arc<Self>, oneshot::Receiver<bool>) {
         let (sender, receiver) = oneshot::channel();
-        (Arc::new(Self { id: CallerId::fresh(), agreed: Mutex::new(Some(sender)) }), receiver)
+        (Self::of(None, Some(sender)), receiver)
+    }
+
+    fn of(principal: Option<Arc<str>>, agreed: Option<oneshot::Sender<bool>>) -> Arc<Self> {
+        Arc::new(Self { id: CallerId::fresh(), principal, agreed: Mutex::new(agreed) })
     }
 
     fn call(self: Arc<Self>, backend: &Backend, method: Method, uri: &str) {
         let mut params = br#"{"uri":"#.to_vec();
         json::push_string(&mut params, uri);
         params.push(b'}');
+        backend.call(self.request(method, uri, params));
+    }
+
+    fn request(self: Arc<Self>, method: Method, label: &str, params: Vec<u8>) -> Call {
         let whole = Span { start: 0, end: params.len() };
-        backend.call(Call {
+        Call {
             ticket: Ticket(0),
             caller: self,
             method,
-            label: uri.into(),
+            label: label.into(),
             line: Bytes::from(params),
             params: Some(whole),
             target: None,
             meta: None,
             token: TokenPlace::None,
-        });
+        }
     }
 
     fn tell(&self, agreed: bool) {
@@ -322,6 +348,10 @@ impl Caller for Subscriber {
 
     fn introduction(&self) -> Introduction {
         Introduction { capabilities: Bytes::from_static(b"{}"), ..anybody() }
+    }
+
+    fn principal(&self) -> Option<Arc<str>> {
+        self.principal.clone()
     }
 
     fn level(&self) -> Option<Level> {

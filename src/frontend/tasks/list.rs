@@ -76,7 +76,9 @@ impl Session {
         let answer = backend.ask("tasks/get", &params, PATIENCE).await.ok()?;
         match answer {
             (line, Body::Result(span)) => {
-                let told = self.hall.with_our_task(&server, Tasks::Core, self.principal(), span.of(&line));
+                let unhidden = self.hall.unhidden(&server, span.of(&line));
+                let told = unhidden.as_deref().unwrap_or_else(|| span.of(&line));
+                let told = self.hall.with_our_task(&server, Tasks::Core, self.principal(), told);
                 told.map(|text| text.to_vec())
             }
             (_, Body::Error(_)) => {

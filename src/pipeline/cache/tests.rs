@@ -36,12 +36,12 @@ fn cache() -> Arc<Cache> {
 }
 
 /// A call of something that only reads, with these parameters.
-fn wish(principal: Option<&str>, method: Method, label: &str, params: &str) -> Request {
+fn wish(principal: Option<&str>, method: Method, label: &str, params: &str) -> Box<Request> {
     let client = Client::new(principal);
     let line = Bytes::from(params.to_owned());
     let whole = Span { start: 0, end: line.len() };
     let meta = raw::get(&line, "_meta");
-    Request {
+    Box::new(Request {
         call: Call { method, params: Some(whole), meta, line, ..call(&client, label) },
         exposed: ExposedName::from(label),
         definition: Bytes::new(),
@@ -49,14 +49,14 @@ fn wish(principal: Option<&str>, method: Method, label: &str, params: &str) -> R
         attempt: 1,
         trace: None,
         deadline: Instant::now() + Duration::from_secs(1800),
-    }
+    })
 }
 
-fn look(params: &str) -> Request {
+fn look(params: &str) -> Box<Request> {
     wish(None, Method::ToolsCall, "look", params)
 }
 
-fn read(uri: &str) -> Request {
+fn read(uri: &str) -> Box<Request> {
     wish(None, Method::ResourcesRead, uri, &format!("{{\"uri\":{uri:?}}}"))
 }
 
@@ -126,7 +126,7 @@ fn ask(request: &Request) {
 }
 
 impl Bottom for Server {
-    fn send(&self, request: Request) -> BoxFuture<'_, Outcome> {
+    fn send(&self, request: Box<Request>) -> BoxFuture<'_, Outcome> {
         Box::pin(async move {
             let count = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
             self.seen.lock().unwrap().push(String::from_utf8_lossy(&request.call.line).into_owned());
@@ -140,7 +140,7 @@ impl Bottom for Server {
     }
 }
 
-async fn get(cache: &Cache, server: &Server, request: Request) -> Outcome {
+async fn get(cache: &Cache, server: &Server, request: Box<Request>) -> Outcome {
     cache.around(request, Next::new(&[], server)).await
 }
 
@@ -154,14 +154,14 @@ fn value(outcome: &Outcome) -> Value {
 }
 
 /// Which call of the server the answer is from, and how old it says that it is.
-async fn count(cache: &Cache, server: &Server, request: Request) -> (u64, Option<u64>) {
+async fn count(cache: &Cache, server: &Server, request: Box<Request>) -> (u64, Option<u64>) {
     let value = value(&get(cache, server, request).await);
     let mark = &value["_meta"]["switchboard/cache"];
     assert_eq!(mark.is_null(), mark["hit"] != json!(true));
     (value["count"].as_u64().unwrap(), mark["age_ms"].as_u64())
 }
 
-fn spawn(cache: &Arc<Cache>, server: &Arc<Server>, request: Request) -> JoinHandle<Outcome> {
+fn spawn(cache: &Arc<Cache>, server: &Arc<Server>, request: Box<Request>) -> JoinHandle<Outcome> {
     let (cache, server) = (Arc::clone(cache), Arc::clone(server));
     tokio::spawn(async move { get(&cache, &server, request).await })
 }

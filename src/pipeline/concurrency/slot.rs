@@ -1,46 +1,71 @@
 //! The slot of a call. While the call waits for its user to come back, others may have it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::call::{Ask, AskKey, Asker, Between, Caller, NotAsked, Ticket};
 use crate::wire::Body;
 
-/// See the module.
+/// See the module. To the server it is the client of the call.
 #[derive(Debug)]
 pub(super) struct Slot {
+    this: Weak<Slot>,
+    client: Arc<dyn Caller>,
     slots: Arc<Semaphore>,
-    permit: Mutex<Option<OwnedSemaphorePermit>>,
-    over: CancellationToken,
+    state: Mutex<State>,
+    over: Notify,
+}
+
+#[derive(Debug)]
+enum State {
+    Taken(#[expect(dead_code, reason = "it is given back when it is dropped")] OwnedSemaphorePermit),
+    Lent,
+    /// The call has ended.
+    Over,
 }
 
 impl Slot {
-    pub(super) fn new(slots: &Arc<Semaphore>, permit: OwnedSemaphorePermit) -> Arc<Self> {
-        let (slots, permit) = (Arc::clone(slots), Mutex::new(Some(permit)));
-        Arc::new(Self { slots, permit, over: CancellationToken::new() })
+    pub(super) fn new(
+        slots: &Arc<Semaphore>,
+        permit: OwnedSemaphorePermit,
+        client: Arc<dyn Caller>,
+    ) -> Arc<Self> {
+        let (slots, state) = (Arc::clone(slots), Mutex::new(State::Taken(permit)));
+        Arc::new_cyclic(|this| Self { this: this.clone(), client, slots, state, over: Notify::new() })
     }
 
-    fn permit(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
-        self.permit.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Leaves the slot to others.
     fn lend(&self) {
-        drop(self.permit().take());
+        let mut state = self.state();
+        let old = match *state {
+            State::Taken(_) => std::mem::replace(&mut *state, State::Lent),
+            State::Lent | State::Over => return,
+        };
+        drop(state);
+        drop(old);
     }
 
     /// Waits for a slot again, before all calls that have not begun yet come behind.
     async fn take_back(&self) {
+        let mut over = std::pin::pin!(self.over.notified());
+        over.as_mut().enable();
+        if !matches!(*self.state(), State::Lent) {
+            return;
+        }
         tokio::select! {
             permit = Arc::clone(&self.slots).acquire_owned() => {
-                if !self.over.is_cancelled() {
-                    *self.permit() = permit.ok();
+                let mut state = self.state();
+                if let (State::Lent, Ok(permit)) = (&*state, permit) {
+                    *state = State::Taken(permit);
                 }
             }
-            () = self.over.cancelled() => {}
+            () = over => {}
         }
     }
 }
@@ -50,25 +75,20 @@ pub(super) struct Occupied(pub(super) Arc<Slot>);
 
 impl Drop for Occupied {
     fn drop(&mut self) {
-        self.0.over.cancel();
-        self.0.lend();
+        let old = std::mem::replace(&mut *self.0.state(), State::Over);
+        drop(old);
+        self.0.over.notify_waiters();
     }
 }
 
-/// The client of a call that has a slot.
-#[derive(Debug)]
-pub(super) struct Holder {
-    pub(super) client: Arc<dyn Caller>,
-    pub(super) slot: Arc<Slot>,
-}
-
-impl Between for Holder {
+impl Between for Slot {
     fn client(&self) -> &Arc<dyn Caller> {
         &self.client
     }
 
     fn ask(&self, ticket: Ticket, ask: Ask<'_>) -> Result<(), NotAsked> {
-        let asker = Arc::new(Resumes { asker: Arc::clone(&ask.asker), slot: Arc::clone(&self.slot) });
+        let Some(slot) = self.this.upgrade() else { return self.client.ask(ticket, ask) };
+        let asker = Arc::new(Resumes { asker: Arc::clone(&ask.asker), slot });
         self.client.ask(ticket, Ask { asker, ..ask })
     }
 }
@@ -82,7 +102,7 @@ struct Resumes {
 
 impl Asker for Resumes {
     fn answer(&self, key: &AskKey, line: &Bytes, body: Body) {
-        if self.slot.permit().is_some() || self.slot.over.is_cancelled() {
+        if !matches!(*self.slot.state(), State::Lent) {
             return self.asker.answer(key, line, body);
         }
         // With the answer the server goes on, so the call needs a slot first.

@@ -1,3 +1,4 @@
+use std::sync::Weak;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ impl Replica for Fake {
         Box::pin(async { Ok(()) })
     }
 
-    fn take<'a>(&'a self, request: Request, _: &'a Road) -> BoxFuture<'a, Outcome> {
+    fn take(&self, request: Box<Request>, _: &Road) -> impl Future<Output = Outcome> + Send {
         let attempt = self.attempts.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some((_, standing)) = self.turns.iter().rev().find(|(at, _)| *at == attempt) {
             self.stands(*standing);
@@ -83,7 +84,7 @@ impl Replica for Fake {
         if matches!(fate, Fate::Answered | Fate::Lost) {
             lock(&self.begun).push(request.call.label.to_string());
         }
-        Box::pin(async move {
+        async move {
             tokio::time::sleep(Duration::from_millis(takes)).await;
             match fate {
                 Fate::Answered => reply(),
@@ -94,7 +95,7 @@ impl Replica for Fake {
                     Outcome::Failed(not_run(Code::NetStatus).retry_after(pause))
                 }
             }
-        })
+        }
     }
 }
 
@@ -103,8 +104,8 @@ fn group(fakes: &[Arc<Fake>], breaker: Option<BreakerRules>) -> Arc<Group<Fake>>
 }
 
 async fn call(group: &Arc<Group<Fake>>, effect: Effect) -> Outcome {
-    let destination = Destination::new(Arc::clone(group));
-    destination.send(Request { effect, ..request("look") }).await
+    let destination = Destination::new(Arc::clone(group), Weak::new());
+    destination.send(Box::new(Request { effect, ..*request("look") })).await
 }
 
 fn attempts(fakes: &[Arc<Fake>]) -> Vec<usize> {
@@ -186,8 +187,8 @@ async fn a_repetition_goes_to_another_instance() {
     let fakes = [Fake::new(&[(Fate::Lost, 0)], &[]), Fake::new(&[(Fate::Lost, 0)], &[]), Fake::well()];
     let group = group(&fakes, None);
     let retry = Retry::new(server(), RetryRules::default());
-    let destination = Destination::new(group);
-    let read = Request { effect: Effect::Read, ..request("look") };
+    let destination = Destination::new(group, Weak::new());
+    let read = Box::new(Request { effect: Effect::Read, ..*request("look") });
     let outcome = retry.around(read, Next::new(&[], &destination)).await;
     assert!(matches!(outcome, Outcome::Reply { .. }), "{outcome:?}");
     assert_eq!(attempts(&fakes), [1, 1, 1]);
@@ -245,7 +246,7 @@ async fn what_belongs_to_one_goes_to_no_other() {
     fakes[0].stands(Standing::Ready(1));
     let mut about = about;
     about.call.method = Method::Task(TaskMethod::Get);
-    let destination = Destination::new(Arc::clone(&group));
+    let destination = Destination::new(Arc::clone(&group), Weak::new());
     let Outcome::Failed(failure) = destination.send(about.clone()).await else { panic!("a failure") };
     assert!(failure.cause.starts_with("instance 2 of 2: ") && failure.ran == Ran::No, "{failure}");
     assert!(matches!(destination.send(about).await, Outcome::Reply { .. }));
@@ -319,8 +320,8 @@ proptest! {
             let (stages, group) = (&stages, &group);
             let calls = plan.iter().enumerate().map(|(number, (at, effect))| async move {
                 tokio::time::sleep(Duration::from_millis(*at)).await;
-                let request = Request { effect: *effect, ..request(&number.to_string()) };
-                let destination = Destination::new(Arc::clone(group));
+                let request = Box::new(Request { effect: *effect, ..*request(&number.to_string()) });
+                let destination = Destination::new(Arc::clone(group), Weak::new());
                 let run = Next::new(stages, &destination).run(request);
                 tokio::time::timeout(Duration::from_secs(60), run).await.ok()
             });

@@ -25,10 +25,7 @@ fn with_stages() -> Stages {
 async fn without_stages_a_call_goes_directly() {
     let (lane, journeys) = lane(Stages { trust_annotations: true, ..Stages::default() });
     assert!(!lane.has_stages());
-    assert!(
-        lane.item(&"s__look".into(), &Bytes::from_static(b"{}")).is_none(),
-        "nothing is read that nobody wants to know"
-    );
+    assert!(lane.item(|| panic!("nobody wants to know")).is_none());
     let client = Client::new(None);
     lane.call(call(&client, "look"), None);
     assert_eq!((journeys.count(), lane.backend().open_calls()), (0, 1));
@@ -78,7 +75,7 @@ async fn at_the_end_nobody_waits_in_a_stage() {
 struct Broken;
 
 impl Stage for Broken {
-    fn around<'a>(&'a self, _: Request, _: Next<'a>) -> BoxFuture<'a, Outcome> {
+    fn around<'a>(&'a self, _: Box<Request>, _: Next<'a>) -> BoxFuture<'a, Outcome> {
         Box::pin(async { panic!("a fault, as the test wants it") })
     }
 }
@@ -145,7 +142,11 @@ async fn the_effect_is_the_configs_word_and_the_servers_claims() {
         let definition = format!(r#"{{"name":"x","annotations":{annotations}}}"#);
         let request = track.request(
             call(&Client::new(None), tool),
-            lane.item(&"s__x".into(), &Bytes::from(definition)),
+            lane.item(|| Item {
+                exposed: "s__x".into(),
+                claims: Claims::of(definition.as_bytes()),
+                definition: Bytes::from(definition),
+            }),
             None,
         );
         assert_eq!(request.exposed.as_str(), "s__x");

@@ -13,7 +13,7 @@ fn not_run(code: Code) -> Outcome {
 /// The failure that came out, if one did, and how often the server was called.
 async fn run(stage: &Retry, effect: Effect, outcomes: Vec<Outcome>) -> (Option<Failure>, usize) {
     let script = Script::of(outcomes);
-    let request = Request { effect, ..request("look") };
+    let request = Box::new(Request { effect, ..*request("look") });
     match stage.around(request, Next::new(&[], &script)).await {
         Outcome::Reply { .. } => (None, script.sent()),
         Outcome::Failed(failure) => (Some(failure), script.sent()),
@@ -95,7 +95,7 @@ async fn the_server_may_ask_for_a_longer_pause_but_not_beyond_the_deadline() {
 #[tokio::test(start_paused = true)]
 async fn a_later_attempt_has_the_time_that_is_left() {
     let script = Script::hangs();
-    let request = Request { effect: Effect::Read, attempt: 2, ..request("look") };
+    let request = Box::new(Request { effect: Effect::Read, attempt: 2, ..*request("look") });
     let (begun, deadline) = (Instant::now(), request.deadline);
     let outcome = stage().around(request, Next::new(&[], &script)).await;
     assert!(matches!(outcome, Outcome::Failed(Failure { code: Code::CallTimeout, .. })), "{outcome:?}");

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::call::Call;
+use crate::pipeline::payload::reply;
 use crate::pipeline::testing::{Client, Script, call, server};
 
 fn compiled(schema: Value, closed: bool) -> Schema {
@@ -17,12 +18,12 @@ fn faults(schema: &Schema, value: Value) -> Vec<String> {
 }
 
 /// A request of a tool with these schemas and arguments.
-fn request(definition: &Value, arguments: &str) -> Request {
+fn request(definition: &Value, arguments: &str) -> Box<Request> {
     let line = format!(r#"{{"name":"look","arguments":{arguments}}}"#);
     let whole = crate::wire::Span { start: 0, end: line.len() };
     let call = Call { line: line.into(), params: Some(whole), ..call(&Client::new(None), "look") };
     let definition = Bytes::from(definition.to_string());
-    Request { call, definition, ..crate::pipeline::testing::request("look") }
+    Box::new(Request { call, definition, ..*crate::pipeline::testing::request("look") })
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use cedar_policy::RestrictedExpression;
 
+use super::wanted::Picked;
 use crate::wire::json::{self, Kind};
 
 /// The largest arguments that policies look at, in bytes.
@@ -24,18 +25,30 @@ const MAX_DEPTH: usize = 64;
 ///
 /// # Errors
 /// Why policies cannot look at them: a sentence without a period.
-pub(super) fn record(raw: &[u8]) -> Result<RestrictedExpression, String> {
-    if raw.len() > MAX_BYTES {
+pub(super) fn record(picked: &Picked<'_>) -> Result<RestrictedExpression, String> {
+    let bytes = match picked {
+        Picked::These(arguments) => arguments.iter().map(|(_, value)| value.len()).sum(),
+        Picked::All(raw) => raw.len(),
+    };
+    if bytes > MAX_BYTES {
         return Err(format!("its arguments have more than {} KiB", MAX_BYTES / 1024));
     }
-    match json::kind(raw) {
-        _ if raw.is_empty() => RestrictedExpression::new_record([]).map_err(|error| error.to_string()),
-        Kind::Object => {
-            let mut left = MAX_VALUES;
+    let mut left = MAX_VALUES;
+    match picked {
+        Picked::These(arguments) => {
+            let mut members = Vec::with_capacity(arguments.len());
+            for (name, value) in arguments {
+                members.extend(
+                    expression(value, MAX_DEPTH - 1, &mut left)?.map(|value| ((*name).to_owned(), value)),
+                );
+            }
+            RestrictedExpression::new_record(members).map_err(|error| error.to_string())
+        }
+        Picked::All([]) => RestrictedExpression::new_record([]).map_err(|error| error.to_string()),
+        Picked::All(raw) => {
             let value = expression(raw, MAX_DEPTH, &mut left)?;
             value.ok_or_else(|| "its arguments are null".to_owned())
         }
-        _ => Err("its arguments are no object".to_owned()),
     }
 }
 
@@ -86,16 +99,22 @@ fn expression(raw: &[u8], depth: usize, left: &mut usize) -> Result<Option<Restr
 mod tests {
     use super::*;
 
+    fn shown(picked: &Picked<'_>) -> String {
+        let record = record(picked).unwrap();
+        cedar_policy::Context::from_pairs([("a".to_owned(), record)]).unwrap().to_string()
+    }
+
     #[test]
     fn values_are_what_they_are_and_numbers_that_do_not_fit_are_texts() {
         let text = br#"{"a":"x\u0041","b":[1,true,null,"c"],"n":null,"f":1.50,"big":9223372036854775808,"o":{"m":-3}}"#;
-        let shown = cedar_policy::Context::from_pairs([("a".to_owned(), record(text).unwrap())]).unwrap();
-        let shown = shown.to_string();
+        let shown = shown(&Picked::All(text));
         for part in [r#"a: "xA""#, r#"f: "1.50""#, r#"big: "9223372036854775808""#, "-3", "true"] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
         assert!(!shown.contains("null") && !shown.contains("n:"), "{shown}");
-        assert!(record(b"").is_ok() && record(b"{}").is_ok());
+        assert!(record(&Picked::All(b"")).is_ok() && record(&Picked::All(b"{}")).is_ok());
+        let some = Picked::These([("b", &b"1"[..]), ("c", b"null"), ("d", b"[2]")].into_iter().collect());
+        assert_eq!(self::shown(&some), self::shown(&Picked::All(br#"{"b":1,"d":[2]}"#)));
     }
 
     #[test]
@@ -105,14 +124,16 @@ mod tests {
         let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(MAX_BYTES));
         for (text, expected) in [
             (r#"{"a":1,"\u0061":2}"#, "`a` twice"),
-            ("[]", "no object"),
-            ("7", "no object"),
             (&many, "too many"),
             (&deep, "too deeply"),
             (&long, "256 KiB"),
         ] {
-            let error = record(text.as_bytes()).unwrap_err();
+            let error = record(&Picked::All(text.as_bytes())).unwrap_err();
             assert!(error.contains(expected), "{error}");
+            if let Some(value) = text.strip_prefix(r#"{"a":"#).and_then(|text| text.strip_suffix('}')) {
+                let some = record(&Picked::These([("a", value.as_bytes())].into_iter().collect()));
+                assert!(some.is_err() || expected.contains("twice"), "{value:.20}");
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use cedar_policy::{
@@ -13,6 +14,7 @@ use miette::Diagnostic;
 use super::Set;
 use super::entities::Names;
 use super::schema::{Arguments, schema};
+use super::wanted::Wanted;
 use crate::config::{Problem, Severity};
 use crate::failure::Code;
 use crate::policy::question::Rule;
@@ -75,6 +77,7 @@ impl File<'_> {
         }
         let (by_call, lasting): (Vec<Policy>, Vec<Policy>) =
             policies.policies().cloned().partition(looks_at_context);
+        let wanted = Wanted::by(&by_call);
         let part =
             |policies: Vec<Policy>| PolicySet::from_policies(policies).map_err(|error| error.to_string());
         let parts = part(lasting).and_then(|lasting| Ok((lasting, part(by_call)?, Names::new()?)));
@@ -84,11 +87,14 @@ impl File<'_> {
                 policies,
                 lasting,
                 by_call,
+                wanted,
                 rules,
                 authorizer: Authorizer::new(),
                 names,
                 hasher: ahash::RandomState::new(),
+                count: AtomicU64::new(0),
                 known: Mutex::default(),
+                answers: Mutex::default(),
             }),
             Err(error) => {
                 self.fault(error);

@@ -42,7 +42,7 @@ fn monday_at_nine() -> SystemTime {
 }
 
 #[track_caller]
-fn decide(set: &Set, client: &Client, thing: &Thing<'_>, arguments: &str) -> Decision {
+fn decide(set: &Set, client: &Client, thing: &Thing<'_>, arguments: &str) -> Arc<Decision> {
     set.decide(client, thing, arguments.as_bytes(), monday_at_nine()).unwrap()
 }
 
@@ -373,12 +373,14 @@ fn parts_say_what_the_whole_says() {
         let (Some(set), _) = read(&text.join("\n")) else { continue };
         for (name, arguments) in [
             ("files__a", r#"{"n":1}"#),
-            ("files__a", r#"{"n":2}"#),
+            ("files__a", r#"{"z":[1,{"n":1}],"n":2}"#),
             ("files__b", r#"{"a":1}"#),
             ("files__a", r#"{"b":1}"#),
         ] {
             let (client, thing) = (client("cursor"), tool(name));
-            let context = set.context(&thing, arguments.as_bytes(), monday_at_nine()).unwrap();
+            // With all that there is, also what none of them looks at.
+            let all = Picked::All(arguments.as_bytes());
+            let context = context(&thing, &all, Some(monday_at_nine())).unwrap();
             let parties = set.names.parties(&client, &thing).unwrap();
             let whole = set.ask(&set.policies, &parties, context).unwrap().decision();
             for _ in 0..2 {

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::{Finding, Severity};
+use crate::catalog::Part;
 use crate::protocol::ListKind;
 use crate::trust::Definition;
 
@@ -29,7 +30,7 @@ pub(super) fn contradictions(definition: &Definition) -> Vec<Finding> {
         definition.members.get("annotations").and_then(|annotations| annotations.get(hint))
             == Some(&Value::Bool(true))
     };
-    if definition.kind != ListKind::Tools || !claims("readOnlyHint") {
+    if definition.kind != Part::Item(ListKind::Tools) || !claims("readOnlyHint") {
         return Vec::new();
     }
     let place = "/annotations/readOnlyHint".to_owned();

@@ -163,7 +163,7 @@ fn large_definitions_take_time_in_proportion() {
         .to_string();
     assert!(text.len() > 100_000);
     let definition = Definition::new(
-        ListKind::Tools,
+        ListKind::Tools.into(),
         "t".to_owned(),
         serde_json::from_str::<serde_json::Map<String, Value>>(&text).unwrap(),
     );

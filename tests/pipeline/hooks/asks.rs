@@ -1,5 +1,6 @@
 //! Hooks on what servers ask of clients: sampling, elicitation and roots, in every pair of eras.
 
+use std::net::TcpListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::{Value, json};
@@ -33,9 +34,14 @@ serve(answer)
 "#;
 
 fn each(entry: &str, script: &str, case: impl Fn(&House, &Peer)) {
+    each_with("", entry, script, case);
+}
+
+/// The same with more in the config.
+fn each_with(config: &str, entry: &str, script: &str, case: impl Fn(&House, &Peer)) {
     for server in ["2025-11-25", MODERN] {
         for (http, client) in [(false, "2025-11-25"), (true, MODERN)] {
-            let setup = Setup::new().script("a", &format!("revisions: [ {server} ]\n{ASKS}"));
+            let setup = Setup::new().script("a", &format!("revisions: [ {server} ]\n{ASKS}")).config(config);
             let house = furnished(setup, entry, &[("guard.py", script)], http);
             let peer = house.peer_with(client, everything(client));
             peer.list_with("tools/list", "a__sure");
@@ -64,25 +70,59 @@ fn told(house: &House, answer: &crate::board::Message, why: &str) {
     assert!(server || answer.raw.contains(why), "{}", answer.raw);
 }
 
+/// Everything about questions, for the guard above.
+const ENTRY: &str = "  - { command: [./guard.py], on: [before, after], events: ['*/create*', roots/list], match: 'a__*', timeout: 30s }";
+
 #[test]
 fn questions_and_answers_are_changed_answered_and_refused() {
-    let entry = "  - { command: [./guard.py], on: [before, after], events: ['*/create*', roots/list], match: 'a__*', timeout: 30s }";
-    each(entry, GUARD, |house, peer| {
-        let accept = json!({ "action": "accept", "content": { "name": "ada" } });
-        let (heard, answer) = converse(peer, "a__sure", accept.clone());
-        assert_eq!(heard.len(), 1, "{heard:?}");
-        assert!(heard[0]["message"].as_str().unwrap().ends_with("Sure? (asked by a tool)"), "{heard:?}");
-        assert_eq!(answer.text(), "accept ADA", "{}", answer.raw);
-        let (heard, answer) = converse(peer, "a__model", json!({}));
-        assert_eq!((heard.len(), &*answer.text()), (0, "from the guard"), "{}", answer.raw);
-        let (heard, answer) = converse(peer, "a__where", json!({ "roots": [] }));
-        assert!(heard.is_empty(), "{heard:?}");
-        told(house, &answer, "nobody needs to know");
-        let asked = asked(house, "guard.py");
-        let switchboard = &asked[0]["context"]["switchboard"];
-        assert_eq!((&switchboard["exposed"], &switchboard["server"]), (&json!("a__sure"), &json!("a")));
-        assert_eq!(asked[0]["payload"]["message"], "Sure?");
-    });
+    each(ENTRY, GUARD, changed_answered_and_refused);
+}
+
+/// Whoever counts calls, and whoever makes spans of them, stands between the server and those who look at its questions.
+#[test]
+fn questions_are_looked_at_where_calls_are_counted_and_traced() {
+    // Nobody is there to take the spans, which nobody waits for.
+    let collector = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let counted = "admin: { listen: \"127.0.0.1:0\", token: a-token-of-the-tests-0123456789 }";
+    let traced = format!("telemetry: {{ otlp: \"http://{collector}\" }}");
+    for config in [counted, &traced, &format!("{counted}\n{traced}")] {
+        each_with(config, ENTRY, GUARD, changed_answered_and_refused);
+    }
+}
+
+/// What a task asks would stand in what is told of it, where no guard looks.
+#[test]
+fn a_call_whose_questions_are_looked_at_does_not_become_a_task() {
+    let script =
+        format!("revisions: [ {MODERN} ]\n{}", ASKS.replace("sure: {", "sure: { task: { poll: 20ms },"));
+    let house = furnished(Setup::new().script("a", &script), ENTRY, &[("guard.py", GUARD)], true);
+    house.peer(MODERN).list_with("tools/list", "a__sure");
+    let mut capabilities = everything(MODERN);
+    capabilities["extensions"] = json!({ "io.modelcontextprotocol/tasks": {} });
+    let peer = house.peer_with(MODERN, capabilities);
+    let (heard, answer) =
+        converse(&peer, "a__sure", json!({ "action": "accept", "content": { "name": "ada" } }));
+    assert!(heard[0]["message"].as_str().unwrap().ends_with("Sure? (asked by a tool)"), "{heard:?}");
+    assert_eq!(answer.text(), "accept ADA", "{}", answer.raw);
+    drop(peer);
+    house.close();
+}
+
+fn changed_answered_and_refused(house: &House, peer: &Peer) {
+    let accept = json!({ "action": "accept", "content": { "name": "ada" } });
+    let (heard, answer) = converse(peer, "a__sure", accept.clone());
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    assert!(heard[0]["message"].as_str().unwrap().ends_with("Sure? (asked by a tool)"), "{heard:?}");
+    assert_eq!(answer.text(), "accept ADA", "{}", answer.raw);
+    let (heard, answer) = converse(peer, "a__model", json!({}));
+    assert_eq!((heard.len(), &*answer.text()), (0, "from the guard"), "{}", answer.raw);
+    let (heard, answer) = converse(peer, "a__where", json!({ "roots": [] }));
+    assert!(heard.is_empty(), "{heard:?}");
+    told(house, &answer, "nobody needs to know");
+    let asked = asked(house, "guard.py");
+    let switchboard = &asked[0]["context"]["switchboard"];
+    assert_eq!((&switchboard["exposed"], &switchboard["server"]), (&json!("a__sure"), &json!("a")));
+    assert_eq!(asked[0]["payload"]["message"], "Sure?");
 }
 
 #[test]

@@ -139,7 +139,7 @@ impl Drop for Inside<'_> {
 }
 
 impl Bottom for Fated {
-    fn send(&self, request: Request) -> BoxFuture<'_, Outcome> {
+    fn send(&self, request: Box<Request>) -> BoxFuture<'_, Outcome> {
         Box::pin(async move {
             let wish = String::from_utf8_lossy(&request.call.line).into_owned();
             let _inside = self.enter(&wish);

@@ -37,7 +37,7 @@ proptest! {
                 let params = format!(r#"{{"arguments":{argument}}}"#);
                 let definition = Bytes::from(definition.to_string());
                 let expected = json!([who, instance, method.name(), label, params, String::from_utf8_lossy(&definition)]);
-                let request = Request { definition, ..wish(who, method, label, &params) };
+                let request = Box::new(Request { definition, ..*wish(who, method, label, &params) });
                 let running = spawn(&instances[instance], &servers[instance], request);
                 if at_once {
                     open.push((expected, running));

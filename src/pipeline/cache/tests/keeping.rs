@@ -29,7 +29,7 @@ async fn only_what_reads_is_kept() {
     let (cache, server) = (cache(), Server::counting());
     for effect in [Effect::Idempotent, Effect::Unknown, Effect::Destructive] {
         for _ in 0..2 {
-            assert_eq!(count(&cache, &server, Request { effect, ..look("{}") }).await.1, None);
+            assert_eq!(count(&cache, &server, Box::new(Request { effect, ..*look("{}") })).await.1, None);
         }
     }
     for params in
@@ -66,7 +66,7 @@ async fn a_client_may_want_an_answer_of_the_server_itself() {
 }
 
 /// Calls twice, one after the other, and tells whether the second one was answered from what was kept.
-async fn is_kept(rules: CacheRules, wish: impl Fn() -> Request, answer: fn() -> Outcome) -> bool {
+async fn is_kept(rules: CacheRules, wish: impl Fn() -> Box<Request>, answer: fn() -> Outcome) -> bool {
     let (cache, server) = (cache_with(rules), Server::new(move |_, _| answer()));
     let first = value(&get(&cache, &server, wish()).await);
     let second = value(&get(&cache, &server, wish()).await);
@@ -143,7 +143,7 @@ async fn changes_end_what_they_are_about() {
     cache.clear();
     assert_eq!(cache.tallies().bytes, 0);
     assert_eq!(ages().await, (false, false));
-    let other = Request { definition: Bytes::from_static(b"{}"), ..look("{}") };
+    let other = Box::new(Request { definition: Bytes::from_static(b"{}"), ..*look("{}") });
     assert_eq!(count(&cache, &server, other).await.1, None, "the tool is another one now");
 }
 
