@@ -18,6 +18,7 @@ mod health;
 mod listen;
 #[cfg(unix)]
 pub mod local;
+mod lock;
 mod logs;
 mod openapi;
 mod path;

@@ -215,8 +215,19 @@ codes! {
     ManageInvalid = "SB-MANAGE-003", "the new config cannot be used",
         "The entry or the file has a mistake; the message says what and where. Nothing has changed: what was in force before stays.";
     ManageUnwritable = "SB-MANAGE-004", "the config file cannot be changed",
-        "The change was to be kept in the config file, which is not there, not writable, or cannot be read as it is now. Nothing has \
-         changed.";
+        "The change was to be kept in the config file, which is not there or cannot be read as it is now. Nothing has changed.";
+    EditByHand = "SB-EDIT-001", "the config file is written in a way that cannot be changed safely",
+        "Comments, order and layout of the file stay as they are, and nothing else may change its meaning by an edit. Here that cannot be \
+         promised (anchors, merge keys, or an entry that stands in more than one place, for example), so nothing was written. The message \
+         says what to write by hand.";
+    EditTwice = "SB-EDIT-002", "something stands twice in the config file",
+        "Two entries or keys have the same name, and nobody can say which of them is meant. Nothing was written. Remove one of them first.";
+    EditChanged = "SB-EDIT-003", "the config file was changed by somebody else meanwhile",
+        "It does not hold any more what was read a moment ago, and overwriting it would undo what somebody has just done. Nothing was \
+         written. Do the same once more.";
+    EditWrite = "SB-EDIT-004", "the config file cannot be written",
+        "The file is read-only, or the system does not let this user write it or into its folder; the message says why. The old text is \
+         as it was.";
     HealthCheck = "SB-HEALTH-001", "the server does not answer health checks",
         "`health_check.max_failures` checks in a row (`ping`, or `server/discover`) got no answer within `health_check.timeout`. \
          Calls go to other instances while there are any, and to this one again as soon as a check succeeds.";

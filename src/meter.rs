@@ -19,12 +19,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use crate::call::Call;
-use crate::failure::Code;
+use crate::failure::{Code, Failure};
 use crate::names::{OriginalName, ServerName};
 use crate::protocol::Method;
 use ahash::HashMap;
 
-pub use counts::{Counts, Ending, Kind, KindCounts, ToolCounts};
+pub use counts::{Counts, Ending, Kind, KindCounts, LastFailure, ToolCounts};
 pub use histogram::{BOUNDS, Histogram};
 pub use stats::{Discovery, Stats};
 
@@ -177,6 +177,21 @@ impl Meters {
         stats
     }
 
+    /// What was counted of this server; `None` if nothing is.
+    pub fn counts_of(&self, server: &ServerName) -> Option<Counts> {
+        self.servers().get(server).map(|meter| meter.counts())
+    }
+
+    /// The requests of each server since we run, by name.
+    pub fn stats_by_server(&self) -> Vec<(ServerName, Stats)> {
+        let stats = |meter: &Meter| {
+            let mut stats = Stats::default();
+            stats.add(&meter.inner().counts);
+            stats
+        };
+        self.servers().iter().map(|(name, meter)| (name.clone(), stats(meter))).collect()
+    }
+
     /// Counts a run of the discovery: how many servers it found, and how many of them were put in at once.
     pub fn record_discovery(&self, discovered: u64, auto_registered: u64) {
         self.discovery().record(true, discovered, auto_registered);
@@ -215,6 +230,12 @@ impl Meter {
     /// The same call, with a caller who notes how it ends before he tells the one who made it.
     pub fn watch(self: &Arc<Self>, call: Call) -> Call {
         Watched::put_before(call, Arc::clone(self))
+    }
+
+    /// Remembers how a call failed that got no answer.
+    pub(crate) fn remember(&self, item: &OriginalName, failure: &Failure) {
+        let last = LastFailure { item: item.clone(), at: SystemTime::now(), failure: failure.clone() };
+        self.inner().counts.last_failure = Some(last);
     }
 
     /// Counts a call of a tool.

@@ -2,6 +2,8 @@
 //!
 //! In comes the registry; out go [`Report`]s, and the text of our own tool `switchboard__status`. It changes nothing.
 
+mod work;
+
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
@@ -16,6 +18,8 @@ use crate::pipeline::{CacheTallies, Lane, Trouble};
 use crate::registry::{Registry, Snapshot};
 use crate::wire::json as raw;
 use crate::wire::time::rfc3339;
+
+pub use work::Work;
 
 /// How many notes on definitions a model is made to read.
 const SHOWN_NOTES: usize = 20;
@@ -73,6 +77,8 @@ pub struct Report {
     pub pid: Option<u32>,
     /// When it was what.
     pub times: Times,
+    /// What it has to do now, and how quickly it does it.
+    pub work: Work,
     /// How each of its instances is, if there are several.
     pub instances: Vec<Instance>,
 }
@@ -145,6 +151,7 @@ fn report(registry: &Registry, now: &Snapshot, entry: &Entry) -> Report {
         last_words: Vec::new(),
         pid: None,
         times: Times::default(),
+        work: Work::default(),
         instances: Vec::new(),
     };
     match entry {
@@ -182,6 +189,7 @@ fn of_lane(report: &mut Report, registry: &Registry, catalog: &Catalog, lane: &L
     report.failure = instances.iter().find_map(|one| one.failure.clone());
     let all_well = instances.iter().all(|one| one.level == Level::Healthy);
     report.cache = lane.cache();
+    report.work = Work::of(registry, lane);
     let holds_back = notes(catalog, backend).any(Note::is_held);
     if report.level == Level::Healthy && (!all_well || holds_back && matches!(report.state, "ready" | "idle"))
     {
@@ -430,6 +438,7 @@ pub fn to_json(report: &Report) -> Value {
         let CacheTallies { hits, misses, answers, bytes } = cache;
         json!({ "hits": hits, "misses": misses, "answers": answers, "bytes": bytes })
     });
+    object.insert("work".into(), report.work.to_json());
     object.insert("cache".into(), cache.unwrap_or(Value::Null));
     object.insert("failure".into(), failure_json(report.failure.as_ref()));
     if !report.instances.is_empty() {

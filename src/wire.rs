@@ -15,6 +15,7 @@ pub mod splice;
 pub mod sse;
 pub mod time;
 pub mod unseen;
+mod whole;
 
 pub use envelope::{Body, Fault, Message};
 pub use hex::hex;
@@ -25,3 +26,4 @@ pub use mailbox::Mailbox;
 pub use outbox::{Full, LineWriter, Outbox};
 pub use splice::Splice;
 pub use sse::{Event, SseReader};
+pub use whole::whole;

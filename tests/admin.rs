@@ -8,6 +8,8 @@
 mod client;
 #[path = "admin/document.rs"]
 mod document;
+#[path = "admin/explain.rs"]
+mod explain;
 #[path = "admin/fuzz.rs"]
 mod fuzz;
 #[path = "admin/local.rs"]

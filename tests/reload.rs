@@ -351,3 +351,49 @@ fn guards_that_stand_before_all_servers_come_and_go_without_a_restart() {
     assert_eq!(rig.starts("a").len(), 1);
     rig.finish();
 }
+
+/// What stages have counted and kept is of use to whoever pays for the calls: an edit that does not concern them takes nothing away.
+#[test]
+fn what_stages_know_outlives_what_does_not_concern_them() {
+    let script = "
+tools:
+  look: { answer: \"look {{mock.call}}\" }
+  broken: { result: 5 }
+  often: { answer: often }
+  other: { answer: other }
+  first: { answer: x }
+  second: { answer: x }
+";
+    let server = |description: &str, hidden: &str, threshold: u32| {
+        Server::script("a", script)
+            .set("description", json!(description))
+            .set("tools", json!({ "exclude": [hidden] }))
+            .set("cache", json!({ "ttl": "1h" }))
+            .set("effects", json!({ "look": "read" }))
+            .set("rate_limit", json!({ "calls": 3, "per": "1h", "each": "tool" }))
+            .set("breaker", json!({ "failure_threshold": threshold, "recovery_timeout": "1h" }))
+    };
+    let mut rig = Rig::of([server("before", "first", 1)]);
+    assert_eq!(rig.ask("a__look", json!({})).text(), "look 1");
+    for _ in 0..3 {
+        assert_eq!(rig.ask("a__often", json!({})).text(), "often");
+    }
+    rig.ask("a__often", json!({})).expect_code("SB-LIMIT-001");
+    rig.ask("a__broken", json!({})).expect_code("SB-CALL-006");
+    rig.ask("a__other", json!({})).expect_code("SB-BREAKER-001");
+
+    rig.configure([server("after", "second", 1)]);
+    await_tools(&mut rig, "the edit", |tools| has(tools, "a__first") && !has(tools, "a__second"));
+    rig.ask("a__often", json!({})).expect_code("SB-LIMIT-001");
+    rig.ask("a__other", json!({})).expect_code("SB-BREAKER-001");
+    assert_eq!(rig.ask("a__look", json!({})).text(), "look 1");
+
+    // The breaker has other rules: it begins anew, and it alone.
+    rig.configure([server("after", "first", 2)]);
+    await_tools(&mut rig, "the edit", |tools| has(tools, "a__second") && !has(tools, "a__first"));
+    rig.ask("a__often", json!({})).expect_code("SB-LIMIT-001");
+    assert_eq!(rig.ask("a__second", json!({})).text(), "x");
+    assert_eq!(rig.ask("a__look", json!({})).text(), "look 1");
+    assert_eq!(rig.starts("a").len(), 1);
+    rig.finish();
+}

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
+use super::lock::Lock;
 use super::query::Query;
 use super::refusal::{Refusal, Success};
 use super::route::{self, Action, Route};
@@ -22,7 +23,7 @@ use crate::frontend::Front;
 use crate::manager::{Actor, Manager};
 use crate::registry::Registry;
 use crate::web::body::{self, Bounds};
-use crate::web::door::{Names, Tokens};
+use crate::web::door::Names;
 use crate::web::reply::{self, Reply};
 
 /// The largest body that is read, in bytes: as large as what clients may call a tool with.
@@ -62,8 +63,8 @@ pub struct Desk {
 pub(super) struct Door {
     /// The names that requests must be for; `None` on a Unix socket, which no page and no foreign name leads to.
     pub(super) names: Option<Names>,
-    /// What requests must show; `None` where the socket itself lets nobody else in.
-    pub(super) tokens: Option<Tokens>,
+    /// Asks for a token; `None` where the socket itself lets nobody else in.
+    pub(super) lock: Option<Lock>,
     /// Whether nothing can be changed through it.
     pub(super) looks_only: bool,
 }
@@ -119,9 +120,12 @@ impl Desk {
         }
         let found = route::find(&request.method, request.uri.path());
         // Whoever may not come in does not learn what there is.
-        let who = match (&door.tokens, &found) {
+        let who = match (&door.lock, &found) {
             (Some(_), Ok((route, _))) if route.is_open() => NAME.into(),
-            (Some(tokens), _) => tokens.bearer(&request.headers).map_err(Refusal::unknown)?,
+            (Some(lock), _) => {
+                let servers = self.registry().servers();
+                lock.admit(servers.config(), &request.headers).map_err(Refusal::unknown)?
+            }
             (None, _) => NAME.into(),
         };
         let (route, name) = found?;

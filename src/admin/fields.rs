@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::code::ApiCode;
 use super::refusal::{Refusal, excerpt};
+use crate::wire::whole;
 use http::StatusCode;
 
 /// See the module. Whoever reads takes what is known; [`finish`](Self::finish) judges.
@@ -104,7 +105,7 @@ impl Fields {
     /// A whole number in this range.
     pub(super) fn whole(&mut self, field: &'static str, least: u64, most: u64) -> Option<u64> {
         let value = self.take(field)?;
-        let number = value.as_u64().filter(|number| (least..=most).contains(number));
+        let number = whole(&value).filter(|number| (least..=most).contains(number));
         if number.is_none() {
             self.wrong(
                 field,

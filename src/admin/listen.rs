@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 use super::desk::{Desk, Door};
 #[cfg(unix)]
 use super::local::Socket;
+use super::lock::Lock;
 use super::stats::Stats;
 use crate::config::{AdminConfig, AdminDoor};
 use crate::failure::{Code, Failure};
-use crate::web::door::{Names, Tokens, is_loopback};
+use crate::web::door::{Names, is_loopback};
 use crate::web::{Connections, Pace};
 
 /// The most connections at once. Further ones wait in the system's queue.
@@ -59,17 +60,17 @@ impl Listener {
                     hosts: config.allowed_hosts.clone(),
                     origins: Vec::new(),
                 };
-                let door = Door { names: Some(names), tokens: Some(tokens(token)?), looks_only: false };
+                let door = Door { names: Some(names), lock: Some(Lock::new(token)?), looks_only: false };
                 (Opening::Tcp(listener), door, format!("http://{at}"))
             }
             #[cfg(unix)]
             AdminDoor::Unix { path, token } => {
                 let shown = path.display().to_string();
                 let socket = Socket::bind(path).map_err(|error| failure(&shown, &error))?;
-                let tokens = token.as_ref().map(tokens).transpose()?;
+                let lock = token.as_ref().map(Lock::new).transpose()?;
                 (
                     Opening::Unix(socket),
-                    Door { names: None, tokens, looks_only: false },
+                    Door { names: None, lock, looks_only: false },
                     format!("unix:{shown}"),
                 )
             }
@@ -99,11 +100,6 @@ impl Listener {
             () = ending => {}
         }
     }
-}
-
-fn tokens(token: &crate::config::Secret) -> Result<Tokens, Failure> {
-    Tokens::new([(super::desk::NAME, token)])
-        .map_err(|_| Failure::new(Code::AdminListen, "the system gives no random numbers"))
 }
 
 fn failure(place: &str, error: &io::Error) -> Failure {

@@ -49,7 +49,7 @@ pub(super) async fn serve(desk: Arc<Desk>, state: PathBuf, shutdown: Cancellatio
             return;
         }
     };
-    let rounds = Rounds::new(desk, Door { names: None, tokens: None, looks_only: true });
+    let rounds = Rounds::new(desk, Door { names: None, lock: None, looks_only: true });
     loop {
         let accepted = async { (rounds.connections.place().await, socket.accept().await) };
         tokio::select! {

@@ -172,7 +172,12 @@ impl From<Fault> for Refusal {
         let (status, api) = match code {
             Code::ManageUnknown => (StatusCode::NOT_FOUND, ApiCode::ServerNotFound),
             Code::ManageExists => (StatusCode::CONFLICT, ApiCode::ServerAlreadyExists),
-            Code::ManageUnwritable => (StatusCode::CONFLICT, ApiCode::InvalidConfig),
+            Code::ManageUnwritable
+            | Code::EditByHand
+            | Code::EditTwice
+            | Code::EditChanged
+            | Code::EditWrite
+            | Code::ConfigSyntax => (StatusCode::CONFLICT, ApiCode::InvalidConfig),
             Code::CallShutdown => (StatusCode::SERVICE_UNAVAILABLE, ApiCode::ConnectionFailed),
             _ => (StatusCode::UNPROCESSABLE_ENTITY, ApiCode::InvalidConfig),
         };

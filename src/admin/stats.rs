@@ -1,6 +1,6 @@
 //! What was done in the last hour, day, week and month: sums of counters that the rooms keep anyway, looked at once a minute.
 //!
-//! Nothing is counted on the way of a call. What was counted up to a certain moment is kept for a while, and a period is the
+//! Nothing is counted here on the way of a call. What was counted up to a certain moment is kept for a while, and a period is the
 //! difference between now and then; so 30 days cost a few kilobytes.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -33,39 +33,72 @@ const PERIODS: [(&str, Duration); 4] = [
     ("30d", Duration::from_secs(30 * 24 * 3600)),
 ];
 
-/// What calls came to.
+/// What something came to: requests of clients, or attempts at servers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counted {
-    /// Those that were handed to servers.
-    calls: u64,
-    /// Those that the server has not answered.
-    failures: u64,
-    /// Those that it has answered.
-    answers: u64,
-    /// How long it took for these, together.
+    total: u64,
+    successful: u64,
+    failed: u64,
+    /// Those whose time is known.
+    timed: u64,
+    /// How long these took together.
     took: Duration,
 }
 
 impl Counted {
     /// What has come since `earlier`. A server that was started anew under the same name counts from nothing.
     fn since(self, earlier: Self) -> Self {
-        let is_another = self.calls < earlier.calls || self.answers < earlier.answers;
+        let is_another = self.total < earlier.total || self.timed < earlier.timed;
         let earlier = if is_another { Self::default() } else { earlier };
         Self {
-            calls: self.calls - earlier.calls,
-            failures: self.failures.saturating_sub(earlier.failures),
-            answers: self.answers - earlier.answers,
+            total: self.total - earlier.total,
+            successful: self.successful.saturating_sub(earlier.successful),
+            failed: self.failed.saturating_sub(earlier.failed),
+            timed: self.timed - earlier.timed,
             took: self.took.saturating_sub(earlier.took),
         }
     }
 
     fn and(self, other: Self) -> Self {
         Self {
-            calls: self.calls + other.calls,
-            failures: self.failures + other.failures,
-            answers: self.answers + other.answers,
+            total: self.total + other.total,
+            successful: self.successful + other.successful,
+            failed: self.failed + other.failed,
+            timed: self.timed + other.timed,
             took: self.took + other.took,
         }
+    }
+
+    fn to_json(self) -> Value {
+        let average = (self.timed > 0).then(|| self.took.as_secs_f64() / self.timed as f64);
+        json!({
+            "total": self.total,
+            "successful": self.successful,
+            "failed": self.failed,
+            "avg_response_time": average,
+        })
+    }
+}
+
+/// What was done at one server, or at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Work {
+    /// What clients have called, once for each call, whoever answered it. Nothing where calls are not counted.
+    requests: Counted,
+    /// What servers were handed: each repetition once more, and nothing that was answered without them.
+    attempts: Counted,
+}
+
+impl Work {
+    fn since(self, earlier: Self) -> Self {
+        Self {
+            requests: self.requests.since(earlier.requests),
+            attempts: self.attempts.since(earlier.attempts),
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self { requests: self.requests.and(other.requests), attempts: self.attempts.and(other.attempts) }
     }
 }
 
@@ -74,10 +107,10 @@ pub(super) struct Stats(Mutex<Rings>);
 
 struct Rings {
     /// What each server had come to when it was looked at last.
-    servers: HashMap<ServerName, Counted>,
-    total: Counted,
-    minutes: VecDeque<(Instant, Counted)>,
-    hours: VecDeque<(Instant, Counted)>,
+    servers: HashMap<ServerName, Work>,
+    total: Work,
+    minutes: VecDeque<(Instant, Work)>,
+    hours: VecDeque<(Instant, Work)>,
 }
 
 impl Stats {
@@ -109,17 +142,17 @@ impl Stats {
 
 impl Rings {
     fn new(now: Instant) -> Self {
-        let first = (now, Counted::default());
+        let first = (now, Work::default());
         Self {
             servers: HashMap::new(),
-            total: Counted::default(),
+            total: Work::default(),
             minutes: VecDeque::from([first]),
             hours: VecDeque::from([first]),
         }
     }
 
     /// Adds what the servers have done since they were looked at last.
-    fn observe(&mut self, servers: HashMap<ServerName, Counted>) {
+    fn observe(&mut self, servers: HashMap<ServerName, Work>) {
         for (server, counted) in &servers {
             let before = self.servers.get(server).copied().unwrap_or_default();
             self.total = self.total.and(counted.since(before));
@@ -129,7 +162,7 @@ impl Rings {
 
     /// Keeps what all has come to.
     fn sample(&mut self, now: Instant) {
-        let keep = |ring: &mut VecDeque<(Instant, Counted)>, most: usize, total: Counted| {
+        let keep = |ring: &mut VecDeque<(Instant, Work)>, most: usize, total: Work| {
             ring.push_back((now, total));
             while ring.len() > most {
                 ring.pop_front();
@@ -142,9 +175,9 @@ impl Rings {
     }
 
     /// What was done in a period, and when that really begins: later, if we have not been running for so long.
-    fn period(&self, period: Duration, now: Instant) -> (Counted, Instant) {
+    fn period(&self, period: Duration, now: Instant) -> (Work, Instant) {
         let ring = if period <= HOUR { &self.minutes } else { &self.hours };
-        let is_before = |(at, _): &&(Instant, Counted)| now.saturating_duration_since(*at) >= period;
+        let is_before = |(at, _): &&(Instant, Work)| now.saturating_duration_since(*at) >= period;
         let from = ring.iter().rev().find(is_before).or(ring.front());
         let (at, earlier) = from.copied().unwrap_or((now, self.total));
         (self.total.since(earlier), at)
@@ -152,20 +185,27 @@ impl Rings {
 }
 
 /// What every server has come to so far.
-fn servers(registry: &Registry) -> HashMap<ServerName, Counted> {
-    let mut servers = HashMap::new();
+fn servers(registry: &Registry) -> HashMap<ServerName, Work> {
+    let mut servers: HashMap<ServerName, Work> = HashMap::new();
+    for (server, stats) in registry.meters().stats_by_server() {
+        let timed = stats.successful + stats.failed;
+        let (total, successful, failed) = (stats.total, stats.successful, stats.failed);
+        let requests = Counted { total, successful, failed, timed, took: stats.took };
+        servers.entry(server).or_default().requests = requests;
+    }
     for lane in registry.servers().lanes() {
-        let mut sum = Counted::default();
-        for backend in lane.backends() {
+        let attempts = lane.backends().fold(Counted::default(), |sum, backend| {
             let (tallies, pulse) = (backend.tallies(), backend.pulse());
-            sum = sum.and(Counted {
-                calls: tallies.calls,
-                failures: tallies.failures,
-                answers: pulse.answers,
+            sum.and(Counted {
+                total: tallies.calls,
+                // What comes back and cannot be read is a failure.
+                successful: pulse.answers.min(tallies.calls.saturating_sub(tallies.failures)),
+                failed: tallies.failures,
+                timed: pulse.answers,
                 took: pulse.took,
-            });
-        }
-        servers.insert(lane.backend().name().clone(), sum);
+            })
+        });
+        servers.entry(lane.backend().name().clone()).or_default().attempts = attempts;
     }
     servers
 }
@@ -175,14 +215,14 @@ pub(super) fn show(desk: &Desk, asked: &Asked) -> Result<Success, Refusal> {
     let word = asked.query.word("period", &words)?.unwrap_or("24h");
     let period = PERIODS.into_iter().find(|(known, _)| *known == word).map_or(HOUR, |(_, period)| period);
     let now = Instant::now();
-    let (counted, since) = {
+    let (work, since) = {
         let servers = servers(desk.registry());
         let mut rings = desk.stats.rings();
         rings.observe(servers);
         rings.period(period, now)
     };
     let began = SystemTime::now().checked_sub(now.saturating_duration_since(since));
-    let average = (counted.answers > 0).then(|| counted.took.as_secs_f64() / counted.answers as f64);
+    let requests = desk.registry().meters().is_on().then(|| work.requests.to_json());
     let infos = desk.manager.list();
     let of = |status: &str| infos.iter().filter(|info| view::brief(desk, info)["status"] == status).count();
     let disabled = infos.iter().filter(|info| info.report.level == Level::Disabled).count();
@@ -197,12 +237,8 @@ pub(super) fn show(desk: &Desk, asked: &Asked) -> Result<Success, Refusal> {
             "disabled": disabled,
         },
         "tools": { "total": desk.registry().catalog().counts().tools, "by_category": by_category(desk) },
-        "requests": {
-            "total": counted.calls,
-            "successful": counted.answers,
-            "failed": counted.failures,
-            "avg_response_time": average,
-        },
+        "requests": requests,
+        "attempts": work.attempts.to_json(),
         "discovery": discovery::stats(desk),
     });
     let message = if now.saturating_duration_since(since) >= period {
@@ -228,11 +264,14 @@ fn by_category(desk: &Desk) -> Value {
 mod tests {
     use super::*;
 
-    fn counted(calls: u64, millis: u64) -> Counted {
-        Counted { calls, failures: 0, answers: calls, took: Duration::from_millis(millis) }
+    fn counted(total: u64, millis: u64) -> Work {
+        let took = Duration::from_millis(millis);
+        let attempts = Counted { total, successful: total, failed: 0, timed: total, took };
+        // Half of the calls came to nobody but the cache.
+        Work { attempts, requests: Counted { total: total * 2, ..attempts } }
     }
 
-    fn at(servers: &[(&str, Counted)]) -> HashMap<ServerName, Counted> {
+    fn at(servers: &[(&str, Work)]) -> HashMap<ServerName, Work> {
         servers.iter().map(|(name, counted)| ((*name).into(), *counted)).collect()
     }
 
@@ -249,9 +288,10 @@ mod tests {
         let now = after(31 * 24 * 60);
         assert!(rings.minutes.len() == MINUTES && rings.hours.len() == HOURS);
         for (word, period) in PERIODS {
-            let (counted, since) = rings.period(period, now);
-            assert_eq!((counted.calls, now - since), (period.as_secs() / 60, period), "{word}");
-            assert_eq!(counted.took, Duration::from_millis(counted.answers * 10));
+            let (Work { requests, attempts }, since) = rings.period(period, now);
+            assert_eq!((attempts.total, now - since), (period.as_secs() / 60, period), "{word}");
+            assert_eq!(requests.total, attempts.total * 2);
+            assert_eq!(attempts.took, Duration::from_millis(attempts.timed * 10));
         }
     }
 
@@ -261,7 +301,7 @@ mod tests {
         let mut rings = Rings::new(start);
         rings.observe(at(&[("a", counted(5, 50))]));
         let (sum, since) = rings.period(HOUR, start + MINUTE * 3);
-        assert_eq!((sum.calls, since), (5, start));
+        assert_eq!((sum.attempts.total, since), (5, start));
     }
 
     #[test]
@@ -271,6 +311,6 @@ mod tests {
         rings.observe(at(&[("a", counted(6, 60))]));
         // Another server under the name of one that is gone, and one that was started anew.
         rings.observe(at(&[("b", counted(1, 1)), ("a", counted(2, 20))]));
-        assert_eq!(rings.total.calls, 5 + 2 + 1 + 1 + 2);
+        assert_eq!(rings.total.attempts.total, 5 + 2 + 1 + 1 + 2);
     }
 }

@@ -71,7 +71,10 @@ fn add(global: &Global, args: &AddArgs) -> Result<std::path::PathBuf, Exit> {
     let taken = file.names().map_err(|error| edits::refused(&file, &error))?.contains(&args.name);
     if taken && !args.replace {
         let (name, path) = (&args.name, file.path().display());
-        exit::print_err(&format!("error: {path} has a server `{name}` already; `--replace` replaces it"));
+        let code = Code::ManageExists;
+        exit::print_err(&format!(
+            "error[{code}]: {path} has a server `{name}` already; `--replace` replaces it"
+        ));
         return Err(exit::FAILED);
     }
     file.put(&args.name, &entry).map_err(|error| edits::refused(&file, &error))?;

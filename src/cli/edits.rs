@@ -22,7 +22,7 @@ pub(super) fn refused(file: &ConfigFile, error: &EditError) -> Exit {
         EditError::NotFound { nearest: Some(nearest), .. } => did_you_mean(std::slice::from_ref(nearest)),
         _ => String::new(),
     };
-    exit::print_err(&format!("error: {}: {error}{near}", file.path().display()));
+    exit::print_err(&format!("error[{}]: {}: {error}{near}", error.code(), file.path().display()));
     match error {
         EditError::NotFound { .. } => exit::NOT_FOUND,
         EditError::Syntax { .. } | EditError::Section { .. } | EditError::Entry => exit::BAD_CONFIG,
@@ -34,7 +34,7 @@ pub(super) fn refused(file: &ConfigFile, error: &EditError) -> Exit {
 pub(super) fn save(file: &ConfigFile) -> Result<Saved, Exit> {
     file.save().map_err(|error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        exit::print_err(&format!("error: {error}{cause}"));
+        exit::print_err(&format!("error[{}]: {error}{cause}", error.code()));
         exit::FAILED
     })
 }

@@ -1,6 +1,7 @@
 //! `switchboard explain`: what a failure code means, or what a tool's name stands for.
 
 mod chain;
+mod live;
 mod stages;
 mod tool;
 
@@ -60,9 +61,11 @@ pub fn run(global: &Global, args: ExplainArgs) -> Exit {
     setup.mention_problems();
     let max_name = setup.loaded.config.expose.max_name;
     let client = client(&setup.loaded.config, &args.client);
+    let live = live::Live::look(&setup.locations);
     setup.run(async move |inside| {
         inside.lists_complete(&[]).await;
-        let found = tool::find(&inside, &args.what, max_name, &client);
+        let mut found = tool::find(&inside, &args.what, max_name, &client);
+        found.iter_mut().for_each(|tool| tool.meet(&live));
         if found.is_empty() {
             return unknown(&inside, &args.what, max_name, &client);
         }

@@ -6,6 +6,8 @@
 mod page;
 mod watch;
 
+pub(super) use page::{times, work};
+
 use serde_json::{Value, json};
 
 use crate::admin::local::{Instance, instances};
@@ -127,10 +129,10 @@ impl Seen {
     }
 }
 
-fn text<'a>(value: &'a Value, member: &str) -> &'a str {
+pub(super) fn text<'a>(value: &'a Value, member: &str) -> &'a str {
     value[member].as_str().unwrap_or_default()
 }
 
-fn number(value: &Value, member: &str) -> u64 {
+pub(super) fn number(value: &Value, member: &str) -> u64 {
     value[member].as_u64().unwrap_or_default()
 }

@@ -52,6 +52,31 @@ impl Default for AdminConfig {
     }
 }
 
+impl AdminConfig {
+    /// What requests must show, if anything.
+    pub fn token(&self) -> Option<&Secret> {
+        match self.listen.as_ref()? {
+            AdminDoor::Tcp { token, .. } => Some(token),
+            AdminDoor::Unix { token, .. } => token.as_ref(),
+        }
+    }
+
+    /// Whether nothing differs but the token, of which there is one in both or in neither.
+    pub fn is_same_but_for_token(&self, other: &Self) -> bool {
+        let without = |config: &Self| {
+            let mut config = config.clone();
+            match &mut config.listen {
+                Some(AdminDoor::Tcp { token, .. } | AdminDoor::Unix { token: Some(token), .. }) => {
+                    *token = Secret::new(String::new());
+                }
+                Some(AdminDoor::Unix { token: None, .. }) | None => {}
+            }
+            config
+        };
+        without(self) == without(other)
+    }
+}
+
 impl Resolver<'_> {
     /// The block `admin:`. A block with any error opens nothing.
     pub(super) fn admin(&mut self, effective: &Node) -> Result<AdminConfig, Box<Problem>> {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::tree::{self, Kind, Node, Origin};
 use super::{Syntax, keys, secret, servers};
+use crate::failure::Code;
 
 mod block;
 mod file;
@@ -71,6 +72,19 @@ pub enum EditError {
         /// What to do instead.
         instead: String,
     },
+}
+
+impl EditError {
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        match self {
+            EditError::Syntax { .. } => Code::ConfigSyntax,
+            EditError::Entry | EditError::Section { .. } => Code::ConfigValue,
+            EditError::NotFound { .. } => Code::ManageUnknown,
+            EditError::Twice { .. } => Code::EditTwice,
+            EditError::ByHand { .. } => Code::EditByHand,
+        }
+    }
 }
 
 /// Adds a server, or replaces the entry of the one with this name. `entry` is what stands below a name in `servers:`.

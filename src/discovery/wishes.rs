@@ -7,10 +7,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::config::{CLIENT_NAMES, DiscoveryConfig, NetworkDiscovery, hide_in_text};
+use crate::wire::whole;
 
 /// More than this is not taken from one list of a request.
 const MOST: usize = 10_000;
-/// The longest time for one address that a request may ask for.
+/// The shortest and the longest time for one address that a request may ask for.
+const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_secs(60);
 /// The most addresses at once that a request may ask for.
 const MOST_AT_ONCE: usize = 100;
@@ -109,7 +111,7 @@ impl Wishes {
                 "ask_remotes" => wishes.ask_remotes = flag(field, value)?,
                 "timeout" => wishes.timeout = seconds(field, value)?,
                 "max_concurrent" => {
-                    let count = value.as_u64().and_then(|count| usize::try_from(count).ok());
+                    let count = whole(value).and_then(|count| usize::try_from(count).ok());
                     let count = count.filter(|count| (1..=MOST_AT_ONCE).contains(count));
                     let wrong =
                         || WishError::new(field, format!("must be a whole number from 1 to {MOST_AT_ONCE}"));
@@ -212,15 +214,15 @@ fn ports(field: &str, value: &Value) -> Result<Vec<u16>, WishError> {
     let wrong = || WishError::new(field, "must be a list of whole numbers from 1 to 65535");
     let elements = value.as_array().filter(|elements| elements.len() <= MOST).ok_or_else(wrong)?;
     let port =
-        |element: &Value| element.as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+        |element: &Value| whole(element).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
     elements.iter().map(|element| port(element).ok_or_else(wrong)).collect()
 }
 
 fn seconds(field: &str, value: &Value) -> Result<Duration, WishError> {
     let duration = value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let fits = |duration: &Duration| !duration.is_zero() && *duration <= LONGEST;
+    let fits = |duration: &Duration| (SHORTEST..=LONGEST).contains(duration);
     duration.filter(fits).ok_or_else(|| {
-        WishError::new(field, format!("must be a number of seconds above 0 and up to {}", LONGEST.as_secs()))
+        WishError::new(field, format!("must be a number of seconds from 0.001 to {}", LONGEST.as_secs()))
     })
 }
 
@@ -244,7 +246,7 @@ mod tests {
     #[test]
     fn the_fields_are_read_and_mistakes_are_named() {
         let wishes = Wishes::from_json(&json!({
-            "network_discovery": false, "config_paths": ["cursor", "./x.json"], "timeout": 0.5, "max_concurrent": 3
+            "network_discovery": false, "config_paths": ["cursor", "./x.json"], "timeout": 0.5, "max_concurrent": 3.0
         }))
         .unwrap();
         assert_eq!((wishes.network, wishes.clients.as_slice()), (false, &["cursor".to_owned()][..]));
@@ -255,6 +257,7 @@ mod tests {
             (json!({ "ports": [65536] }), "ports"),
             (json!({ "ports": "8001" }), "ports"),
             (json!({ "timeout": -1 }), "timeout"),
+            (json!({ "timeout": 5e-324 }), "timeout"),
             (json!({ "timeout": 1e300 }), "timeout"),
             (json!({ "max_concurrent": 0 }), "max_concurrent"),
             (json!({ "network_discovery": 1 }), "network_discovery"),

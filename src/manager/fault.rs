@@ -42,7 +42,12 @@ impl Fault {
 
     /// The config file cannot be changed.
     pub(super) fn unwritable(why: impl fmt::Display) -> Self {
-        let failure = Failure::new(Code::ManageUnwritable, format!("the config file was not changed: {why}"));
+        Self::unedited(Code::ManageUnwritable, why)
+    }
+
+    /// The config file was not changed, because of something that has a code of its own.
+    pub(super) fn unedited(code: Code, why: impl fmt::Display) -> Self {
+        let failure = Failure::new(code, format!("the config file was not changed: {why}"));
         failure.remedy("Mend that, or make the change for this run alone").into()
     }
 

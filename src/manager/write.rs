@@ -44,7 +44,8 @@ pub(super) fn edited(recipe: &Recipe, name: &str, wish: &Wish) -> Result<(Recipe
             with_entry.and_then(|text| edit::set_enabled(&text, syntax, name, *on))
         }
     };
-    let draft = Draft { before: text.to_owned(), after: edited.map_err(Fault::unwritable)? };
+    let after = edited.map_err(|error| Fault::unedited(error.code(), error))?;
+    let draft = Draft { before: text.to_owned(), after };
     fresh = fresh.with_text(&draft.after);
     fresh.unsay(name);
     Ok((fresh, draft))
@@ -53,5 +54,6 @@ pub(super) fn edited(recipe: &Recipe, name: &str, wish: &Wish) -> Result<(Recipe
 /// Saves it, unless somebody else has done so meanwhile. Blocks.
 pub(super) fn save(path: Option<&Path>, draft: &Draft) -> Result<(), Fault> {
     let path = path.ok_or_else(|| Fault::unwritable("there is none"))?;
-    edit::save(path, Some(&draft.before), &draft.after).map_err(Fault::unwritable).map(drop)
+    let saved = edit::save(path, Some(&draft.before), &draft.after);
+    saved.map(drop).map_err(|error| Fault::unedited(error.code(), error))
 }

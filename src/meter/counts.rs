@@ -1,9 +1,10 @@
 //! What is counted of one server, as plain numbers.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::SystemTime;
 
 use super::{Ended, Histogram};
+use crate::failure::Failure;
 use crate::names::OriginalName;
 use crate::protocol::Method;
 
@@ -105,6 +106,19 @@ pub struct Counts {
     pub tools: Vec<(OriginalName, ToolCounts)>,
     /// The tools that came when there were too many.
     pub other_tools: ToolCounts,
+    /// The last call that got no answer.
+    pub last_failure: Option<LastFailure>,
+}
+
+/// How a call failed that got no answer.
+#[derive(Clone, Debug)]
+pub struct LastFailure {
+    /// The tool, prompt or resource, by the server's own name.
+    pub item: OriginalName,
+    /// When.
+    pub at: SystemTime,
+    /// Why.
+    pub failure: Failure,
 }
 
 /// What is counted of one kind of request.
@@ -119,8 +133,8 @@ pub struct KindCounts {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ToolCounts {
     endings: [u64; Ending::ALL.len()],
-    /// How long all of them took together, but for those that were cancelled.
-    pub took: Duration,
+    /// How long they took, but for those that were cancelled.
+    pub took: Histogram,
 }
 
 impl KindCounts {
@@ -141,7 +155,7 @@ impl ToolCounts {
         for (count, more) in self.endings.iter_mut().zip(other.endings) {
             *count += more;
         }
-        self.took += other.took;
+        self.took = self.took.and(other.took);
         self
     }
 
@@ -187,7 +201,7 @@ impl Counts {
         let counts = own.unwrap_or(&mut self.other_tools);
         counts.endings[ended.ending.place()] += 1;
         if ended.ending != Ending::Cancelled {
-            counts.took += ended.took;
+            counts.took.add(ended.took);
         }
     }
 }

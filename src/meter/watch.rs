@@ -85,6 +85,9 @@ impl Between for Watched {
     }
 
     fn fail(&self, ticket: Ticket, failure: Failure) {
+        if let Some(meter) = &*self.meter.lock().unwrap_or_else(PoisonError::into_inner) {
+            meter.remember(&self.label, &failure);
+        }
         self.end(Ending::Failed, Some(failure.code), 0);
         self.client.fail(ticket, failure);
     }

@@ -55,6 +55,11 @@ impl Cache {
         Self::over(self.server.clone(), Arc::clone(&self.store), changes)
     }
 
+    /// Whether both keep their answers in the same store.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.store, &other.store)
+    }
+
     fn over(server: ServerName, store: Arc<Store>, changes: Arc<Changes>) -> Self {
         static INSTANCES: AtomicU64 = AtomicU64::new(0);
         let instance = INSTANCES.fetch_add(1, Ordering::Relaxed);

@@ -22,7 +22,7 @@ use super::inline::InlineTask;
 use super::leg::Road;
 use super::{Bottom, BoxFuture, Next, Outcome, Request, Trouble};
 use crate::backend::{Backend, State};
-use crate::config::{Balance, BreakerRules, HealthCheck};
+use crate::config::{Balance, BreakerRules, HealthCheck, Stages};
 use crate::effect::{Ran, may_repeat};
 use crate::failure::{Code, Failure};
 use crate::names::ServerName;
@@ -107,15 +107,15 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 pub(super) struct Group<R = Backend> {
     server: ServerName,
     members: Vec<Member<R>>,
-    balancer: Mutex<Balancer>,
-    holders: Holders,
+    balancer: Arc<Mutex<Balancer>>,
+    holders: Arc<Holders>,
 }
 
 /// One instance.
 pub(super) struct Member<R = Backend> {
     pub(super) server: Arc<R>,
     pub(super) breaker: Option<Arc<Breaker>>,
-    pub(super) health: Option<Health>,
+    pub(super) health: Option<Arc<Health>>,
 }
 
 /// How willingly an instance is given a call; the first is the best.
@@ -157,6 +157,14 @@ impl<R: Replica> Member<R> {
     }
 }
 
+fn new_breaker(server: &ServerName, rules: Option<BreakerRules>) -> Option<Arc<Breaker>> {
+    rules.map(|rules| Arc::new(Breaker::new(server.clone(), rules)))
+}
+
+fn new_health(server: &ServerName, rules: Option<&HealthCheck>) -> Option<Arc<Health>> {
+    rules.map(|rules| Arc::new(Health::new(server.clone(), rules.clone())))
+}
+
 impl<R: Replica> Group<R> {
     /// These instances, the first of which is the one that gets what is no call.
     pub(super) fn new(
@@ -168,12 +176,45 @@ impl<R: Replica> Group<R> {
     ) -> Self {
         let member = |server| Member {
             server,
-            breaker: breaker.map(|rules| Arc::new(Breaker::new(name.clone(), rules))),
-            health: health.clone().map(|rules| Health::new(name.clone(), rules)),
+            breaker: new_breaker(name, breaker),
+            health: new_health(name, health.as_ref()),
         };
         let members: Vec<Member<R>> = instances.into_iter().map(member).collect();
-        let balancer = Mutex::new(Balancer::new(balance, members.len()));
-        Self { server: name.clone(), members, balancer, holders: Holders::default() }
+        let balancer = Arc::new(Mutex::new(Balancer::new(balance, members.len())));
+        Self { server: name.clone(), members, balancer, holders: Arc::default() }
+    }
+
+    /// The same instances by the rules of other stages. What is known of them goes on, as far as the rules for it are the same.
+    pub(super) fn again(self: &Arc<Self>, old: &Stages, new: &Stages) -> Arc<Self> {
+        let has_same_breaker = old.breaker == new.breaker;
+        // A check knows how to close the breaker that it has opened.
+        let has_same_checks = has_same_breaker && old.health_check == new.health_check;
+        if old.balance != new.balance {
+            self.balancer().follow(new.balance);
+        }
+        if has_same_checks {
+            return Arc::clone(self);
+        }
+        let member = |Member { server, breaker, health }: &Member<R>| {
+            if let Some((health, breaker)) = health.as_ref().zip(breaker.as_ref()) {
+                health.release(breaker);
+            }
+            let breaker = match has_same_breaker {
+                true => breaker.clone(),
+                false => new_breaker(&self.server, new.breaker),
+            };
+            Member {
+                server: Arc::clone(server),
+                breaker,
+                health: new_health(&self.server, new.health_check.as_ref()),
+            }
+        };
+        Arc::new(Self {
+            server: self.server.clone(),
+            members: self.members.iter().map(member).collect(),
+            balancer: Arc::clone(&self.balancer),
+            holders: Arc::clone(&self.holders),
+        })
     }
 
     pub(super) fn members(&self) -> &[Member<R>] {

@@ -25,12 +25,12 @@ use super::validate::Validate;
 use super::{Request, Stage};
 use crate::backend::Backend;
 use crate::call::{Call, CallerId, Ticket};
-use crate::config::{Effects, ServerConfig};
+use crate::config::{self, Effects, ServerConfig, Stages};
 use crate::effect::{Claims, Effect};
 use crate::failure::Failure;
 use crate::interceptor::{Event, Interceptors, Phase, Recheck};
 use crate::meter::{Meter, Meters};
-use crate::names::ExposedName;
+use crate::names::{ExposedName, ServerName};
 use crate::policy::{Action, Policies, Thing};
 use crate::protocol::Method;
 use crate::trace::{Trace, Tracer};
@@ -141,42 +141,68 @@ impl Lane {
     /// `backend` is the first instance.
     pub fn new(backend: Arc<Backend>, common: &Common, journeys: &Arc<Journeys>) -> Self {
         let others = backend.config().others.iter().map(|launch| backend.beside(launch.clone()));
-        let backends: Vec<Arc<Backend>> = std::iter::once(Arc::clone(&backend)).chain(others).collect();
         let config = Arc::new(backend.config().clone());
-        Self::around(config, backend, backends, (common, None), journeys)
+        let group = group_of(&config, std::iter::once(Arc::clone(&backend)).chain(others));
+        Self::around(config, backend, group, common, journeys, None)
     }
 
-    /// A lane to the same instances with other stages: those that this config asks for, behind what stands before all servers
-    /// now. The stages begin anew: what the old ones have counted and kept is forgotten, but for which call a task has come of.
+    /// A lane to the same instances with the stages that this config asks for, behind what stands before all servers now.
+    /// What the stages have counted and kept, and what is known of the instances, goes on where the rules for it are the same.
     pub fn again(&self, config: Arc<ServerConfig>, common: &Common) -> Self {
-        let backends = self.backends().cloned().collect();
-        let origins = self.0.track.as_ref().and_then(|track| track.shared.origins.clone());
-        let (first, journeys) = (Arc::clone(&self.0.backend), &self.0.journeys);
-        Self::around(config, first, backends, (common, origins), journeys)
+        let Inner { config: old, backend, track, journeys, .. } = &*self.0;
+        let group = match track {
+            Some(track) => track.group.again(&old.stages, &config.stages),
+            None => group_of(&config, [Arc::clone(backend)]),
+        };
+        let before = track.as_ref().map(|track| (&**old, track));
+        Self::around(config, Arc::clone(backend), group, common, journeys, before)
     }
 
     fn around(
         config: Arc<ServerConfig>,
         backend: Arc<Backend>,
-        backends: Vec<Arc<Backend>>,
-        (common, origins): (&Common, Option<Arc<Origins>>),
+        group: Arc<Group>,
+        common: &Common,
         journeys: &Arc<Journeys>,
+        before: Option<(&ServerConfig, &Track)>,
     ) -> Self {
-        let rules = config.stages.cache.clone().zip(backend.changes());
-        let cache =
-            rules.map(|(rules, changes)| Cache::new(backend.name().clone(), rules, Arc::clone(changes)));
-        let track = Track::new(&config, backends, Shared::new(&config, common, journeys, origins), cache);
+        let cache = match before.filter(|(old, _)| answers_alike(old, &config)) {
+            Some((_, track)) => track.cache.clone(),
+            None => config.stages.cache.clone().zip(backend.changes()).map(|(rules, changes)| {
+                Arc::new(Cache::new(backend.name().clone(), rules, Arc::clone(changes)))
+            }),
+        };
+        let shared = Shared::new(&config, common, journeys, before.map(|(old, track)| (old, &track.shared)));
+        let track = Track::new(&config, group, shared, cache);
         let (meter, tracer) = (common.meters.of(backend.name()), common.tracer.clone());
         Self(Arc::new(Inner { config, backend, track, journeys: Arc::clone(journeys), meter, tracer }))
     }
 
     /// The same for another instance of the server: it shares the stages, but has a health and answers of its own.
     pub fn beside(&self, backend: Arc<Backend>) -> Self {
+        self.aside(backend, None)
+    }
+
+    /// The lane of such an instance, beside this one of the same server: it shares the stages of this one, and what is known of
+    /// the instance goes on where the rules for it are the same.
+    pub fn beside_again(&self, instance: &Self) -> Self {
+        self.aside(Arc::clone(&instance.0.backend), Some(&instance.0))
+    }
+
+    fn aside(&self, backend: Arc<Backend>, before: Option<&Inner>) -> Self {
         let Inner { config, track, journeys, .. } = &*self.0;
+        let old = before.and_then(|inner| Some((&inner.config, inner.track.as_ref()?)));
         let track = track.as_ref().and_then(|track| {
-            let cache = track.cache.as_ref().zip(backend.changes());
-            let cache = cache.map(|(cache, changes)| cache.beside(Arc::clone(changes)));
-            Track::new(config, vec![Arc::clone(&backend)], track.shared.clone(), cache)
+            let own = old.and_then(|(_, old)| old.cache.as_ref());
+            let cache = track.cache.as_ref().zip(backend.changes()).map(|(cache, changes)| {
+                let own = own.filter(|own| own.is_beside(cache));
+                own.map_or_else(|| Arc::new(cache.beside(Arc::clone(changes))), Arc::clone)
+            });
+            let group = match old {
+                Some((old, track)) => track.group.again(&old.stages, &config.stages),
+                None => group_of(config, [Arc::clone(&backend)]),
+            };
+            Track::new(config, group, track.shared.clone(), cache)
         });
         Self(Arc::new(Inner {
             config: Arc::clone(config),
@@ -338,24 +364,32 @@ impl Lane {
 }
 
 impl Shared {
+    /// Those of this config. What counts or keeps something is the one that there was `before`, where its rules are the same.
     fn new(
         server: &Arc<ServerConfig>,
         common: &Common,
         journeys: &Journeys,
-        origins: Option<Arc<Origins>>,
+        before: Option<(&ServerConfig, &Shared)>,
     ) -> Self {
         let (name, config) = (&server.name, &server.stages);
         let limit = server.limits.result;
         let limit = limit.map(|limit| Limit::new(name.clone(), limit, Arc::clone(journeys.results())));
-        let retry = config.retry.filter(|rules| rules.max_attempts > 1);
-        let validate = config.validate.map(|rules| Arc::new(Validate::new(name.clone(), rules)));
+        let validate = lasting(server, before, |stages| stages.validate, |old| &old.validate, Validate::new);
         let redact: Vec<Arc<Redact>> =
             config.built_ins.redact.iter().filter_map(Redact::new).map(Arc::new).collect();
         let looks_at_results = limit.is_some() || validate.is_some() || !redact.is_empty();
+        // Of which call a task has come is known as long as anybody wants to know.
+        let origins = before.and_then(|(_, shared)| shared.origins.clone());
         Self {
             audit: common.audit.clone().map(|auditor| Arc::new(Audit::new(name.clone(), auditor))),
             policy: common.policies.as_ref().map(|policies| Arc::new(Guard::new(policies, server))),
-            rate_limit: config.rate_limit.map(|rules| Arc::new(RateLimit::new(name.clone(), rules))),
+            rate_limit: lasting(
+                server,
+                before,
+                |stages| stages.rate_limit,
+                |old| &old.rate_limit,
+                RateLimit::new,
+            ),
             log: config.built_ins.log.iter().map(|rules| Arc::new(Log::new(name.clone(), rules))).collect(),
             redact,
             origins: looks_at_results.then(|| origins.unwrap_or_default()),
@@ -365,8 +399,14 @@ impl Shared {
                 .clone()
                 .map(|all| Arc::new(Hooks::new(name.clone(), all, validate.as_ref().map(recheck)))),
             validate,
-            retry: retry.map(|rules| Arc::new(Retry::new(name.clone(), rules))),
-            concurrency: config.concurrency.map(|rules| Arc::new(Concurrency::new(name.clone(), rules))),
+            retry: lasting(server, before, repeats, |old| &old.retry, Retry::new),
+            concurrency: lasting(
+                server,
+                before,
+                |stages| stages.concurrency,
+                |old| &old.concurrency,
+                Concurrency::new,
+            ),
             transform: Transform::new(&server.tools).map(Arc::new),
         }
     }
@@ -378,6 +418,37 @@ impl Shared {
         let outer = [stage(&recall), stage(&self.limit)].into_iter();
         outer.chain(redact).chain([stage(&self.validate)]).flatten().collect()
     }
+}
+
+/// The stage for these rules: the one that there was, if it had the same.
+fn lasting<S, R: PartialEq>(
+    server: &ServerConfig,
+    before: Option<(&ServerConfig, &Shared)>,
+    rules: fn(&Stages) -> Option<R>,
+    stage: fn(&Shared) -> &Option<Arc<S>>,
+    new: fn(ServerName, R) -> S,
+) -> Option<Arc<S>> {
+    let wanted = rules(&server.stages);
+    match before.filter(|(old, _)| rules(&old.stages) == wanted) {
+        Some((_, shared)) => stage(shared).clone(),
+        None => wanted.map(|rules| Arc::new(new(server.name.clone(), rules))),
+    }
+}
+
+/// When calls are sent again, if they ever are.
+fn repeats(stages: &Stages) -> Option<config::Retry> {
+    stages.retry.filter(|rules| rules.max_attempts > 1)
+}
+
+/// Whether the answers that one config lets us keep are good for the other: the server is sent the same arguments.
+fn answers_alike(old: &ServerConfig, new: &ServerConfig) -> bool {
+    old.stages.cache == new.stages.cache && old.tools.overrides == new.tools.overrides
+}
+
+/// The instances of a server, of which nothing is known yet.
+fn group_of(config: &ServerConfig, backends: impl IntoIterator<Item = Arc<Backend>>) -> Arc<Group> {
+    let Stages { breaker, health_check, balance, .. } = &config.stages;
+    Arc::new(Group::new(&config.name, backends, *breaker, health_check.clone(), *balance))
 }
 
 /// What interceptors have changed is checked like what clients send. Their results pass the stage itself, which is further out.
@@ -400,13 +471,10 @@ impl Track {
     /// `None` if nothing is asked for.
     fn new(
         config: &ServerConfig,
-        backends: Vec<Arc<Backend>>,
+        group: Arc<Group>,
         shared: Shared,
-        cache: Option<Cache>,
+        cache: Option<Arc<Cache>>,
     ) -> Option<Self> {
-        let (breaker, health_check, balance) =
-            (config.stages.breaker, config.stages.health_check.clone(), config.stages.balance);
-        let cache = cache.map(Arc::new);
         // Every end is noted and logged, refusals too. Who may not call learns of no limit and gets no answer that was kept. What
         // is refused costs nothing further in; what is handed out, and what is looked at further in, has no secrets; what is kept
         // is shown to interceptors each time it is given, and needs no attempt; an attempt leaves its place to others while it
@@ -425,12 +493,12 @@ impl Track {
             ])
             .flatten();
         let stages: Arc<[_]> = stages.collect();
-        let is_bare = stages.is_empty() && breaker.is_none() && backends.len() == 1;
-        (!is_bare || health_check.is_some()).then(|| Self {
+        let is_bare = stages.is_empty() && config.stages.breaker.is_none() && group.members().len() == 1;
+        (!is_bare || config.stages.health_check.is_some()).then(|| Self {
             stages,
             shared,
             cache,
-            group: Arc::new(Group::new(&config.name, backends, breaker, health_check, balance)),
+            group,
             is_bare,
             effects: config.stages.effects.clone(),
             trusts: config.stages.trust_annotations,

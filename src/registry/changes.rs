@@ -149,6 +149,11 @@ pub(super) fn keys(old: &Config, new: &Config) -> Vec<&'static str> {
     if (&old.profiles, bound(old)) != (&new.profiles, bound(new)) {
         keys.push("profiles");
     }
+    if let (Ok(old), Ok(new)) = (&old.admin, &new.admin)
+        && old.token().zip(new.token()).is_some_and(|(old, new)| old != new)
+    {
+        keys.push("admin.token");
+    }
     keys
 }
 
@@ -161,7 +166,11 @@ pub(super) fn at_next_start(old: &Config, new: &Config) -> Vec<&'static str> {
     if face(old) != face(new) {
         keys.push("http");
     }
-    if old.admin.as_ref().ok() != new.admin.as_ref().ok() {
+    let has_same_admin = match (&old.admin, &new.admin) {
+        (Ok(old), Ok(new)) => old.is_same_but_for_token(new),
+        (old, new) => old.is_err() == new.is_err(),
+    };
+    if !has_same_admin {
         keys.push("admin");
     }
     if old.audit != new.audit {
@@ -179,7 +188,7 @@ pub(super) fn at_next_start(old: &Config, new: &Config) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Glob, Launch, Secret};
+    use crate::config::{self, Environment, Glob, Launch, Secret, Syntax};
 
     fn check(change: impl FnOnce(&mut ServerConfig), goes_on: bool) {
         let old = ServerConfig::stdio("a", "x", &["1"]);
@@ -214,6 +223,27 @@ mod tests {
         let old = [ready("gone"), ready("off"), off("on"), off("away"), ready("same")];
         changes.compare_entries(&old, &[off("off"), ready("on"), ready("same"), off("new"), ready("newer")]);
         assert_eq!(changes.to_string(), "added: new, newer; enabled: on; disabled: off; removed: gone, away");
+    }
+
+    #[test]
+    fn what_takes_effect_at_once_is_told_from_what_has_to_wait() {
+        let config = |text: &str| {
+            let file = std::path::Path::new("/switchboard.yaml");
+            config::load_text(text, Syntax::Yaml, file, &Environment::default()).config
+        };
+        let admin = |token: &str, rest: &str| {
+            config(&format!("admin: {{ listen: \"127.0.0.1:1\", token: {token}-0123456789abcdef{rest} }}"))
+        };
+        let compare = |old: &Config, new: &Config| (keys(old, new), at_next_start(old, new));
+        let old = admin("one", "");
+        assert_eq!(compare(&old, &admin("one", "")), (vec![], vec![]));
+        assert_eq!(compare(&old, &admin("two", "")), (vec!["admin.token"], vec![]));
+        let wider = admin("two", ", allow_stdio_register: true");
+        assert_eq!(compare(&old, &wider), (vec!["admin.token"], vec!["admin"]));
+        let nothing = config("servers: {}");
+        assert_eq!(compare(&old, &nothing), (vec![], vec!["admin", "telemetry.metrics"]));
+        let sent = config("telemetry: { otlp: \"http://127.0.0.1:1\", metrics: false }");
+        assert_eq!(compare(&nothing, &sent), (vec![], vec!["telemetry.otlp"]));
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Instance {
     /// Puts it beside this lane, to the same server, if it does not stand there yet: behind the stages that are in force now.
     pub fn stand_beside(&mut self, shared: &Lane) {
         if !self.shared.is(shared) {
-            self.lane = shared.beside(Arc::clone(self.lane.backend()));
+            self.lane = shared.beside_again(&self.lane);
             self.shared = shared.clone();
         }
     }

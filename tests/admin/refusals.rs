@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{TOKEN, World, command, prepare};
+use crate::world::{TOKEN, World, command, prepare, until};
 
 #[test]
 fn without_the_token_nobody_learns_anything() {
@@ -121,4 +121,36 @@ fn the_document_is_served_as_it_is_written() {
     let world = World::with("", "");
     let answer = world.ask("GET", "/proxy/openapi.json", None);
     assert_eq!(answer.json(), crate::document::document());
+}
+
+#[test]
+fn another_token_counts_at_once() {
+    let world = World::new();
+    let path = world.path("config.yaml");
+    let before = std::fs::read_to_string(&path).unwrap();
+    let status = |token: &str| {
+        let bearer = format!("Bearer {token}");
+        world.send("GET", "/proxy/servers", &[("Authorization", bearer.as_str())], "").status
+    };
+    assert_eq!(status(TOKEN), 200);
+    let other = "another-token-0123456789";
+    std::fs::write(&path, before.replace(TOKEN, other)).unwrap();
+    until("the new one opens", || (status(other) == 200).then_some(()));
+    assert_eq!(status(TOKEN), 401);
+    // Where the block has a mistake, or is gone, the lock stays.
+    let get = |target: &str| {
+        let bearer = format!("Bearer {other}");
+        world.send("GET", target, &[("Authorization", bearer.as_str())], "").json()["data"].take()
+    };
+    std::fs::write(&path, before.replace(TOKEN, "\"\"")).unwrap();
+    until("the mistake is seen", || {
+        (!get("/proxy/status")["problems"].as_array().unwrap().is_empty()).then_some(())
+    });
+    assert_eq!((status(other), status(""), status(TOKEN)), (200, 401, 401));
+    let is_left = |line: &&str| !line.starts_with("admin:") && !line.starts_with("  off:");
+    std::fs::write(&path, before.lines().filter(is_left).collect::<Vec<_>>().join("\n")).unwrap();
+    until("the other config is in force", || {
+        (get("/proxy/servers").as_array().unwrap().len() == 3).then_some(())
+    });
+    assert_eq!((status(other), status(TOKEN)), (200, 401));
 }

@@ -117,6 +117,28 @@ fn what_is_kept_stands_in_the_config_file() {
 }
 
 #[test]
+fn a_config_file_that_cannot_be_changed_says_why() {
+    let world = World::with("  a: &a { command: BIN, enabled: false }\n  b: *a", "");
+    let before = std::fs::read_to_string(world.path("config.yaml")).unwrap();
+    let refused = |method: &str, target: &str, body: Option<&serde_json::Value>| {
+        let answer = world.ask(method, target, body);
+        let error = answer.json()["error"].take();
+        assert_eq!((answer.status, &error["code"]), (409, &json!("PROXY_INVALID_CONFIG")), "{error:#}");
+        error["details"]["code"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(refused("DELETE", "/proxy/servers/a?persist=true", None), "SB-EDIT-001");
+    let mut body = nowhere();
+    body["persist"] = true.into();
+    let path = world.path("config.yaml");
+    let mut rights = std::fs::metadata(&path).unwrap().permissions();
+    rights.set_readonly(true);
+    std::fs::set_permissions(&path, rights).unwrap();
+    assert_eq!(refused("POST", "/proxy/servers", Some(&body)), "SB-EDIT-004");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), before);
+    assert!(world.get("/proxy/servers").as_array().unwrap().iter().all(|one| one["name"] != "test-server"));
+}
+
+#[test]
 fn switching_restarting_and_tending() {
     let world = World::new();
     let pid = world.until_state("notes", "ready")["report"]["pid"].clone();

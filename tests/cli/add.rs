@@ -48,6 +48,7 @@ fn a_server_that_is_not_well_is_added_and_said_so() {
 fn a_name_that_is_taken_needs_a_word() {
     let home = Home::with("servers:\n  a:\n    command: x # why\n    cwd: .\n");
     let ran = home.run(&["add", "a", "--no-check", "--", "y"]).code(1).warns("has a server `a` already");
+    let ran = ran.warns("error[SB-MANAGE-001]");
     ran.warns("--replace");
     home.run(&["add", "a", "--no-check", "--replace", "--json", "{\"command\": \"z\"}"])
         .code(0)
@@ -100,7 +101,11 @@ fn secrets_on_the_command_line_get_a_hint() {
 fn all_that_are_named_are_removed_or_none() {
     let home = two_servers();
     let before = home.read("switchboard.yaml");
-    home.run(&["remove", "notes", "tols"]).code(5).warns("no server `tols`").warns("did you mean `tools`?");
+    home.run(&["remove", "notes", "tols"])
+        .code(5)
+        .warns("error[SB-MANAGE-002]")
+        .warns("no server `tols`")
+        .warns("did you mean `tools`?");
     assert_eq!(home.read("switchboard.yaml"), before);
     home.run(&["remove", "notes", "tools"]).code(0).warns("removed `notes`, `tools`");
     home.run(&["remove", "notes"]).code(5);
@@ -111,7 +116,11 @@ fn all_that_are_named_are_removed_or_none() {
 fn what_cannot_be_edited_is_shown() {
     let text = "servers:\n  a: &a { command: x }\n  b: *a\n";
     let home = Home::with(text);
-    home.run(&["remove", "a"]).code(1).warns("cannot be changed safely").warns("by hand");
+    home.run(&["remove", "a"])
+        .code(1)
+        .warns("error[SB-EDIT-001]")
+        .warns("cannot be changed safely")
+        .warns("by hand");
     home.run(&["add", "a", "--replace", "--no-check", "--", "z"]).code(1).warns("command: z");
     assert_eq!(home.read("switchboard.yaml"), text);
 }

@@ -101,6 +101,7 @@ tools:
         "trust",
         "named so",
         "state",
+        "running",
         "effect",
         "timeouts",
         "limits",

@@ -8,6 +8,7 @@ use crate::cli::terminal;
 use crate::config::edit::ConfigFile;
 use crate::config::{ConfigReason, Locations};
 use crate::discovery::{Finding, Findings};
+use crate::failure::Code;
 
 /// A server that is in the config now.
 pub(in crate::cli) struct Taken {
@@ -60,16 +61,16 @@ pub(in crate::cli) fn write(chosen: &[&Finding], locations: &Locations) -> Resul
     if chosen.is_empty() {
         return Ok(Vec::new());
     }
-    let failed = |why: &dyn std::fmt::Display| {
-        exit::print_err(&format!("error: nothing was added: {why}"));
+    let failed = |code: Code, why: &dyn std::fmt::Display| {
+        exit::print_err(&format!("error[{code}]: nothing was added: {why}"));
         exit::FAILED
     };
     let path = config_path(locations);
-    let mut file = ConfigFile::open(&path).map_err(|problem| failed(&problem))?;
+    let mut file = ConfigFile::open(&path).map_err(|problem| failed(problem.code, &problem.message))?;
     for finding in chosen {
-        file.put(&finding.name, &finding.entry).map_err(|error| failed(&error))?;
+        file.put(&finding.name, &finding.entry).map_err(|error| failed(error.code(), &error))?;
     }
-    let saved = file.save().map_err(|error| failed(&error))?;
+    let saved = file.save().map_err(|error| failed(error.code(), &error))?;
     let place = saved.path.display().to_string();
     let taken = chosen.iter().map(|finding| {
         if let Some(problem) = &finding.problem {

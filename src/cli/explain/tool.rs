@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::chain;
+use super::live::{Figures, Live, NOBODY};
 use super::stages::{self, Judged, StageLine};
 use crate::backend::{Backend, show_duration};
 use crate::catalog::Note;
@@ -49,6 +50,8 @@ pub(super) struct Explanation {
     notes: Vec<Note>,
     stages: Vec<StageLine>,
     policy: Option<Judged>,
+    /// What those know that run.
+    live: Vec<Figures>,
 }
 
 /// The tools that somebody may mean by this name: shown ones first, else hidden ones.
@@ -163,6 +166,7 @@ fn explain(
         policy: target.zip(inside.registry.lane(&config.name)).and_then(|(target, lane)| {
             stages::judge(inside, &lane, client, target.exposed.as_str(), original, &target.definition)
         }),
+        live: Vec::new(),
         server,
     }
 }
@@ -291,6 +295,11 @@ impl Explanation {
         if self.exposed.is_some() { None } else { self.reasons.first().map(String::as_str) }
     }
 
+    /// Takes in what running Switchboards know of it.
+    pub(super) fn meet(&mut self, live: &Live) {
+        self.live = live.of(&self.server, &self.original);
+    }
+
     /// The chain from the config's line to what a call goes through, each link with its label.
     fn chain(&self) -> Vec<(&'static str, Vec<String>)> {
         let some = |text: &String| vec![text.clone()];
@@ -314,6 +323,8 @@ impl Explanation {
         let failure =
             self.failure.iter().map(|failure| Failure { server: None, ..failure.clone() }.to_string());
         links.push(("failure", failure.collect()));
+        let live: Vec<String> = self.live.iter().flat_map(Figures::render).collect();
+        links.push(("running", if live.is_empty() { vec![NOBODY.to_owned()] } else { live }));
         links.push(("effect", self.effect.iter().map(|(_, text)| text.clone()).collect()));
         let timeouts: Vec<String> =
             self.timeouts.iter().map(|(key, value)| format!("{key} {value}")).collect();
@@ -372,6 +383,7 @@ impl Explanation {
             "policy": self.policy.as_ref().map(Judged::to_json),
             "notes": self.notes.iter().map(note).collect::<Vec<_>>(),
             "failure": failure,
+            "live": self.live.iter().map(Figures::to_json).collect::<Vec<_>>(),
         })
     }
 }

@@ -116,6 +116,7 @@ fn details(server: &Value) -> Vec<String> {
     if let (Some(seen), Some(took)) = (server["last_seen"].as_str(), server["response_time"].as_f64()) {
         lines.push(format!("last answer {}, after {:.1} ms", time(seen), took * 1000.0));
     }
+    lines.extend(work(&server["work"]));
     if let Some(uptime) = server["uptime"].as_f64() {
         lines.push(format!("ready for {}", for_people(uptime)));
     }
@@ -138,6 +139,30 @@ fn details(server: &Value) -> Vec<String> {
         lines.extend(words);
     }
     lines
+}
+
+/// What a server has to do, and how quickly it does it: what a running Switchboard says of one.
+pub(in crate::cli) fn work(work: &Value) -> Vec<String> {
+    let mut now = vec![format!("{} in flight", counted(number(work, "in_flight") as usize, "call"))];
+    let queued = number(work, "queued");
+    now.extend((queued > 0).then(|| format!("{queued} waiting for their turn")));
+    let breakers = work["breakers"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let breakers: Vec<String> = breakers.map(|state| one_line(&state.replace('_', " "))).collect();
+    now.extend((!breakers.is_empty()).then(|| format!("breaker {}", breakers.join(", "))));
+    let mut lines = vec![now.join(", ")];
+    lines.extend(times(work).map(|times| format!("tool calls took {times}")));
+    let last = &work["last_failure"];
+    if let (Some(cause), Some(at)) = (last["cause"].as_str(), last["at"].as_str()) {
+        let (item, code) = (one_line(text(last, "item")), one_line(text(last, "code")));
+        lines.push(format!("last failure {}, of `{item}`: {} ({code})", time(at), one_line(cause)));
+    }
+    lines
+}
+
+/// How long calls took, where that was counted: `p50 12.0 ms, p95 310.5 ms`.
+pub(in crate::cli) fn times(counted: &Value) -> Option<String> {
+    let millis = |member: &str| counted[member].as_f64().map(|seconds| seconds * 1000.0);
+    Some(format!("p50 {:.1} ms, p95 {:.1} ms", millis("p50")?, millis("p95")?))
 }
 
 /// A point in time without what nobody reads: `2026-07-28 12:00:01Z`.

@@ -5,6 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::failure::Code;
+
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saved {
@@ -31,6 +33,16 @@ pub enum SaveError {
         /// Why.
         source: io::Error,
     },
+}
+
+impl SaveError {
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        match self {
+            SaveError::Changed(_) => Code::EditChanged,
+            SaveError::ReadOnly(_) | SaveError::Io { .. } => Code::EditWrite,
+        }
+    }
 }
 
 /// Writes a config file atomically: into a temporary file beside it, to the disk, then into its place. Follows symbolic

@@ -75,6 +75,11 @@ impl Balancer {
         Self { strategy, loads: vec![Load::default(); instances], turns: 0 }
     }
 
+    /// Another strategy, which knows what this one has learned.
+    pub(super) fn follow(&mut self, strategy: Balance) {
+        self.strategy = strategy;
+    }
+
     /// Which of these instances gets the next call. `random` gives numbers from 0 to 1.
     pub(super) fn pick(
         &self,

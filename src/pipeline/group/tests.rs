@@ -342,3 +342,26 @@ proptest! {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_outlives_other_checks_but_not_those_that_have_opened_it() {
+    let breaker = Some(BreakerRules { failure_threshold: 1, ..BreakerRules::default() });
+    let checks = |max_failures| Some(HealthCheck { max_failures, ..HealthCheck::default() });
+    let stages = |health_check| Stages { breaker, health_check, ..Stages::default() };
+    let is_open = |group: &Group<Fake>| group.troubles()[0].is_some();
+    let group = || Arc::new(Group::new(&server(), [Fake::well()], breaker, checks(1), Balance::RoundRobin));
+
+    let by_call = group();
+    by_call.members()[0].breaker.as_ref().expect("a breaker").trip("a call has failed");
+    let after = by_call.again(&stages(checks(1)), &stages(checks(2)));
+    assert!(is_open(&after), "the server is what it was");
+
+    let by_check = group();
+    let Member { health, breaker, .. } = &by_check.members()[0];
+    let failure = Failure::new(Code::CallTimeout, "it did not answer");
+    health.as_ref().expect("checks").note(1, Err(failure), breaker.as_deref());
+    let same = by_check.again(&stages(checks(1)), &stages(checks(1)));
+    assert!(Arc::ptr_eq(&same, &by_check) && is_open(&same));
+    let after = by_check.again(&stages(checks(1)), &stages(None));
+    assert!(!is_open(&after), "nobody else would close it before its time");
+}

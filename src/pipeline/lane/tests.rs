@@ -1,6 +1,10 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::call::Caller;
-use crate::config::{Concurrency, Retry, ServerConfig, Stages};
+use crate::config::{
+    Balance, BreakerRules, CacheRules, Concurrency, HealthCheck, RateLimit, Retry, ServerConfig, Validation,
+};
 use crate::failure::Code;
 use crate::pipeline::testing::{Client, Nobody, call};
 use crate::pipeline::{BoxFuture, Next, Outcome};
@@ -151,4 +155,96 @@ async fn the_effect_is_the_configs_word_and_the_servers_claims() {
     assert_eq!(effect("look", "{}"), Effect::Read);
     assert_eq!(effect("look", r#"{"destructiveHint":true}"#), Effect::Destructive);
     assert_eq!(effect("other", r#"{"readOnlyHint":true}"#), Effect::Unknown);
+}
+
+/// Stages whose rules are there or not, and one thing or the other.
+fn any_stages() -> impl Strategy<Value = Stages> {
+    let third = || 0u8..3;
+    let turns = prop::sample::select(vec![Balance::RoundRobin, Balance::Random]);
+    (third(), third(), third(), third(), third(), third(), 1u8..3, turns).prop_map(
+        |(rate, validate, retry, concurrency, breaker, check, cache, balance)| Stages {
+            rate_limit: (rate > 0).then(|| RateLimit {
+                calls: rate.into(),
+                per: Duration::from_secs(1),
+                burst: 0,
+                each: Default::default(),
+            }),
+            validate: (validate > 0).then(|| Validation { coerce: validate == 1, ..Default::default() }),
+            retry: (retry > 0).then(|| Retry { max_attempts: retry.into(), ..Default::default() }),
+            concurrency: (concurrency > 0)
+                .then(|| Concurrency { max: concurrency.into(), ..Default::default() }),
+            breaker: (breaker > 0)
+                .then(|| BreakerRules { failure_threshold: breaker.into(), ..Default::default() }),
+            health_check: (check > 0)
+                .then(|| HealthCheck { max_failures: check.into(), ..Default::default() }),
+            cache: Some(CacheRules { max_bytes: cache.into(), ..Default::default() }),
+            balance,
+            ..Stages::default()
+        },
+    )
+}
+
+/// Whether both are the very same, or neither is there.
+fn is_kept<T: ?Sized>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
+    one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// Whatever else another config changes: what a stage knows goes on exactly as long as its rules are the same, for the server
+    /// and for an instance of one session.
+    #[test]
+    fn what_is_known_goes_on_where_the_rules_are_the_same(
+        old in any_stages(), new in any_stages(), is_sent_other_arguments: bool,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let _inside = runtime.enter();
+        let (before, _) = lane(old.clone());
+        let own = before.beside(Backend::new((**before.config()).clone(), Arc::new(Nobody)));
+        let mut config = ServerConfig { stages: new.clone(), ..(**before.config()).clone() };
+        config.description = Some("another one".to_owned());
+        if is_sent_other_arguments {
+            config.tools.overrides.push(("look".to_owned(), Default::default()));
+        }
+        let after = before.again(Arc::new(config), &Common::default());
+        let own_after = after.beside_again(&own);
+        for (before, after) in [(&before, &after), (&own, &own_after)] {
+            prop_assert!(Arc::ptr_eq(before.backend(), after.backend()));
+            let [one, other] = [before, after].map(|lane| lane.0.track.as_ref().expect("there is a cache"));
+            let (shared, now) = (&one.shared, &other.shared);
+            let stages = [
+                (is_kept(shared.rate_limit.as_ref(), now.rate_limit.as_ref()), old.rate_limit == new.rate_limit),
+                (is_kept(shared.validate.as_ref(), now.validate.as_ref()), old.validate == new.validate),
+                (is_kept(shared.retry.as_ref(), now.retry.as_ref()), repeats(&old) == repeats(&new)),
+                (is_kept(shared.concurrency.as_ref(), now.concurrency.as_ref()), old.concurrency == new.concurrency),
+                (is_kept(one.cache.as_ref(), other.cache.as_ref()), old.cache == new.cache && !is_sent_other_arguments),
+            ];
+            for (index, (is_kept, is_same)) in stages.into_iter().enumerate() {
+                prop_assert_eq!(is_kept, is_same, "stage {}", index);
+            }
+            let [member, now] = [one, other].map(|track| &track.group.members()[0]);
+            prop_assert_eq!(is_kept(member.breaker.as_ref(), now.breaker.as_ref()), old.breaker == new.breaker);
+            let is_same = (old.breaker, &old.health_check) == (new.breaker, &new.health_check);
+            let is_checked = old.health_check.is_some() || new.health_check.is_some();
+            prop_assert_eq!(is_kept(member.health.as_ref(), now.health.as_ref()), is_same || !is_checked);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_turn_that_is_taken_stays_taken_when_something_else_changes() {
+    let (before, journeys) = lane(with_stages());
+    let (first, second) = (Client::new(None), Client::new(None));
+    before.call(call(&first, "look"), None);
+    tokio::task::yield_now().await;
+    let config = ServerConfig { prefix: "t".into(), ..(**before.config()).clone() };
+    let after = before.again(Arc::new(config), &Common::default());
+    after.call(call(&second, "look"), None);
+    tokio::task::yield_now().await;
+    assert_eq!((journeys.count(), after.backend().open_calls()), (2, 1));
+    after.cancel(first.id(), Ticket(1), None);
+    tokio::task::yield_now().await;
+    tokio::task::yield_now().await;
+    assert_eq!((journeys.count(), after.backend().open_calls()), (1, 1));
 }

@@ -144,7 +144,8 @@ fn tools(sheet: &mut Sheet, counts: &[(ServerName, Counts)]) {
         }
     }
     let mut numbers = sheet.family(&f::TOOL_DURATION);
-    each().for_each(|(server, tool, counts)| numbers.summary(&[server, tool], counts.took, counts.timed()));
+    each()
+        .for_each(|(server, tool, counts)| numbers.summary(&[server, tool], counts.took.sum, counts.timed()));
 }
 
 fn clients(sheet: &mut Sheet, registry: &Registry) {
