@@ -1,53 +1,36 @@
 //! One server as frontends call it.
 
+mod tallies;
+#[cfg(test)]
+mod tests;
+mod told;
+mod track;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::audit::{Audit, Auditor};
+use super::audit::Auditor;
 use super::cache::{Cache, CacheTallies};
-use super::concurrency::Concurrency;
 use super::group::Group;
 use super::health::{self, HealthChecker};
-use super::hooks::Hooks;
 use super::journey::Journeys;
-use super::limit::Limit;
-use super::log::Log;
-use super::policy::{self, Guard};
-use super::rate_limit::RateLimit;
-use super::redact::Redact;
-use super::retry::Retry;
-use super::tasks::{Origins, Recall};
-use super::transform::Transform;
-use super::validate::Validate;
-use super::{Request, Stage};
+use super::policy;
 use crate::backend::Backend;
 use crate::call::{Call, CallerId, Ticket};
-use crate::config::{self, Effects, ServerConfig, Stages};
-use crate::effect::{Claims, Effect};
+use crate::config::ServerConfig;
+use crate::effect::Claims;
 use crate::failure::Failure;
-use crate::interceptor::{Event, Interceptors, Phase, Recheck};
+use crate::interceptor::Interceptors;
 use crate::meter::{Meter, Meters};
-use crate::names::{ExposedName, ServerName};
+use crate::names::ExposedName;
 use crate::policy::{Action, Policies, Thing};
-use crate::protocol::Method;
-use crate::trace::{Trace, Tracer};
+use crate::trace::Tracer;
 
-/// The keys of the config that put something in the way of calls, in the order in which calls come there.
-pub const ORDER: [&str; 10] = [
-    "policy",
-    "rate_limit",
-    "validate",
-    "interceptors",
-    "cache",
-    "retry",
-    "concurrency",
-    "balance",
-    "breaker",
-    "health_check",
-];
+pub use tallies::{BreakerState, LaneTallies};
+pub use track::ORDER;
+use track::{Shared, Track, answers_alike, group_of};
 
 /// A server and the stages in front of it. Cheap to clone.
 #[derive(Clone)]
@@ -101,39 +84,6 @@ pub struct Common {
     pub meters: Arc<Meters>,
     /// Who makes spans of calls.
     pub tracer: Option<Arc<Tracer>>,
-}
-
-/// The stages that all instances of a server share.
-#[derive(Clone, Default)]
-struct Shared {
-    audit: Option<Arc<Audit>>,
-    log: Vec<Arc<Log>>,
-    redact: Vec<Arc<Redact>>,
-    policy: Option<Arc<Guard>>,
-    rate_limit: Option<Arc<RateLimit>>,
-    /// Which calls the server's tasks have come of, where a stage looks at results.
-    origins: Option<Arc<Origins>>,
-    limit: Option<Arc<Limit>>,
-    validate: Option<Arc<Validate>>,
-    hooks: Option<Arc<Hooks>>,
-    retry: Option<Arc<Retry>>,
-    concurrency: Option<Arc<Concurrency>>,
-    transform: Option<Arc<Transform>>,
-}
-
-/// The stages of one server.
-struct Track {
-    /// The outermost first.
-    stages: Arc<[Arc<dyn Stage>]>,
-    shared: Shared,
-    cache: Option<Arc<Cache>>,
-    /// The server's instances, behind all of them.
-    group: Arc<Group>,
-    /// Whether nothing stands between a call and the only instance.
-    is_bare: bool,
-    effects: Effects,
-    trusts: bool,
-    total: Duration,
 }
 
 impl Lane {
@@ -363,172 +313,9 @@ impl Lane {
     }
 }
 
-impl Shared {
-    /// Those of this config. What counts or keeps something is the one that there was `before`, where its rules are the same.
-    fn new(
-        server: &Arc<ServerConfig>,
-        common: &Common,
-        journeys: &Journeys,
-        before: Option<(&ServerConfig, &Shared)>,
-    ) -> Self {
-        let (name, config) = (&server.name, &server.stages);
-        let limit = server.limits.result;
-        let limit = limit.map(|limit| Limit::new(name.clone(), limit, Arc::clone(journeys.results())));
-        let validate = lasting(server, before, |stages| stages.validate, |old| &old.validate, Validate::new);
-        let redact: Vec<Arc<Redact>> =
-            config.built_ins.redact.iter().filter_map(Redact::new).map(Arc::new).collect();
-        let looks_at_results = limit.is_some() || validate.is_some() || !redact.is_empty();
-        // Of which call a task has come is known as long as anybody wants to know.
-        let origins = before.and_then(|(_, shared)| shared.origins.clone());
-        Self {
-            audit: common.audit.clone().map(|auditor| Arc::new(Audit::new(name.clone(), auditor))),
-            policy: common.policies.as_ref().map(|policies| Arc::new(Guard::new(policies, server))),
-            rate_limit: lasting(
-                server,
-                before,
-                |stages| stages.rate_limit,
-                |old| &old.rate_limit,
-                RateLimit::new,
-            ),
-            log: config.built_ins.log.iter().map(|rules| Arc::new(Log::new(name.clone(), rules))).collect(),
-            redact,
-            origins: looks_at_results.then(|| origins.unwrap_or_default()),
-            limit: limit.map(Arc::new),
-            hooks: common
-                .interceptors
-                .clone()
-                .map(|all| Arc::new(Hooks::new(name.clone(), all, validate.as_ref().map(recheck)))),
-            validate,
-            retry: lasting(server, before, repeats, |old| &old.retry, Retry::new),
-            concurrency: lasting(
-                server,
-                before,
-                |stages| stages.concurrency,
-                |old| &old.concurrency,
-                Concurrency::new,
-            ),
-            transform: Transform::new(&server.tools).map(Arc::new),
-        }
-    }
-
-    /// The stages that look at results, and what they need to know of tasks. The order is theirs on the way of calls.
-    fn of_results(&self) -> Vec<Arc<dyn Stage>> {
-        let recall = self.origins.as_ref().map(|origins| Arc::new(Recall::new(Arc::clone(origins))));
-        let redact = self.redact.iter().map(|redact| Some(Arc::clone(redact) as Arc<dyn Stage>));
-        let outer = [stage(&recall), stage(&self.limit)].into_iter();
-        outer.chain(redact).chain([stage(&self.validate)]).flatten().collect()
-    }
-}
-
-/// The stage for these rules: the one that there was, if it had the same.
-fn lasting<S, R: PartialEq>(
-    server: &ServerConfig,
-    before: Option<(&ServerConfig, &Shared)>,
-    rules: fn(&Stages) -> Option<R>,
-    stage: fn(&Shared) -> &Option<Arc<S>>,
-    new: fn(ServerName, R) -> S,
-) -> Option<Arc<S>> {
-    let wanted = rules(&server.stages);
-    match before.filter(|(old, _)| rules(&old.stages) == wanted) {
-        Some((_, shared)) => stage(shared).clone(),
-        None => wanted.map(|rules| Arc::new(new(server.name.clone(), rules))),
-    }
-}
-
-/// When calls are sent again, if they ever are.
-fn repeats(stages: &Stages) -> Option<config::Retry> {
-    stages.retry.filter(|rules| rules.max_attempts > 1)
-}
-
-/// Whether the answers that one config lets us keep are good for the other: the server is sent the same arguments.
-fn answers_alike(old: &ServerConfig, new: &ServerConfig) -> bool {
-    old.stages.cache == new.stages.cache && old.tools.overrides == new.tools.overrides
-}
-
-/// The instances of a server, of which nothing is known yet.
-fn group_of(config: &ServerConfig, backends: impl IntoIterator<Item = Arc<Backend>>) -> Arc<Group> {
-    let Stages { breaker, health_check, balance, .. } = &config.stages;
-    Arc::new(Group::new(&config.name, backends, *breaker, health_check.clone(), *balance))
-}
-
-/// What interceptors have changed is checked like what clients send. Their results pass the stage itself, which is further out.
-fn recheck(validate: &Arc<Validate>) -> Recheck {
-    let validate = Arc::clone(validate);
-    Arc::new(move |call, phase, text| match (phase, call.event) {
-        (Phase::Before, Event::Request(Method::ToolsCall)) => {
-            validate.recheck(&call.original, &call.definition, text)
-        }
-        _ => Ok(()),
-    })
-}
-
-/// A stage, if there is one.
-fn stage<S: Stage + 'static>(stage: &Option<Arc<S>>) -> Option<Arc<dyn Stage>> {
-    stage.as_ref().map(|stage| Arc::clone(stage) as Arc<dyn Stage>)
-}
-
-impl Track {
-    /// `None` if nothing is asked for.
-    fn new(
-        config: &ServerConfig,
-        group: Arc<Group>,
-        shared: Shared,
-        cache: Option<Arc<Cache>>,
-    ) -> Option<Self> {
-        // Every end is noted and logged, refusals too. Who may not call learns of no limit and gets no answer that was kept. What
-        // is refused costs nothing further in; what is handed out, and what is looked at further in, has no secrets; what is kept
-        // is shown to interceptors each time it is given, and needs no attempt; an attempt leaves its place to others while it
-        // pauses.
-        let log = shared.log.iter().map(|log| Some(Arc::clone(log) as Arc<dyn Stage>));
-        let stages = std::iter::once(stage(&shared.audit))
-            .chain(log)
-            .chain([stage(&shared.policy), stage(&shared.rate_limit)])
-            .chain(shared.of_results().into_iter().map(Some))
-            .chain([
-                stage(&shared.hooks),
-                stage(&cache),
-                stage(&shared.retry),
-                stage(&shared.concurrency),
-                stage(&shared.transform),
-            ])
-            .flatten();
-        let stages: Arc<[_]> = stages.collect();
-        let is_bare = stages.is_empty() && config.stages.breaker.is_none() && group.members().len() == 1;
-        (!is_bare || config.stages.health_check.is_some()).then(|| Self {
-            stages,
-            shared,
-            cache,
-            group,
-            is_bare,
-            effects: config.stages.effects.clone(),
-            trusts: config.stages.trust_annotations,
-            total: config.timeouts.total,
-        })
-    }
-
-    fn request(&self, call: Call, item: Option<Item>, trace: Option<Arc<Trace>>) -> Box<Request> {
-        let said = self.effects.of(call.label.as_str());
-        let Item { exposed, definition, claims } = item.unwrap_or_else(|| Item {
-            exposed: ExposedName::from(call.label.as_str()),
-            definition: Bytes::new(),
-            claims: Claims::default(),
-        });
-        let effect = Effect::of(call.method, said, claims, self.trusts);
-        let deadline = Instant::now() + self.total;
-        Box::new(Request { exposed, definition, effect, attempt: 1, deadline, trace, call })
-    }
-}
-
 impl std::fmt::Debug for Lane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let stages = self.0.track.as_ref().map_or(&[][..], |track| &track.stages);
         f.debug_struct("Lane").field("server", self.0.backend.name()).field("stages", &stages).finish()
     }
 }
-
-mod tallies;
-#[cfg(test)]
-mod tests;
-mod told;
-
-pub use tallies::{BreakerState, LaneTallies};

@@ -1,13 +1,18 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
+use super::track::repeats;
 use super::*;
 use crate::call::Caller;
 use crate::config::{
-    Balance, BreakerRules, CacheRules, Concurrency, HealthCheck, RateLimit, Retry, ServerConfig, Validation,
+    Balance, BreakerRules, CacheRules, Concurrency, HealthCheck, RateLimit, Retry, ServerConfig, Stages,
+    Validation,
 };
+use crate::effect::Effect;
 use crate::failure::Code;
 use crate::pipeline::testing::{Client, Nobody, call};
-use crate::pipeline::{BoxFuture, Next, Outcome};
+use crate::pipeline::{BoxFuture, Next, Outcome, Request, Stage};
 
 /// A server that nobody starts: calls wait in front of it.
 fn lane(stages: Stages) -> (Lane, Arc<Journeys>) {
