@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::runtime::Handle;
+use tokio::task::unconstrained;
 
 /// What is to be done.
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -39,7 +40,10 @@ enum State {
 impl InlineTask {
     /// A task that has not begun: it is [run](Self::run) for the first time by whoever makes it, within a runtime.
     pub(super) fn new(work: impl Future<Output = ()> + Send + 'static) -> Self {
-        let state = State::Waits { work: Box::pin(work), is_called: false };
+        // How far one turn may go is counted for the task on whose stack we are: what it has used up must not stop this one, which
+        // nobody would run again.
+        let work = Box::pin(unconstrained(work));
+        let state = State::Waits { work, is_called: false };
         Self { state: Mutex::new(state), runtime: Handle::current() }
     }
 
@@ -60,14 +64,9 @@ impl InlineTask {
         let Some(mut work) = work else { return };
         let waker = Waker::from(Arc::clone(self));
         let mut context = Context::from_waker(&waker);
-        loop {
-            // Work that breaks down is dropped, like a task of the runtime; whoever waits for it learns it by that.
-            let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(&mut context)));
-            match self.put_back(work, !matches!(polled, Ok(Poll::Pending))) {
-                Some(again) => work = again,
-                None => return,
-            }
-        }
+        // Work that breaks down is dropped, like a task of the runtime; whoever waits for it learns it by that.
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(&mut context)));
+        self.put_back(work, !matches!(polled, Ok(Poll::Pending)));
     }
 
     /// Takes the work, if it waits.
@@ -82,25 +81,32 @@ impl InlineTask {
         }
     }
 
-    /// Puts it back; gives it if it has to go on at once.
-    fn put_back(&self, work: Work, is_done: bool) -> Option<Work> {
+    /// Puts it back, or drops it if it is done.
+    fn put_back(self: &Arc<Self>, work: Work, is_done: bool) {
         let mut state = self.state();
-        match *state {
-            State::Runs { over: true, .. } => *state = State::Over,
-            _ if is_done => *state = State::Over,
-            State::Runs { again: true, .. } => {
-                *state = State::Runs { again: false, over: false };
-                return Some(work);
-            }
-            _ => {
-                *state = State::Waits { work, is_called: false };
-                return None;
+        let (again, over) = match *state {
+            State::Runs { again, over } => (again, over),
+            _ => (false, true),
+        };
+        if is_done || over {
+            *state = State::Over;
+            // What the work holds may wake others, or us, when it is dropped.
+            drop(state);
+            drop(work);
+        } else {
+            *state = State::Waits { work, is_called: again };
+            drop(state);
+            if again {
+                self.call();
             }
         }
-        // What the work holds may wake others, or us, when it is dropped.
-        drop(state);
-        drop(work);
-        None
+    }
+
+    /// Has the runtime run it.
+    fn call(self: &Arc<Self>) {
+        let task = Arc::clone(self);
+        // Not awaited by anybody: it is over as soon as the work waits again, and who owns the work awaits that.
+        self.runtime.spawn(async move { task.run() });
     }
 
     /// Ends it wherever it is: what it holds is dropped.
@@ -128,9 +134,7 @@ impl Wake for InlineTask {
             }
             State::Waits { .. } | State::Over => return,
         }
-        let task = Arc::clone(&self);
-        // Not awaited by anybody: it is over as soon as the work waits again, and who owns the work awaits that.
-        self.runtime.spawn(async move { task.run() });
+        self.call();
     }
 }
 
@@ -196,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_wakes_itself_goes_on_at_once() {
+    async fn work_that_wakes_itself_lets_others_in_between() {
         let mut left = 3;
         let done = Arc::new(AtomicUsize::new(0));
         let guard = Guard(Arc::clone(&done));
@@ -210,7 +214,31 @@ mod tests {
             drop(guard);
         }));
         task.run();
-        assert_eq!(done.load(Ordering::Relaxed), 1);
+        assert_eq!(done.load(Ordering::Relaxed), 0);
+        while done.load(Ordering::Relaxed) == 0 {
+            yield_now().await;
+        }
+    }
+
+    /// Whoever reads many answers in one turn uses up what the runtime allows it.
+    #[tokio::test]
+    async fn any_number_goes_on_in_one_turn_of_another_task() {
+        let ended = Arc::new(AtomicUsize::new(0));
+        std::future::poll_fn(|_| {
+            for _ in 0..10_000 {
+                let (sender, receiver) = oneshot::channel();
+                let guard = Guard(Arc::clone(&ended));
+                let task = Arc::new(InlineTask::new(async move {
+                    receiver.await.unwrap();
+                    drop(guard);
+                }));
+                task.run();
+                task.run_after(|| sender.send(()).unwrap());
+            }
+            Poll::Ready(())
+        })
+        .await;
+        assert_eq!(ended.load(Ordering::Relaxed), 10_000);
     }
 
     #[tokio::test]

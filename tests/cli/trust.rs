@@ -152,12 +152,10 @@ fn no_text_of_a_server_steers_a_terminal() {
         tame(&ran.out, &arguments.join(" "));
         tame(&ran.err, &arguments.join(" "));
     }
-    let json = home.run(&["prompts", "--json"]).json();
-    let said = json["prompts"].as_array().unwrap();
-    assert!(said.is_empty(), "it is held: {json:#}");
-    let json = home.run(&["resources", "--json"]).json();
-    assert!(
-        json["resources"][0]["description"].as_str().unwrap().contains('\u{202e}'),
-        "JSON keeps what was said"
-    );
+    for list in ["prompts", "resources"] {
+        let json = home.run(&[list, "--json"]).json();
+        assert!(json[list].as_array().unwrap().is_empty(), "it is held: {json:#}");
+    }
+    let json = home.run(&["approve", "--json"]).json();
+    assert!(json.to_string().contains('\u{202e}'), "JSON keeps what was said: {json:#}");
 }
