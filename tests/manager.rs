@@ -387,7 +387,7 @@ async fn what_is_to_be_kept_is_written_into_the_file_among_its_comments() {
     let broken = format!("{}oops: [", read());
     std::fs::write(home.path().join("switchboard.yaml"), &broken).unwrap();
     let fault = manager.register(&me, "d", json!({ "url": url }), Keep::Config).await.unwrap_err();
-    assert_eq!(fault.code(), Code::ManageUnwritable, "{fault}");
+    assert_eq!(fault.code(), Code::ConfigSyntax, "{fault}");
     assert_eq!(read(), broken);
     assert_eq!(names(&manager), ["a"]);
     switchboard.end().await;
