@@ -97,7 +97,7 @@ impl Tracer {
         let name = exposed.map_or(call.label.as_str(), ExposedName::as_str);
         let mut span = named(Kind::Server, &call, name, context, parent);
         span.state = state.clone();
-        span.note("switchboard.server", server.name().as_str());
+        span.note("switchboard.server", server.name().to_string());
         span.note("mcp.protocol.version", call.caller.introduction().revision.name);
         if let Some(client) = call.caller.client() {
             span.note("network.transport", if client.over_http { "tcp" } else { "pipe" });
@@ -113,7 +113,7 @@ impl Trace {
         let context = self.context.child();
         let mut span = named(Kind::Client, &call, call.label.as_str(), context, Some(self.context));
         span.state = self.state.clone();
-        span.note("switchboard.server", server.name().as_str());
+        span.note("switchboard.server", server.name().to_string());
         span.note("switchboard.attempt", u64::from(attempt));
         match &server.config().launch {
             Launch::Stdio(_) => span.note("network.transport", "pipe"),
@@ -125,7 +125,7 @@ impl Trace {
                 };
                 span.note("network.transport", transport);
                 if let Some((host, port)) = place(&remote.url) {
-                    span.note("server.address", host.as_str());
+                    span.note("server.address", host);
                     port.into_iter().for_each(|port| span.note("server.port", u64::from(port)));
                 }
             }
@@ -154,7 +154,7 @@ fn named(kind: Kind, call: &Call, name: &str, context: Context, parent: Option<C
     };
     let mut span = Span::begin(kind, title, context, parent.map(|parent| parent.span));
     span.note("mcp.method.name", method);
-    key.into_iter().for_each(|key| span.note(key, name));
+    key.into_iter().for_each(|key| span.note(key, name.to_owned()));
     if call.method == Method::ToolsCall {
         span.note("gen_ai.operation.name", "execute_tool");
     }

@@ -41,6 +41,11 @@ impl Profile {
         }
     }
 
+    /// Whether it selects nothing, whatever there is.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.servers.as_ref().is_some_and(Vec::is_empty) && self.categories.is_none()
+    }
+
     fn read(name: &str, node: &Node) -> Self {
         let globs =
             |path: &str| node.at(path).map(|said| texts(Some(said)).into_iter().map(Glob::new).collect());

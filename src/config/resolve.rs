@@ -228,7 +228,8 @@ impl Resolver<'_> {
                 server.state = State::LeftOut;
             }
         }
-        if is_empty && !servers.is_empty() {
+        // One that cannot be read has been told of already.
+        if is_empty && !servers.is_empty() && !profile.is_nothing() {
             let message = format!("the profile `{}` has none of the {} servers", profile.name, servers.len());
             self.reporter.warn(Code::ConfigProfile, &Origin::BuiltIn, message);
         }

@@ -62,8 +62,13 @@ fn tell(span: &mut Span, method: Method, reply: &Reply<'_>) {
             let error = error.of(reply.line);
             let code = json::get(error, "code").and_then(|span| std::str::from_utf8(span.of(error)).ok());
             let code = code.filter(|code| code.len() <= 11 && code.parse::<i64>().is_ok());
-            code.into_iter().for_each(|code| span.note("rpc.response.status_code", code));
-            span.fail(code.unwrap_or("_OTHER"));
+            match code {
+                Some(code) => {
+                    span.note("rpc.response.status_code", code.to_owned());
+                    span.fail(code.to_owned());
+                }
+                None => span.fail("_OTHER"),
+            }
         }
         (Ending::ToolError, _) => span.fail("tool_error"),
         _ => {}

@@ -1,5 +1,6 @@
 //! One span: what is known of it while it is open, and at its end.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -18,14 +19,20 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// A text.
-    Text(String),
+    Text(Cow<'static, str>),
     /// A number.
     Number(u64),
 }
 
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Value::Text(text.to_owned())
+impl From<&'static str> for Value {
+    fn from(text: &'static str) -> Self {
+        Value::Text(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Value::Text(Cow::Owned(text))
     }
 }
 
@@ -80,7 +87,7 @@ impl Span {
     }
 
     /// It has failed, in this way.
-    pub(super) fn fail(&mut self, error: &str) {
+    pub(super) fn fail(&mut self, error: impl Into<Value>) {
         self.is_error = true;
         self.note("error.type", error);
     }

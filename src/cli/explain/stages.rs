@@ -65,7 +65,8 @@ pub(super) fn judge(
 
 impl StageLine {
     pub(super) fn render(&self) -> String {
-        format!("{}: {} ({})", self.name, self.settings, self.origin)
+        let settings = if self.settings.is_empty() { "with its usual settings" } else { &self.settings };
+        format!("{}: {settings} ({})", self.name, self.origin)
     }
 
     pub(super) fn to_json(&self) -> Value {

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::meter::BOUNDS;
@@ -38,42 +39,98 @@ fn nanos(time: SystemTime) -> String {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_string()
 }
 
-/// An `ExportTraceServiceRequest`.
+/// An `ExportTraceServiceRequest`. There are two spans for each call, so they are written without a tree in between.
 pub(super) fn traces(resource: &Resource, spans: &[Span]) -> Vec<u8> {
-    let spans: Vec<Value> = spans.iter().map(span).collect();
-    let message = json!({ "resourceSpans": [
-        { "resource": resource.0, "scopeSpans": [{ "scope": scope(), "spans": spans }] }
-    ]});
-    serde_json::to_vec(&message).unwrap_or_default()
+    let spans: Vec<WireSpan<'_>> = spans.iter().map(WireSpan::of).collect();
+    let scope_spans = [ScopeSpans { scope: scope(), spans }];
+    let resource_spans = [ResourceSpans { resource: &resource.0, scope_spans }];
+    serde_json::to_vec(&Traces { resource_spans }).unwrap_or_default()
 }
 
-fn span(span: &Span) -> Value {
-    let attribute = |(key, value): &(&'static str, Attribute)| match value {
-        Attribute::Text(value) => text(key, value),
-        Attribute::Number(value) => json!({ "key": key, "value": { "intValue": value.to_string() } }),
-    };
-    let attributes: Vec<Value> = span.attributes.iter().map(attribute).collect();
-    let mut object = json!({
-        "traceId": span.context.trace(),
-        "spanId": span.context.span.to_string(),
-        "name": span.name,
-        // `SPAN_KIND_SERVER` and `SPAN_KIND_CLIENT`: enumerations go by number.
-        "kind": match span.kind { Kind::Server => 2, Kind::Client => 3 },
-        "startTimeUnixNano": nanos(span.began),
-        "endTimeUnixNano": nanos(span.began + span.took),
-        "attributes": attributes,
-        "flags": u8::from(span.context.is_sampled),
-    });
-    if let Some(parent) = span.parent {
-        object["parentSpanId"] = parent.to_string().into();
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Traces<'a> {
+    resource_spans: [ResourceSpans<'a>; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ResourceSpans<'a> {
+    resource: &'a Value,
+    scope_spans: [ScopeSpans<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct ScopeSpans<'a> {
+    scope: Value,
+    spans: Vec<WireSpan<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WireSpan<'a> {
+    trace_id: String,
+    span_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_span_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_state: Option<&'a str>,
+    name: &'a str,
+    kind: u8,
+    start_time_unix_nano: String,
+    end_time_unix_nano: String,
+    attributes: Vec<WireAttribute<'a>>,
+    flags: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+}
+
+#[derive(Serialize)]
+struct Status {
+    code: u8,
+}
+
+#[derive(Serialize)]
+struct WireAttribute<'a> {
+    key: &'a str,
+    value: WireValue<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum WireValue<'a> {
+    StringValue(&'a str),
+    IntValue(String),
+}
+
+impl<'a> WireSpan<'a> {
+    fn of(span: &'a Span) -> Self {
+        let attribute = |(key, value): &'a (&'static str, Attribute)| WireAttribute {
+            key,
+            value: match value {
+                Attribute::Text(value) => WireValue::StringValue(value),
+                Attribute::Number(value) => WireValue::IntValue(value.to_string()),
+            },
+        };
+        Self {
+            trace_id: span.context.trace(),
+            span_id: span.context.span.to_string(),
+            parent_span_id: span.parent.map(|parent| parent.to_string()),
+            trace_state: span.state.as_deref(),
+            name: &span.name,
+            // `SPAN_KIND_SERVER` and `SPAN_KIND_CLIENT`: enumerations go by number.
+            kind: match span.kind {
+                Kind::Server => 2,
+                Kind::Client => 3,
+            },
+            start_time_unix_nano: nanos(span.began),
+            end_time_unix_nano: nanos(span.began + span.took),
+            attributes: span.attributes.iter().map(attribute).collect(),
+            flags: u8::from(span.context.is_sampled),
+            // `STATUS_CODE_ERROR`
+            status: span.is_error.then_some(Status { code: 2 }),
+        }
     }
-    if let Some(state) = &span.state {
-        object["traceState"] = state.as_ref().into();
-    }
-    if span.is_error {
-        object["status"] = json!({ "code": 2 });
-    }
-    object
 }
 
 /// An `ExportMetricsServiceRequest`.
