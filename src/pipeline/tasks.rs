@@ -3,10 +3,10 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use bytes::Bytes;
-use memchr::memmem;
+use memchr::memmem::Finder;
 
 use super::{Bottom, BoxFuture, Next, Outcome, Request, Stage};
 use crate::bridge::capabilities::takes_tasks;
@@ -91,8 +91,9 @@ impl Stage for Recall {
 
 /// Whether the server may hand a task to the client: a legacy one says so with each call, a modern one once and for all.
 fn may_become_task(call: &Call) -> bool {
+    static WORD: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"task"));
     let params = call.params.map(|span| span.of(&call.line)).unwrap_or_default();
-    memmem::find(params, b"task").is_some() || takes_tasks(&call.caller.introduction().capabilities)
+    WORD.find(params).is_some() || takes_tasks(&call.caller.introduction().capabilities)
 }
 
 /// A server that has said already what it is asked.

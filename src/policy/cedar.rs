@@ -214,7 +214,7 @@ impl Set {
         if self.by_call.is_empty() {
             return Ok(Arc::clone(known.answer.get_or_init(|| Arc::new(lasting.clone().decision()))));
         }
-        let context = context(thing, &picked, self.wanted.time.then_some(now))?;
+        let context = context(thing, &picked, &self.wanted, now)?;
         let said = self.ask(&self.by_call, &known.parties, context)?;
         let answer = Arc::new(lasting.and(said).decision());
         if let Some(key) = key {
@@ -291,10 +291,15 @@ impl Set {
 }
 
 /// What a call brings with it, as far as it is wanted.
-fn context(thing: &Thing<'_>, picked: &Picked<'_>, time: Option<SystemTime>) -> Result<Context, String> {
-    let mut members = vec![effect(thing)];
-    if let Some(time) = time {
-        let time = RestrictedExpression::new_record(entities::time(time));
+fn context(
+    thing: &Thing<'_>,
+    picked: &Picked<'_>,
+    wanted: &Wanted,
+    now: SystemTime,
+) -> Result<Context, String> {
+    let mut members: Vec<_> = wanted.effect.then(|| effect(thing)).into_iter().collect();
+    if wanted.time {
+        let time = RestrictedExpression::new_record(entities::time(now));
         members.push(("time".to_owned(), time.map_err(|error| error.to_string())?));
     }
     if thing.action != Action::ReadResource {

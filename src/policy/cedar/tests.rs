@@ -357,7 +357,7 @@ fn parts_say_what_the_whole_says() {
         "forbid(principal, action, resource) when { resource.original like \"b*\" };",
         "forbid(principal, action == Action::\"call_tool\", resource) when { context.arguments has n && context.arguments.n == 1 };",
         "permit(principal, action == Action::\"call_tool\", resource) when { context.arguments has n && context.arguments.n == 2 };",
-        "forbid(principal, action, resource) when { context.time.hour < 9 && principal has version };",
+        "forbid(principal, action, resource) when { context.time.hour > 8 && context.effect == \"read\" && resource.name like \"*b\" };",
         "permit(principal, action == Action::\"call_tool\", resource) when { context.arguments has a && context.arguments.a + 9223372036854775807 > 0 };",
         "forbid(principal, action == Action::\"call_tool\", resource) when { context.arguments has b && context.arguments.b + 9223372036854775807 > 0 };",
     ];
@@ -380,7 +380,8 @@ fn parts_say_what_the_whole_says() {
             let (client, thing) = (client("cursor"), tool(name));
             // With all that there is, also what none of them looks at.
             let all = Picked::All(arguments.as_bytes());
-            let context = context(&thing, &all, Some(monday_at_nine())).unwrap();
+            let wanted = Wanted { effect: true, time: true, ..Wanted::default() };
+            let context = context(&thing, &all, &wanted, monday_at_nine()).unwrap();
             let parties = set.names.parties(&client, &thing).unwrap();
             let whole = set.ask(&set.policies, &parties, context).unwrap().decision();
             for _ in 0..2 {

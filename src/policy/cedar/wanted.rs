@@ -16,6 +16,7 @@ const LONGEST_KEY: usize = 256;
 /// See the module.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
+    pub(super) effect: bool,
     pub(super) time: bool,
     pub(super) arguments: Arguments,
 }
@@ -58,7 +59,7 @@ impl Wanted {
     }
 
     fn everything(&mut self) {
-        *self = Self { time: true, arguments: Arguments::All };
+        *self = Self { effect: true, time: true, arguments: Arguments::All };
     }
 
     /// Goes through a policy in Cedar's JSON form, in which `e.a` is `{".": {"left": e, "attr": "a"}}`, and `e has a` or
@@ -87,8 +88,7 @@ impl Wanted {
         if is_context(left) {
             match path {
                 ["time", ..] => self.time = true,
-                // Part of the question itself.
-                ["effect", ..] => {}
+                ["effect", ..] => self.effect = true,
                 // They are always there, so nobody needs to see them to know that.
                 ["arguments"] if asks_whether => {}
                 ["arguments", name, ..] => self.argument(name),
@@ -139,6 +139,7 @@ impl Wanted {
     /// What the decision of a call depends on besides the question `number`; `None` if that is too long to be remembered.
     pub(super) fn key(&self, number: u64, picked: &Picked<'_>, now: SystemTime) -> Option<Key> {
         let mut key = Key::new();
+        // The effect is part of the question.
         key.extend_from_slice(&number.to_ne_bytes());
         if self.time {
             let age = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -198,28 +199,32 @@ mod tests {
 
     #[test]
     fn only_what_stands_in_policies_is_wanted() {
-        for (condition, time, arguments) in [
-            ("true", false, these(&[])),
-            ("resource.name == \"context\"", false, these(&[])),
-            ("context.effect == \"read\"", false, these(&[])),
-            ("context.time.hour > 8", true, these(&[])),
-            ("context has arguments", false, these(&[])),
-            ("context has arguments && context.arguments has path", false, these(&["path"])),
-            ("context has arguments.path.deep", false, these(&["path"])),
-            ("context.arguments has path.deep", false, these(&["path"])),
+        for (condition, [effect, time], arguments) in [
+            ("true", [false, false], these(&[])),
+            ("resource.name == \"context\"", [false, false], these(&[])),
+            ("context.effect == \"read\"", [true, false], these(&[])),
+            ("context.time.hour > 8", [false, true], these(&[])),
+            ("context has arguments", [false, false], these(&[])),
+            ("context has arguments && context.arguments has path", [false, false], these(&["path"])),
+            ("context has arguments.path.deep", [false, false], these(&["path"])),
+            ("context.arguments has path.deep", [false, false], these(&["path"])),
             (
                 "context.arguments has a && context.arguments.a.b == context.arguments[\"c d\"]",
-                false,
+                [false, false],
                 these(&["a", "c d"]),
             ),
-            ("if context.time.weekday == 1 then context.arguments.n < 5 else false", true, these(&["n"])),
-            ("[context.arguments.x].contains(3)", false, these(&["x"])),
-            ("context.arguments == {}", false, Arguments::All),
-            ("{a: context.arguments}.a has x", false, Arguments::All),
-            ("context == {}", true, Arguments::All),
-            ("[context].containsAny([])", true, Arguments::All),
+            (
+                "if context.time.weekday == 1 then context.arguments.n < 5 else false",
+                [false, true],
+                these(&["n"]),
+            ),
+            ("[context.arguments.x].contains(3)", [false, false], these(&["x"])),
+            ("context.arguments == {}", [false, false], Arguments::All),
+            ("{a: context.arguments}.a has x", [false, false], Arguments::All),
+            ("context == {}", [true, true], Arguments::All),
+            ("[context].containsAny([])", [true, true], Arguments::All),
         ] {
-            assert_eq!(wanted(condition), Wanted { time, arguments }, "{condition}");
+            assert_eq!(wanted(condition), Wanted { effect, time, arguments }, "{condition}");
         }
     }
 
