@@ -13,7 +13,6 @@ use crate::cli::terminal::{self, Paint};
 use crate::cli::{Global, runtime, serve};
 use crate::config::{self, CLIENT_NAMES, Environment, parse_duration};
 use crate::discovery::{Failed, Finder, Finding, Findings, Outcome, Progress, Wishes};
-use crate::telemetry::{self, LogOptions};
 
 /// Arguments of `discover`.
 #[derive(Debug, Default, clap::Args)]
@@ -71,11 +70,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 pub fn run(global: &Global, args: &DiscoverArgs) -> Exit {
     let environment = Environment::process();
     let locations = config::locate(global.config.as_deref(), &environment);
-    let logs = telemetry::start(&LogOptions {
-        filter: serve::log_filter(global, &environment),
-        stderr_default: "off",
-        folder: None,
-    });
+    let logs = serve::quiet_logs(global, &environment);
     let loaded = config::load(&locations, &environment);
     let of_discovery =
         |problem: &&config::Problem| problem.server.is_none() && problem.message.contains("discovery");

@@ -15,7 +15,6 @@ use crate::cli::terminal::{Paint, counted, one_line};
 use crate::cli::{Global, serve};
 use crate::config::{self, CLIENT_NAMES, Entry, Environment, Loaded, Locations, Syntax};
 use crate::discovery::{Failed, Finder, Finding, Findings, Wishes};
-use crate::telemetry::{self, LogOptions};
 
 /// Arguments of `import`.
 #[derive(Debug, clap::Args)]
@@ -51,11 +50,7 @@ struct Sorted<'a> {
 pub fn run(global: &Global, args: &ImportArgs) -> Exit {
     let environment = Environment::process();
     let locations = config::locate(global.config.as_deref(), &environment);
-    let _logs = telemetry::start(&LogOptions {
-        filter: serve::log_filter(global, &environment),
-        stderr_default: "off",
-        folder: None,
-    });
+    let _logs = serve::quiet_logs(global, &environment);
     if let Some(exit) = refuse_unknown(&args.from) {
         return exit;
     }

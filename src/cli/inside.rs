@@ -19,7 +19,7 @@ use crate::config::{self, Config, Entry, Environment, Loaded, Locations, Problem
 use crate::policy::Policies;
 use crate::registry::Registry;
 use crate::status::{self, Level, Report};
-use crate::telemetry::{self, LogOptions, Logs};
+use crate::telemetry::Logs;
 
 /// How much the pipe between us and the Switchboard holds, in bytes.
 const PIPE: usize = 64 * 1024;
@@ -72,11 +72,7 @@ impl Setup {
     pub fn read_for(global: &Global, selected: &Selected) -> Self {
         let environment = Environment::process();
         let locations = config::locate(global.config.as_deref(), &environment);
-        let logs = telemetry::start(&LogOptions {
-            filter: serve::log_filter(global, &environment),
-            stderr_default: "off",
-            folder: None,
-        });
+        let logs = serve::quiet_logs(global, &environment);
         let mut loaded = config::load_for(&locations, &environment, selected.name());
         loaded.problems.extend(policy_problems(&loaded.config));
         Self { loaded, locations, logs }

@@ -118,8 +118,17 @@ async fn over_http(
     serve_http(switchboard, face, stdio, tending).await.map(Ok)
 }
 
+/// The logs of a command that says itself what is wrong: nothing of them is shown unless somebody asks for it.
+pub fn quiet_logs(global: &Global, environment: &Environment) -> telemetry::Logs {
+    telemetry::start(&LogOptions {
+        filter: log_filter(global, environment),
+        stderr_default: "off",
+        folder: None,
+    })
+}
+
 /// The flag, else our variable, else everybody's.
-pub fn log_filter(global: &Global, environment: &Environment) -> Option<String> {
+fn log_filter(global: &Global, environment: &Environment) -> Option<String> {
     let named = |name| environment.get(name).filter(|value| !value.is_empty()).map(str::to_owned);
     global.log_level.clone().or_else(|| named("SWITCHBOARD_LOG")).or_else(|| named("RUST_LOG"))
 }
